@@ -1,0 +1,55 @@
+# Needs make and Python 3.11 or newer with its venv module; everything else goes into .venv.
+#   make demo    train, check and certify a network on handwritten digits; prints where the report is
+#   make test    install what the tests need, then lint, types, doctests and tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DEMO ?= runs/demo
+
+.PHONY: demo test check format stub clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/verax demo --out $(DEMO)
+	@echo "The report: $(abspath $(DEMO)/report.html)"
+
+test: $(VENV)/installed-for-tests
+	@$(MAKE) --no-print-directory check
+
+# The same without looking at what is installed; `make check BIN=...` uses another environment.
+check:
+	@test -x $(BIN)/python || { echo "There is no $(BIN)/python yet. Run: make test"; exit 2; }
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m pytest -q --doctest-modules src/verax
+	$(BIN)/python -m pytest tests
+
+format: $(VENV)/installed-for-tests
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Renews src/verax/__init__.pyi after a public name came or went.
+stub: $(VENV)/installed-for-tests
+	$(BIN)/python tests/test_stub.py
+
+clean:
+	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. Verax needs Python 3.11 or newer. Run: make PYTHON=/path/to/python3"; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Verax needs Python 3.11 or newer, $(PYTHON) is %d.%d. Run: make PYTHON=/path/to/python3" % v[:2])'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made. On Debian, run: apt-get install python3-venv"; exit 2; }
+
+# Stamps: one for what a user needs, one for what the tests need. The package is installed in place, so edits count at once.
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	@echo "Installing Verax into $(VENV) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-for-tests: pyproject.toml | $(BIN)/python
+	@echo "Installing Verax and its tests into $(VENV) ..."
+	@$(PIP) --editable ".[test]"
+	@touch $@ $(VENV)/installed

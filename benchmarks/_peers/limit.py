@@ -1,0 +1,86 @@
+"""The limit: what a JAX user reaches by hand. Data on the device, donated state, many steps in one dispatch.
+
+Convolutions run many times slower inside XLA's loops on CPU, so the CNN is one dispatch a step. `--prng verax` draws
+the random bits as Verax does, `--prng threefry` as JAX does by default.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from _linen import network
+from _task import LEARNING_RATE, Task, data
+from _worker import Run, serve, timed
+from jax import lax
+
+CHUNK_STEPS = 100
+
+
+def make(task: Task) -> Run:
+    inputs, labels = map(jnp.asarray, data(task))
+    model, optimizer = network(task), optax.adam(LEARNING_RATE)
+    init_key, key = jax.random.key(0), jax.random.key(1, impl=_generator())
+
+    @jax.jit
+    def init(init_key):
+        params = model.init(init_key, inputs[:1], training=False)["params"]
+        return params, optimizer.init(params)
+
+    def step(carry, rows, inputs, labels, number):
+        params, opt_state = carry
+        step_key = jax.random.fold_in(key, number)
+
+        def mean_loss(params):
+            logits = model.apply({"params": params}, inputs[rows], training=True, rngs={"dropout": step_key})
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean()
+
+        loss, grads = jax.value_and_grad(mean_loss)(params)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state), loss
+
+    @partial(jax.jit, donate_argnums=0)
+    def one(carry, rows, inputs, labels, number):
+        return step(carry, rows, inputs, labels, number)
+
+    @partial(jax.jit, donate_argnums=0)
+    def many(carry, rows, inputs, labels, number):
+        def body(carry, each):
+            return step(carry, each[0], inputs, labels, each[1])
+
+        return lax.scan(body, carry, (rows, number + jnp.arange(len(rows))))
+
+    generator = np.random.default_rng(0)
+    carry, taken = init(init_key), 0
+
+    def train(epochs: int) -> None:
+        nonlocal carry, taken
+        losses = []
+        for _ in range(epochs):
+            order = generator.permutation(task.examples).astype(np.int32).reshape(task.steps, task.batch_size)
+            length = 1 if task.network == "cnn" else min(CHUNK_STEPS, task.steps)
+            for start in range(0, task.steps, length):
+                rows = order[start] if task.network == "cnn" else order[start : start + length]
+                carry, loss = (one if task.network == "cnn" else many)(carry, rows, inputs, labels, np.int32(taken))
+                losses.append(loss)
+                taken += length
+        jax.block_until_ready((carry, losses))
+
+    return timed(train, task)
+
+
+def _generator():
+    """Returns the random number generator asked for on the command line."""
+    if "threefry" in sys.argv:
+        return "threefry2x32"
+    from verax.train import straight_threefry
+
+    return straight_threefry()
+
+
+if __name__ == "__main__":
+    serve(make, ["jax", "flax", "optax"])

@@ -1,0 +1,224 @@
+"""Training speed of Verax and its peers on the same work, interleaved.
+
+    python benchmarks/training.py [--rounds 9] [--tasks mlp32,mlp128,cnn128] [--peers limit,torch] [--json OUT] [--check]
+
+Every contender is a process of its own that is warmed up first and idle while another one runs. A round runs each once on
+the task, in shuffled order; what is compared is Verax with a peer in the same round. Keras, PyTorch and Lightning run in
+the environment of `--peers-python` (or VERAX_PEERS_PYTHON), made from `peers-requirements.txt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "_peers"
+SMALL_RUN = {"mlp32": 1, "mlp128": 2, "cnn128": 2}  # epochs a round: a quarter of a second or more each
+TITLES = {
+    "mlp32": "MLP 784-128-64-10, batch 32",
+    "mlp128": "MLP 784-128-64-10, batch 128",
+    "cnn128": "CNN 32-64-256, batch 128",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who takes part: a file in `_peers`, its arguments, and whether it runs in the peers' environment."""
+
+    name: str
+    title: str
+    file: str
+    arguments: tuple[str, ...] = ()
+    own_environment: bool = False
+    at_least: float | None = None  # the ratio that Verax promises
+
+
+CONTENDERS = (
+    Contender("verax", "Verax", "verax_peer.py"),
+    Contender("limit", "limit: hand-written JAX, Verax's random bits", "limit.py", ("verax",), at_least=0.95),
+    Contender("limit-threefry", "limit with JAX's default random bits", "limit.py", ("threefry",), at_least=0.95),
+    Contender("textbook", "textbook Flax Linen loop", "flax_textbook.py", at_least=1.1),
+    Contender("keras", "Keras 3 on JAX, fit", "keras_jax.py", own_environment=True, at_least=0.95),
+    Contender(
+        "keras-steps", "Keras 3 on JAX, steps_per_execution=40", "keras_jax.py", ("--steps-per-execution",), own_environment=True, at_least=0.95
+    ),
+    Contender("torch", "PyTorch eager, one thread", "torch_eager.py", own_environment=True),
+    Contender("lightning", "Lightning, everything off", "lightning_torch.py", own_environment=True),
+)
+
+
+class Absent(Exception):
+    """A contender that cannot take part, and why."""
+
+
+class Worker:
+    """A contender's process and the line to it; see `_peers/_worker.py`."""
+
+    def __init__(self, contender: Contender, peers_python: str | None, environment: dict[str, str] | None = None) -> None:
+        python = peers_python if contender.own_environment else sys.executable
+        if python is None:
+            raise Absent("no environment for peers: pass --peers-python or set VERAX_PEERS_PYTHON")
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [python, str(FOLDER / contender.file), *contender.arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+
+    def ask(self, *words: Any) -> dict[str, Any]:
+        """Returns the answer to a request.
+
+        Raises:
+          Absent: if the process ended instead, with the last line that it printed.
+        """
+        assert self._process.stdin and self._process.stdout
+        try:
+            print(*words, file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            pass
+        answer = self._process.stdout.readline()
+        if not answer:
+            self._errors.seek(0)
+            lines = [line.strip() for line in self._errors if line.strip()]
+            raise Absent(lines[-1] if lines else "it ended without a word")
+        return json.loads(answer.partition(" ")[2])
+
+    def close(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    chosen = [each for each in CONTENDERS if each.name in options.peers or each.name == "verax"]
+    rows: list[dict[str, Any]] = []
+    for task in options.tasks:
+        rows += measure(task, chosen, options.rounds, options.epochs or SMALL_RUN[task], options.peers_python)
+        print("\n" + table(task, [row for row in rows if row["task"] == task]), flush=True)
+    missed = [f"{row['task']}: {row['ratio_median']:.2f} of {row['contender']}" for row in rows if row.get("met") is False]
+    print("\nBars: " + ("missed: " + "; ".join(missed) if missed else "all met by what took part") + ".")
+    if options.json:
+        Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
+    return 1 if options.check and missed else 0
+
+
+def measure(task: str, contenders: Sequence[Contender], rounds: int, epochs: int, peers_python: str | None) -> list[dict[str, Any]]:
+    """Returns a row for each contender: its speed and Verax's relative to it."""
+    workers: dict[str, Worker] = {}
+    versions: dict[str, dict[str, str]] = {}
+    absent: dict[str, str] = {}
+    try:
+        for contender in contenders:
+            try:
+                worker = Worker(contender, peers_python)
+                workers[contender.name] = worker
+                versions[contender.name] = worker.ask("prepare", task)["versions"]
+            except Absent as reason:
+                absent[contender.name] = str(reason)
+            _progress(f"{task}: {contender.name} {'absent' if contender.name in absent else 'ready'}")
+        names = [name for name in workers if name not in absent]
+        speeds: dict[str, list[float]] = {name: [] for name in names}
+        shuffle = random.Random(0).shuffle
+        for number in range(rounds):
+            order = list(names)
+            shuffle(order)
+            for name in order:
+                answer = workers[name].ask("run", task, epochs)
+                speeds[name].append(answer["steps"] / answer["seconds"])
+            _progress(f"{task}: round {number + 1} of {rounds}")
+    finally:
+        for worker in workers.values():
+            worker.close()
+    return [
+        row(task, each, speeds.get(each.name), speeds.get("verax"), absent.get(each.name), versions.get(each.name)) for each in contenders
+    ]
+
+
+def row(
+    task: str,
+    contender: Contender,
+    speeds: list[float] | None,
+    verax: list[float] | None,
+    reason: str | None,
+    versions: dict[str, str] | None,
+) -> dict[str, Any]:
+    """Returns a contender's row; speeds are in steps a second, one a round."""
+    made: dict[str, Any] = {"task": task, "contender": contender.name, "title": contender.title}
+    if not speeds:
+        return {**made, "absent": reason}
+    batch = int(task.lstrip("abcdefghijklmnopqrstuvwxyz"))
+    made |= {
+        "samples_per_second": batch * statistics.median(speeds),
+        "samples_per_second_best": batch * max(speeds),
+        "rounds": len(speeds),
+        "versions": versions,
+    }
+    if verax and contender.name != "verax":
+        ratios = [own / other for own, other in zip(verax, speeds, strict=True)]
+        made |= {"ratio_median": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
+        if contender.at_least is not None:
+            made |= {"at_least": contender.at_least, "met": made["ratio_median"] >= contender.at_least}
+    return made
+
+
+def table(task: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Returns the rows of one task as a Markdown table."""
+    lines = [
+        f"**{TITLES[task]}**, {max((each.get('rounds', 0) for each in rows), default=0)} rounds",
+        "",
+        "| | samples/s, median | best | Verax is faster by (median; range over rounds) | promised |",
+        "|---|---:|---:|---|---|",
+    ]
+    for each in rows:
+        if "absent" in each:
+            lines.append(f"| {each['title']} | | | absent: {each['absent']} | |")
+            continue
+        ratio = "×{ratio_median:.2f} (×{ratio_low:.2f} to ×{ratio_high:.2f})".format(**each) if "ratio_median" in each else ""
+        bar = f"≥ {each['at_least']}: {'met' if each['met'] else 'MISSED'}" if "met" in each else ""
+        lines.append(f"| {each['title']} | {each['samples_per_second']:,.0f} | {each['samples_per_second_best']:,.0f} | {ratio} | {bar} |")
+    return "\n".join(lines)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    peers = [each.name for each in CONTENDERS if each.name != "verax"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="how often each contender runs on each task (default: 9)")
+    parser.add_argument("--tasks", type=_names(list(TITLES)), default=list(TITLES), help=f"of {','.join(TITLES)} (default: all)")
+    parser.add_argument("--peers", type=_names(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
+    parser.add_argument("--epochs", type=int, help="passes over the data a round (default: by task)")
+    parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python with Keras, PyTorch and Lightning")
+    parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a promised ratio is missed")
+    return parser.parse_args(arguments)
+
+
+def _names(known: Sequence[str]):
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"must be of {', '.join(known)}, got {', '.join(unknown)}.")
+        return names
+
+    return parse
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+# Written by `make stub` from __init__.py and the folders' contents pages. Do not edit.
+
+import verax.train as _train
+import verax.tune as _tune
+from verax.train._fit import fit as _call_train
+from verax.tune._study import search as _call_tune
+from verax import network as network
+from verax import data as data
+from verax import evaluate as evaluate
+from verax import debug as debug
+from verax import export as export
+from verax import certify as certify
+from verax import report as report
+from verax import plot as plot
+from verax import findings as findings
+from verax import jaxpr as jaxpr
+from verax import trees as trees
+from verax.network import Network as Network
+from verax.network import Variables as Variables
+from verax.network import as_network as as_network
+from verax.network import from_linen as from_linen
+from verax.network import from_haiku as from_haiku
+from verax.network import call_with_kwargs as call_with_kwargs
+from verax.data import Batch as Batch
+from verax.train import Experiment as Experiment
+from verax.train import EarlyStopping as EarlyStopping
+from verax.train import Objective as Objective
+from verax.train import LossValue as LossValue
+from verax.train import classification as classification
+from verax.train import binary as binary
+from verax.train import regression as regression
+from verax.train import objective_from_loss as objective_from_loss
+from verax.train import decay_mask as decay_mask
+from verax.train import TrainState as TrainState
+from verax.train import Run as Run
+from verax.train import History as History
+from verax.evaluate import Estimate as Estimate
+from verax.evaluate import calibration as calibration
+from verax.debug import numerical_gradient as numerical_gradient
+from verax.debug import check_gradients as check_gradients
+from verax.debug import assert_gradients as assert_gradients
+from verax.debug import gradient_health as gradient_health
+from verax.debug import overfit_batch as overfit_batch
+from verax.debug import describe as describe
+from verax.certify import Evidence as Evidence
+from verax.certify import Certificate as Certificate
+from verax.findings import Finding as Finding
+from verax.findings import InputError as InputError
+
+__version__: str
+
+class _Train:
+    __call__ = staticmethod(_call_train)
+    from verax.train import ChunkData as ChunkData
+    from verax.train import ChunkRecord as ChunkRecord
+    from verax.train import EarlyStopping as EarlyStopping
+    from verax.train import EpochPlan as EpochPlan
+    from verax.train import Experiment as Experiment
+    from verax.train import History as History
+    from verax.train import LoopState as LoopState
+    from verax.train import LossValue as LossValue
+    from verax.train import Objective as Objective
+    from verax.train import OptimizerFacts as OptimizerFacts
+    from verax.train import Parts as Parts
+    from verax.train import Program as Program
+    from verax.train import Record as Record
+    from verax.train import Run as Run
+    from verax.train import Session as Session
+    from verax.train import SourceFile as SourceFile
+    from verax.train import StepRecord as StepRecord
+    from verax.train import TrainState as TrainState
+    base_key = staticmethod(_train.base_key)
+    binary = staticmethod(_train.binary)
+    chunks = staticmethod(_train.chunks)
+    classification = staticmethod(_train.classification)
+    decay_mask = staticmethod(_train.decay_mask)
+    decay_weights_only = staticmethod(_train.decay_weights_only)
+    enable_compilation_cache = staticmethod(_train.enable_compilation_cache)
+    environment = staticmethod(_train.environment)
+    epochs = staticmethod(_train.epochs)
+    finding_from_json = staticmethod(_train.finding_from_json)
+    finding_to_json = staticmethod(_train.finding_to_json)
+    fingerprint = staticmethod(_train.fingerprint)
+    fit = staticmethod(_train.fit)
+    load_run = staticmethod(_train.load_run)
+    load_state = staticmethod(_train.load_state)
+    make_eval_step = staticmethod(_train.make_eval_step)
+    make_train_step = staticmethod(_train.make_train_step)
+    mean_metrics = staticmethod(_train.mean_metrics)
+    noise_key = staticmethod(_train.noise_key)
+    objective_from_loss = staticmethod(_train.objective_from_loss)
+    prepare = staticmethod(_train.prepare)
+    probe_optimizer = staticmethod(_train.probe_optimizer)
+    process_peak_bytes = staticmethod(_train.process_peak_bytes)
+    purpose_key = staticmethod(_train.purpose_key)
+    read_experiment = staticmethod(_train.read_experiment)
+    read_history = staticmethod(_train.read_history)
+    read_source = staticmethod(_train.read_source)
+    records = staticmethod(_train.records)
+    regression = staticmethod(_train.regression)
+    resolve = staticmethod(_train.resolve)
+    run_chunk = staticmethod(_train.run_chunk)
+    save_state = staticmethod(_train.save_state)
+    starting_variables = staticmethod(_train.starting_variables)
+    straight_threefry = staticmethod(_train.straight_threefry)
+train: _Train
+
+class _Tune:
+    __call__ = staticmethod(_call_tune)
+    from verax.tune import Study as Study
+    from verax.tune import Trial as Trial
+    search = staticmethod(_tune.search)
+    trials = staticmethod(_tune.trials)
+tune: _Tune

@@ -1,0 +1,202 @@
+"""What can be wrong with inputs: values that are not numbers, and numbers that are hard to learn from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from verax.data._check_targets import column_name, out_of_type, place
+from verax.data._dataset import Dataset
+from verax.data._structure import named_leaves
+from verax.findings import Finding, InputError, Split
+
+# Beyond these a first layer with the usual initialisation starts far from balance. They are loose on purpose: counts,
+# pixels and angles in degrees below them train well enough.
+LARGE_VALUE = 100.0  # root mean square of a feature
+RANGE_RATIO = 1000.0  # widest range of a feature over the narrowest
+
+
+def check_inputs(dataset: Dataset) -> tuple[Finding, ...]:
+    """Returns the errors among input values: NaN and Inf in any split, after preprocessing has filled what it fills."""
+    findings = []
+    for split in dataset.splits:
+        for name, leaf in named_leaves(dataset.raw(split)).items():
+            if name.startswith("inputs") and leaf.dtype.kind not in "ub":
+                found = (
+                    out_of_type(dataset, split, name, leaf)
+                    if leaf.dtype.itemsize >= 8
+                    else _check_finite(dataset, split, name, leaf)
+                )
+                findings += [found] if found is not None else []
+    return tuple(findings)
+
+
+def check_scale(dataset: Dataset) -> tuple[Finding, ...]:
+    """Returns what hinders training in the inputs as the network sees them; raw values must be sound."""
+    try:
+        inputs = dataset.examples("train").inputs
+    except InputError as error:
+        return (Finding("preprocessing-failed", "error", str(error), "", Split("train")),)
+    if dataset.schema.kind == "tree" or not isinstance(inputs, np.ndarray):
+        return ()
+    findings = _check_codes(dataset)
+    if inputs.dtype.kind in "iub":
+        return (*findings, *_check_integers(inputs))
+    names = dataset.preprocessing.feature_names(dataset.schema)
+    low, high = (reduce(inputs.reshape(len(inputs), -1), axis=0).astype(np.float64) for reduce in (np.min, np.max))
+    constant = np.flatnonzero(low == high)
+    if constant.size:
+        shown = ", ".join(_feature(names, inputs, index) for index in constant[:5]) + (
+            ", ..." if constant.size > 5 else ""
+        )
+        findings.append(
+            Finding(
+                "constant-feature",
+                "info",
+                f"{constant.size:,} of {low.size:,} features never change: {shown}.",
+                "Harmless; they can be left out.",
+                Split("train"),
+            )
+        )
+    if not any(finding.id == "categorical-as-number" for finding in findings):
+        findings += _check_scales(dataset, inputs, names, low, high)
+    return tuple(findings)
+
+
+def _check_finite(dataset: Dataset, split: str, name: str, leaf: Any) -> Finding | None:
+    if leaf.dtype.kind == "i":
+        return None
+    finite = np.isfinite(leaf)
+    if finite.all():
+        return None
+    rows = np.flatnonzero(~finite.reshape(len(leaf), -1).all(axis=1))
+    infinite = np.isinf(leaf)
+    if not infinite.any() and dataset.preprocessing.steps:  # do the missing values survive the preprocessing?
+        prepared = dataset.preprocessing.on_host(leaf[rows])
+        rows = rows[np.isnan(prepared).reshape(len(rows), -1).any(axis=1)]
+        if not rows.size:
+            return None
+    row = int(np.flatnonzero(infinite.reshape(len(leaf), -1).any(axis=1))[0]) if infinite.any() else int(rows[0])
+    index = np.argwhere(~finite[row])[0] if leaf.ndim > 1 else ()
+    where, origin = place(dataset, split, row, column_name(dataset, tuple(map(int, index))) if leaf.ndim > 1 else None)
+    value = leaf[(row, *index)]
+    message = f"{name} must be finite, found {value} in {rows.size:,} of {len(leaf):,} rows{origin}."
+    return Finding("non-finite-input", "error", message, _advice(dataset, where.column, bool(infinite.any())), where)
+
+
+def _advice(dataset: Dataset, column: str | None, infinite: bool) -> str:
+    if infinite:
+        return "Remove these rows, or correct them."
+    categorical = next((known for known in dataset.schema.columns if known.name == column and known.categories), None)
+    if categorical is None:
+        return "Fill missing values: .preprocess(impute(), ...), or remove these rows."
+    if categorical.missing:
+        return "Add one_hot() to .preprocess(...), which gives a missing category a column of its own."
+    return "Training has no missing value there. Remove these rows, or fill them: impute('most_frequent', [column])."
+
+
+def _check_codes(dataset: Dataset) -> list[Finding]:
+    """Categories that reach the network as code numbers, and categories that train never shows."""
+    columns, inputs = dataset.schema.columns, dataset.raw("train").inputs
+    encoded = {
+        group["index"] for step in dataset.preprocessing.steps if step["kind"] == "one_hot" for group in step["columns"]
+    }
+    plain = [
+        column.name for index, column in enumerate(columns) if column.categories is not None and index not in encoded
+    ]
+    findings = []
+    if plain:
+        message = (
+            f"{len(plain)} categorical columns reach the network as code numbers: "
+            f"{', '.join(plain[:5])}{', ...' * (len(plain) > 5)}."
+        )
+        findings.append(
+            Finding("categorical-as-number", "warning", message, "Add one_hot() to .preprocess(...).", Split("train"))
+        )
+    for index, column in enumerate(columns):
+        known = np.unique(inputs[:, index]) if column.categories is not None else None
+        for split in dataset.splits[1:] if known is not None else ():
+            codes = dataset.raw(split).inputs[:, index]
+            unseen = ~np.isin(codes, known) & ~np.isnan(codes)
+            if unseen.any():
+                row = int(np.flatnonzero(unseen)[0])
+                where, origin = place(dataset, split, row, column.name)
+                message = (
+                    f"{int(unseen.sum()):,} rows have a category that train never shows, first "
+                    f"{(column.categories or ())[int(codes[row])]!r}{origin}."
+                )
+                findings.append(
+                    Finding("category-unseen-in-train", "info", message, "Its effect is not learnt.", where)
+                )
+    return findings
+
+
+def _check_integers(inputs: np.ndarray) -> list[Finding]:
+    if inputs.dtype == np.uint8 and inputs.ndim > 1 and inputs.size:
+        message = f"uint8 values up to {int(inputs.max())} reach the network as they are."
+        return [Finding("input-not-normalized", "warning", message, "Add .preprocess(scale_uint8()).", Split("train"))]
+    message = f"inputs of type {inputs.dtype} reach the network as they are."
+    return [
+        Finding(
+            "integer-input",
+            "info",
+            message,
+            "Right for an embedding; otherwise add .preprocess(standardise()).",
+            Split("train"),
+        )
+    ]
+
+
+def _check_scales(
+    dataset: Dataset, inputs: np.ndarray, names: tuple[str, ...], low: np.ndarray, high: np.ndarray
+) -> list[Finding]:
+    table = inputs.reshape(len(inputs), -1)
+    advice = (
+        "Add .preprocess(scale_uint8())."
+        if dataset.raw("train").inputs.dtype == np.uint8
+        else "Add standardise() to .preprocess(...)."
+    )
+    large = np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) > LARGE_VALUE)
+    if large.size:
+        sizes = (
+            np.sqrt(np.square(table[:, large], dtype=np.float64).mean(axis=0))
+            if large.size < 64
+            else _root_mean_squares(table)[large]
+        )
+        worst = int(sizes.argmax())
+        if sizes[worst] > LARGE_VALUE:
+            feature = _feature(names, inputs, large[worst])
+            message = (
+                f"inputs should be of the order of 1, but feature {feature} has root mean square {sizes[worst]:.3g} "
+                f"(range {low[large[worst]]:.3g} to {high[large[worst]]:.3g})."
+            )
+            return [Finding("input-not-normalized", "warning", message, advice, Split("train", column=feature))]
+    spans = high - low
+    varying = np.flatnonzero(spans > 0)
+    if varying.size > 1 and spans[varying].max() > RANGE_RATIO * spans[varying].min():
+        widest, narrowest = varying[spans[varying].argmax()], varying[spans[varying].argmin()]
+        message = (
+            f"features should have like scales, but {_feature(names, inputs, widest)} spans {spans[widest]:.3g} "
+            f"and {_feature(names, inputs, narrowest)} {spans[narrowest]:.3g}."
+        )
+        return [
+            Finding(
+                "input-not-normalized",
+                "warning",
+                message,
+                advice,
+                Split("train", column=_feature(names, inputs, widest)),
+            )
+        ]
+    return []
+
+
+def _root_mean_squares(table: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("rf,rf->f", table, table) / len(table))
+
+
+def _feature(names: tuple[str, ...], inputs: np.ndarray, index: Any) -> str:
+    if names:
+        return names[int(index)]
+    return ",".join(str(int(axis)) for axis in np.unravel_index(int(index), inputs.shape[1:])) or "0"

@@ -1,0 +1,260 @@
+"""What can be wrong with targets, given the task and the shape of the network's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from verax.data._dataset import Dataset
+from verax.data._structure import named_leaves
+from verax.findings import Finding, Split
+
+Shape = tuple[int, ...]
+
+
+def check_targets(dataset: Dataset, task: str | None, outputs: Shape | None) -> tuple[Finding, ...]:
+    """Returns what is wrong with the targets of all splits."""
+    findings = [finding for split in dataset.splits for finding in _check_finite(dataset, split)]
+    if task in (None, "custom"):
+        return tuple(findings)
+    leaves = jax.tree.leaves(dataset.raw("train").targets)
+    if len(leaves) != 1:
+        message = f"targets must be one array for {task}, found a tree of {len(leaves)} arrays."
+        return (
+            *findings,
+            Finding("target-shape-mismatch", "error", message, "Use objective_from_loss.", Split("train")),
+        )
+    if task == "regression":
+        return (*findings, *_check_regression(leaves[0], outputs))
+    check = _check_classification if task == "classification" else _check_binary
+    shapes = check(leaves[0], outputs)
+    if shapes:  # labels of the wrong kind have no range
+        return (*findings, *shapes)
+    limit = 2 if task == "binary" else _classes(dataset, outputs)
+    for split in dataset.splits:
+        findings += _check_range(dataset, split, limit, task == "classification")
+    findings += _check_classes(dataset)
+    return tuple(findings)
+
+
+def place(dataset: Dataset, split: str, row: int, column: str | None = None) -> tuple[Split, str]:
+    """Returns a place, and the row of the source that it was carved from, as a remark for the message."""
+    origin = dataset.rows.get(split)
+    return Split(
+        split, int(row), column
+    ), "" if origin is None else f" (row {int(origin[row])} of the data before splitting)"
+
+
+def _check_finite(dataset: Dataset, split: str) -> list[Finding]:
+    findings = []
+    for name, leaf in named_leaves(dataset.raw(split)).items():
+        if not name.startswith("targets"):
+            continue
+        if leaf.dtype.itemsize >= 8:
+            findings.append(out_of_type(dataset, split, name, leaf))
+        elif (
+            leaf.dtype.kind not in "iub"
+            and (bad := np.flatnonzero(~np.isfinite(leaf.astype(np.float32)).reshape(len(leaf), -1).all(axis=1))).size
+        ):
+            where, origin = place(dataset, split, bad[0])
+            message = (
+                f"{name} must be finite, found {_first(~np.isfinite(leaf), leaf)} in {bad.size:,} of {len(leaf):,} "
+                f"rows{origin}."
+            )
+            findings.append(Finding("non-finite-input", "error", message, "Remove these rows, or correct them.", where))
+    return findings
+
+
+def out_of_type(dataset: Dataset, split: str, name: str, leaf: np.ndarray) -> Finding:
+    """The finding for an array that was left in 64 bits because a value of it does not fit into 32."""
+    narrow = {"f": np.float32, "i": np.int32}.get(leaf.dtype.kind, np.uint32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrowed = leaf.astype(narrow)
+    bad = np.isfinite(leaf) & ~np.isfinite(narrowed) if leaf.dtype.kind == "f" else narrowed != leaf
+    index = np.argwhere(bad)[0] if bad.any() else np.zeros(leaf.ndim, np.int64)
+    column = column_name(dataset, tuple(index[1:])) if name == "inputs" else None
+    where, origin = place(dataset, split, index[0], column)
+    message = (
+        f"{name} must fit into {np.dtype(narrow).name}, the type JAX computes in, found {leaf[tuple(index)]!s}{origin}."
+    )
+    return Finding("value-out-of-range", "error", message, "Change the unit, or take the logarithm.", where)
+
+
+def column_name(dataset: Dataset, index: Sequence[int]) -> str | None:
+    """The name of a feature of a raw example: the column of a table, else its indices."""
+    if dataset.schema.columns and index:
+        return dataset.schema.columns[index[0]].name
+    return ",".join(map(str, index)) or None
+
+
+def _check_regression(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+    if outputs is None or targets.shape[1:] == outputs[1:]:
+        return []
+    rows, batch = _axes(targets.shape), _axes(outputs)
+    message = f"targets must have the shape of the outputs {batch}, found {rows}."
+    if targets.size // len(targets) == int(np.prod(outputs[1:])) == 1:
+        advice = (
+            "Take one axis off: outputs[..., 0] in the network."
+            if len(outputs) > targets.ndim
+            else "Take one axis off: targets[:, 0]."
+        )
+        return [
+            Finding(
+                "loss-broadcasting",
+                "error",
+                f"{message} Their difference would be a table of all pairs of rows.",
+                advice,
+                Split("train"),
+            )
+        ]
+    return [
+        Finding("output-size-mismatch", "error", message, "Give the network one output per target.", Split("train"))
+    ]
+
+
+def _check_classification(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+    found = f"found {targets.dtype} of shape {targets.shape}"
+    due = outputs[1:-1] if outputs is not None and len(outputs) > 1 else None
+    if _is_one_hot(targets) and targets.shape[1:] != due:
+        return [_encoding(f"labels must be integer classes, {found}: one-hot.", "Pass targets.argmax(-1).")]
+    if targets.dtype.kind not in "iu":
+        return [_encoding(f"labels must be integer classes, {found}.", _advice_for_floats(targets))]
+    if outputs is None:
+        return []
+    if due is None or outputs[-1] < 2:
+        message = (
+            f"classification needs outputs of shape (batch, classes) with two classes or more, found {_axes(outputs)}."
+        )
+        return [Finding("output-size-mismatch", "error", message, "For a single logit use binary().", Split("train"))]
+    return [] if targets.shape[1:] == due else [_rank(f"labels must have shape {_axes((0, *due))}, {found}.", targets)]
+
+
+def _check_binary(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+    found = f"found {targets.dtype} of shape {targets.shape}"
+    if _is_one_hot(targets) and targets.shape[-1] == 2:
+        return [_encoding(f"targets must be the integers 0 and 1, {found}: one-hot.", "Pass targets.argmax(-1).")]
+    if targets.dtype.kind not in "iu":
+        return [_encoding(f"targets must be the integers 0 and 1, {found}.", _advice_for_floats(targets))]
+    if targets.ndim != 1:
+        return [_rank(f"targets must have shape (rows), {found}.", targets)]
+    if outputs is not None and (len(outputs) > 2 or (len(outputs) == 2 and outputs[1] != 1)):
+        message = f"binary needs one logit a row, outputs of shape (batch) or (batch, 1), found {_axes(outputs)}."
+        return [
+            Finding(
+                "output-size-mismatch",
+                "error",
+                message,
+                "Give the network one output, or use classification().",
+                Split("train"),
+            )
+        ]
+    return []
+
+
+def _check_range(dataset: Dataset, split: str, limit: int | None, is_multiclass: bool) -> list[Finding]:
+    labels = jax.tree.leaves(dataset.raw(split).targets)[0]
+    outside = labels < 0 if limit is None else (labels < 0) | (labels >= limit)
+    if not outside.any():
+        return []
+    where, origin = place(dataset, split, np.argwhere(outside)[0][0])
+    number, low, high = int(outside.sum()), int(labels.min()), int(labels.max())
+    expected = "not be negative" if limit is None else f"lie in [0, {limit})"
+    message = (
+        f"labels must {expected}, found {_first(outside, labels)}{origin} ({number:,} label{'s' * (number > 1)} "
+        "outside)."
+    )
+    if limit is not None and low == 1 and high == limit:
+        return [
+            Finding("label-out-of-range", "error", f"{message} They are counted from 1.", "Pass labels - 1.", where)
+        ]
+    if not is_multiclass and {low, high} == {-1, 1}:
+        return [
+            Finding(
+                "label-encoding-mismatch", "error", message, "Turn -1 and 1 into 0 and 1: (labels + 1) // 2.", where
+            )
+        ]
+    advice = (
+        "A negative label marks no class: remove these rows."
+        if low < 0
+        else "Give the network more outputs or correct the labels."
+    )
+    if not is_multiclass and high > 1:
+        advice = "For more than two classes use classification()."
+    return [Finding("label-out-of-range", "error", message, advice, where)]
+
+
+def _check_classes(dataset: Dataset) -> list[Finding]:
+    """Classes without examples: a train split of one class, or other splits with classes that train has not."""
+    known = np.unique(jax.tree.leaves(dataset.raw("train").targets)[0])
+    findings = []
+    if known.size == 1:
+        message = f"all labels are {_label(dataset, known[0])}: there is nothing to tell apart."
+        findings.append(
+            Finding(
+                "single-class-labels", "warning", message, "Check the filter or the order of the file.", Split("train")
+            )
+        )
+    for split in dataset.splits[1:]:
+        labels = jax.tree.leaves(dataset.raw(split).targets)[0]
+        unseen = np.setdiff1d(labels, known)
+        if unseen.size:
+            bad = np.isin(labels, unseen)
+            where, origin = place(dataset, split, np.argwhere(bad)[0][0])
+            names = ", ".join(_label(dataset, label) for label in unseen[:5]) + (", ..." if unseen.size > 5 else "")
+            message = f"{int(bad.sum()):,} labels are of classes that train has not: {names}{origin}."
+            findings.append(
+                Finding(
+                    "class-unseen-in-train",
+                    "warning",
+                    message,
+                    "Split with stratify=True, or collect more of them.",
+                    where,
+                )
+            )
+    return findings
+
+
+def _classes(dataset: Dataset, outputs: Shape | None) -> int | None:
+    """The number of classes that labels must lie below: that of outputs or names, whichever is smaller."""
+    known = [outputs[-1]] if outputs is not None else []
+    known += [len(dataset.schema.classes)] if dataset.schema.classes is not None else []
+    return min(known, default=None)
+
+
+def _is_one_hot(targets: np.ndarray) -> bool:
+    if targets.ndim < 2 or targets.shape[-1] < 2:
+        return False
+    return bool(((targets == 0) | (targets == 1)).all() and (targets.sum(axis=-1) == 1).all())
+
+
+def _encoding(message: str, advice: str) -> Finding:
+    return Finding("label-encoding-mismatch", "error", message, advice, Split("train"))
+
+
+def _rank(message: str, targets: np.ndarray) -> Finding:
+    advice = (
+        "Take one axis off: targets[:, 0]."
+        if targets.ndim == 2 and targets.shape[1] == 1
+        else "Give one label per answer of the network."
+    )
+    return Finding("target-shape-mismatch", "error", message, advice, Split("train"))
+
+
+def _advice_for_floats(targets: np.ndarray) -> str:
+    whole = bool((np.isfinite(targets) & (targets == np.round(targets))).all())
+    return "Pass targets.astype(int)." if whole else "For numbers use regression()."
+
+
+def _label(dataset: Dataset, label: int) -> str:
+    classes = dataset.schema.classes
+    return f"{label} ({classes[label]})" if classes is not None and 0 <= label < len(classes) else str(label)
+
+
+def _first(mask: np.ndarray, values: np.ndarray) -> str:
+    return str(values[tuple(np.argwhere(mask)[0])])
+
+
+def _axes(shape: Shape) -> str:
+    return f"({', '.join(['batch', *map(str, shape[1:])])})"

@@ -1,0 +1,106 @@
+"""An interval for the true calibration error that neither excludes zero by chance nor promises too much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from verax.evaluate._estimate import Z, proportion_estimate
+
+HALF_NORMAL = math.sqrt(2 / math.pi)  # the mean of |N(0, 1)|
+
+
+def debiased_error(ece: float, expected: float) -> float:
+    """Returns the true error under which a plain error is the expected one.
+
+    That supposes that every bin is off by as many standard errors.
+
+    Chance adds most to bins that are right and least to bins that are far off, so subtracting the error that chance
+    alone gives would take too much from a miscalibrated model. The mean of `|N(s, 1)|`, solved for `s`, takes all of it
+    when `ece` is `expected`, and nothing in the end when it is far above.
+
+    Args:
+      ece: the plain error.
+      expected: its mean under perfect calibration.
+    """
+    if expected == 0:
+        return ece
+    scale = expected / HALF_NORMAL  # the mean standard error of a bin
+    if ece / scale <= HALF_NORMAL:
+        return 0.0
+    return scale * increasing_root(lambda s: folded_mean(s) - ece / scale, ece / scale + 1)
+
+
+def error_interval(
+    ece: float,
+    by_chance: Float[np.ndarray, " resamples"],
+    count: Int[np.ndarray, " bins"],
+    hits: Float[np.ndarray, " bins"],
+    stated: Float[np.ndarray, " bins"],
+) -> tuple[float, float]:
+    """Returns a 95 % interval for the true calibration error, whichever bins it sits in.
+
+    How much chance adds to the plain error depends on where the true error sits, which is not known. Each end takes the
+    case that is worst for it:
+
+    - the lower end subtracts all that chance adds to a perfect model and the upper quantile of its scatter, so it is
+      above zero for one perfect model in forty at most;
+    - the upper end adds the scatter, then subtracts what chance adds if the error is spread evenly, where it adds
+      least.
+
+    The scatter is put together from the bins' Wilson limits (the method of variance estimates recovery), so a bin whose
+    examples are all right still has some.
+
+    References:
+      Zou and Donner (2008), "Construction of confidence limits about effect measures: a general approach".
+    """
+    scatter = _standard_error(count, hits, stated)
+    expected, upper_quantile = float(by_chance.mean()), float(np.quantile(by_chance, 0.975))
+    nothing = folded_variance(0.0)
+    margin = max(upper_quantile - expected, Z * scatter * math.sqrt(nothing))
+
+    def excess(error: float) -> float:
+        return error + expected + margin * math.sqrt(folded_variance(error / scatter) / nothing) - ece
+
+    low = 0.0 if excess(0.0) >= 0 else increasing_root(excess, ece)
+    high = debiased_error(ece + Z * scatter, expected)
+    bin_error = expected / HALF_NORMAL
+    for _ in range(8):  # bins that are nearly right scatter less; from above, so that a stop is never too early
+        apart = high / bin_error if bin_error else math.inf
+        high = debiased_error(ece + Z * scatter * math.sqrt(folded_variance(apart)), expected)
+    return low, min(1.0, high)
+
+
+def folded_mean(s: float) -> float:
+    """Returns the mean of `|N(s, 1)|`."""
+    return s * math.erf(s / math.sqrt(2)) + HALF_NORMAL * math.exp(-(s**2) / 2)
+
+
+def folded_variance(s: float) -> float:
+    """Returns the variance of `|N(s, 1)|`."""
+    return 1 + s**2 - folded_mean(s) ** 2 if s < 1e4 else 1.0
+
+
+def increasing_root(function: Callable[[float], float], high: float) -> float:
+    """Returns where a function that increases on `[0, high]` from below zero to above it is zero."""
+    from scipy.optimize import brentq
+
+    return float(brentq(function, 0.0, high, xtol=1e-12))
+
+
+def _standard_error(
+    count: Int[np.ndarray, " bins"], hits: Float[np.ndarray, " bins"], stated: Float[np.ndarray, " bins"]
+) -> float:
+    """Returns the standard error of the plain error: within the bins, and of how many examples fall into which."""
+    filled = np.flatnonzero(count)
+    limits = [proportion_estimate(float(hits[bin_]), float(count[bin_])) for bin_ in filled]
+    within = sum(
+        (count[bin_] * max(e.high - e.value, e.value - e.low) / Z) ** 2 for bin_, e in zip(filled, limits, strict=True)
+    )
+    gap = np.abs(hits[filled] - stated[filled]) / count[filled]
+    share = count[filled] / count.sum()
+    between = float(share @ (gap - share @ gap) ** 2) / count.sum()
+    return math.sqrt(float(within) / count.sum() ** 2 + between)

@@ -1,0 +1,116 @@
+"""What was found, where, how bad, and what to do about it: the one type of a lint error, a diagnosis and a failed probe.
+
+Standard library only: the linter and the command line import this file without importing JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A place in a source file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A leaf of a tree, by its path: `params/hidden_0/kernel`."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A step of a run (the first is 1), with its epoch where one is known."""
+
+    step: int
+    epoch: int | None = None
+
+    def __str__(self) -> str:
+        return f"step {self.step}" + ("" if self.epoch is None else f" (epoch {self.epoch})")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of the data, with the first bad row and column where there is one."""
+
+    name: str
+    index: int | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        row = "" if self.index is None else f" row {self.index}"
+        column = "" if self.column is None else f" column {self.column!r}"
+        return f"{self.name}{row}{column}"
+
+
+Place = Span | Leaf | Moment | Split
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+      id: a stable kebab-case name (`label-out-of-range`) or lint code; never reused.
+      severity: `error` for what must be mended, `warning` for what does harm, `info` for what asks nothing.
+      message: what happened, with the number.
+      advice: what to try; empty if there is nothing to do.
+      where: the place, or None where the whole program is meant.
+
+    Example:
+      >>> print(Finding("label-out-of-range", "error", "label 12 with 10 outputs.", "Use 12 outputs.", Split("train", 7)))
+      train row 7: label-out-of-range: label 12 with 10 outputs. Use 12 outputs.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    advice: str = ""
+    where: Place | None = None
+
+    def __str__(self) -> str:
+        place = "" if self.where is None else f"{self.where}: "
+        return f"{place}{self.id}: {self.message}" + (f" {self.advice}" if self.advice else "")
+
+
+class InputError(ValueError):
+    """Something given to Verax is wrong: data, a hyperparameter, a file. Raised before any compute.
+
+    The message lists every problem that was found, a line each: what was expected, what was found, what to do.
+
+    Attributes:
+      findings: the problems; empty where the message says it all.
+    """
+
+    def __init__(self, problem: str | Iterable[Finding]):
+        self.findings: tuple[Finding, ...] = () if isinstance(problem, str) else tuple(problem)
+        super().__init__(problem if isinstance(problem, str) else "\n".join(str(finding) for finding in self.findings))
+
+
+def raise_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Returns the findings, if none is an error.
+
+    Raises:
+      InputError: with all findings of severity `error`.
+    """
+    findings = tuple(findings)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise InputError(errors)
+    return findings

@@ -1,0 +1,98 @@
+"""Whether stated confidence is met: reliability diagrams of classifiers, coverage of regressors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verax.evaluate import Calibration, PredictiveCalibration, Reliability
+from verax.plot._canvas import BLUE, LINE, ORANGE, Axes, axes_or_new, dress, ink, legend
+
+
+def reliability_diagram(calibration: Calibration, after: Calibration | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draws accuracy against confidence, with 95 % (Wilson) intervals; the dashed diagonal is perfect calibration.
+
+    Above it stands how many examples each point is about, on a logarithmic scale: a point of few may be far off by chance.
+
+    Args:
+      calibration: as the network is.
+      after: the same after recalibration.
+      ax: where to draw; None means axes of their own.
+    """
+    own = ax is None
+    ax = axes_or_new(ax, height=3.8)
+    counts = ax.inset_axes((0, 1.04, 1, 0.22), sharex=ax)
+    if own:
+        dress(counts)
+    ax.plot([0, 1], [0, 1], "--", color=LINE, linewidth=1.2)
+    before_name = "before recalibration" if after else None
+    _points(ax, calibration.reliability, BLUE, "o", before_name)
+    _counts(counts, calibration.reliability, BLUE, filled=True)
+    if after is not None:
+        _points(ax, after.reliability, ORANGE, "s", "after")
+        _counts(counts, after.reliability, ORANGE, filled=False)
+        legend(ax, loc="upper left")
+    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.03))
+    counts.set(yscale="log", ylim=(0.7, 2 * max(1, int(calibration.reliability.count.max()))))
+    counts.set_ylabel("examples", color=ink(ax))
+    counts.tick_params(labelbottom=False)
+    counts.minorticks_off()
+    return ax
+
+
+def coverage(
+    calibration: PredictiveCalibration, after: PredictiveCalibration | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Draws the share of targets inside each predicted interval against its level; on the dashed diagonal it is met.
+
+    Bars are 95 % intervals. Below the diagonal the intervals are too narrow: the model is too sure of itself.
+
+    Args:
+      calibration: as the network is.
+      after: the same after recalibration.
+      ax: where to draw; None means axes of their own.
+    """
+    ax = axes_or_new(ax, height=3.2)
+    ax.plot([0, 1], [0, 1], "--", color=LINE, linewidth=1.2)
+    both = [(calibration, BLUE, "o", -0.006), (after, ORANGE, "s", 0.006)]
+    for drawn, color, marker, shift in both:  # a little apart, so that neither hides the other
+        if drawn is None:
+            continue
+        share = np.array([tuple(estimate) for estimate in drawn.coverage])  # levels (value, low, high)
+        _with_bars(ax, np.array(drawn.levels) + shift, share[:, 0], share[:, 1], share[:, 2], color, marker, drawn.method)
+    if after is not None:
+        legend(ax, loc="upper left")
+    ax.set(xlabel="stated probability", ylabel="share inside the interval", xlim=(0.4, 1.02), ylim=(0, 1.03))
+    lowest = min(min(estimate.low for estimate in drawn.coverage) for drawn, *_ in both if drawn is not None)
+    ax.set_ylim(bottom=min(0.4, max(0.0, lowest - 0.05)))
+    ax.set_xlim(left=min(0.4, min(calibration.levels) - 0.05))
+    return ax
+
+
+def _points(ax: Axes, reliability: Reliability, color: str, marker: str, name: str | None) -> None:
+    filled = reliability.count > 0
+    across, up, low, high = (
+        values[filled] for values in (reliability.confidence, reliability.accuracy, reliability.low, reliability.high)
+    )
+    _with_bars(ax, across, up, low, high, color, marker, name)
+
+
+def _with_bars(
+    ax: Axes,
+    across: np.ndarray,
+    up: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    color: str,
+    marker: str,
+    name: str | None,
+) -> None:
+    reach = np.maximum(np.stack([up - low, high - up]), 0.0)
+    ax.errorbar(
+        across, up, yerr=reach, fmt=marker, color=color, markersize=4.5, elinewidth=1.3, capsize=2, label=name, clip_on=False
+    )
+
+
+def _counts(ax: Axes, reliability: Reliability, color: str, filled: bool) -> None:
+    edges, count = reliability.edges, reliability.count
+    shown = {"color": color, "alpha": 0.35} if filled else {"fill": False, "edgecolor": color, "linewidth": 1.2}
+    ax.bar(edges[:-1], count, np.diff(edges), align="edge", **shown)

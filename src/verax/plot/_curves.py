@@ -1,0 +1,91 @@
+"""Training curves: one measured quantity against epochs or steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from verax.plot._canvas import LINE, ORANGE, SERIES, Axes, axes_or_new, ink, legend
+from verax.train import History
+
+POINTS = 400  # a longer series is averaged down to this many: more cannot be seen
+
+
+def training_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
+    """Draws a metric of the training and the validation split; a dotted line marks where numbers stopped being finite.
+
+    Epochs are drawn if there are at least two, the loss of every step otherwise. The axis is logarithmic where a loss
+    falls by more than a factor of 30.
+
+    Args:
+      history: what was measured.
+      metric: the part of a name after the split: `loss`, `accuracy`, `rmse`.
+      ax: where to draw; None means axes of their own.
+
+    Raises:
+      ValueError: if the history has no such metric.
+    """
+    curves, unit = _curves(history, metric)
+    if not curves:
+        known = sorted({name.partition("/")[2] for record in history for name in record.values if "/" in name})
+        raise ValueError(f"metric must be one of {known}, got {metric!r}.")
+    ax = axes_or_new(ax)
+    for (name, (places, values)), (color, line, marker) in zip(curves.items(), SERIES, strict=False):
+        few = len(values) <= 30
+        ax.plot(places, values, line, color=color, marker=marker if few else None, markersize=3.5, linewidth=1.6, label=name)
+    _mark_not_finite(ax, curves)
+    every = np.concatenate([values for _, values in curves.values()])
+    positive = every[np.isfinite(every)]
+    if metric == "loss" and positive.size and positive.min() > 0 and positive.max() / positive.min() > 30:
+        ax.set_yscale("log")
+    ax.set(xlabel=unit, ylabel=metric.replace("_", " "))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    legend(ax)
+    return ax
+
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def _curves(history: History, metric: str) -> tuple[dict[str, Curve], str]:
+    """Returns places and values of each split's curve, and what the places count."""
+    curves: dict[str, Curve] = {}
+    for record in history:
+        if record.kind == "epoch":
+            for name, value in record.values.items():
+                split, _, measured = name.partition("/")
+                if measured == metric:
+                    places, values = curves.get(split, (np.zeros(0), np.zeros(0)))
+                    curves[split] = np.append(places, float(record.epoch)), np.append(values, float(value))
+    if any(len(values) > 1 for _, values in curves.values()):
+        return {split: _thinned(*curve) for split, curve in curves.items()}, "epoch"
+    steps, values = history.series(f"train/{metric}", "chunk")
+    if steps:
+        return {"train": _thinned(np.array(steps, float), np.array(values, float))}, "step"
+    return curves, "epoch"
+
+
+def _thinned(places: np.ndarray, values: np.ndarray) -> Curve:
+    """Returns a curve of at most `POINTS` points, each the mean of its neighbours; one NaN among them stays visible."""
+    if len(places) <= POINTS:
+        return places, values
+    groups = np.array_split(np.arange(len(places)), POINTS)
+    return np.array([places[group].mean() for group in groups]), np.array([values[group].mean() for group in groups])
+
+
+def _mark_not_finite(ax: Axes, curves: dict[str, Curve]) -> None:
+    bad = [float(places[~np.isfinite(values)].min()) for places, values in curves.values() if not np.isfinite(values).all()]
+    if not bad:
+        return
+    first = min(bad)
+    ax.axvline(first, color=ORANGE, linestyle=":", linewidth=1.6)
+    finite = [float(places[np.isfinite(values)].max()) for places, values in curves.values() if np.isfinite(values).any()]
+    right = first > 0.6 * max([first, *finite])
+    ax.annotate(
+        "not finite from here", (first, 0.5), xycoords=("data", "axes fraction"), xytext=(-4 if right else 4, 0),
+        textcoords="offset points", ha="right" if right else "left", va="center", fontsize=9, color=ink(ax),
+    )  # fmt: skip
+    if not finite:
+        ax.axhline(0, color=LINE, linewidth=0)  # the axes need a range
+    ax.set_xlim(right=max([first, *finite]) + (0.5 if math.isfinite(first) else 0))

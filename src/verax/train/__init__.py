@@ -1,0 +1,94 @@
+"""Objective, state, step, loop: training as pure functions, and `vx.train`, the loop written once."""
+
+from verax._modules import make_callable
+from verax.train._batches import EpochPlan
+from verax.train._cache import enable_compilation_cache
+from verax.train._experiment import Experiment, resolve
+from verax.train._fingerprint import fingerprint
+from verax.train._fit import fit, process_peak_bytes, records
+from verax.train._folder import (
+    environment,
+    finding_from_json,
+    finding_to_json,
+    load_run,
+    read_experiment,
+    read_history,
+)
+from verax.train._history import History, Record
+from verax.train._keys import base_key, noise_key, purpose_key
+from verax.train._loop import chunks, epochs
+from verax.train._objective import (
+    LossValue,
+    Objective,
+    binary,
+    classification,
+    objective_from_loss,
+    regression,
+)
+from verax.train._optimizer import OptimizerFacts, decay_mask, decay_weights_only, probe_optimizer
+from verax.train._program import ChunkData, ChunkRecord, Parts, Program, run_chunk
+from verax.train._run import Run
+from verax.train._saved import load_state, save_state
+from verax.train._session import Session, prepare, starting_variables
+from verax.train._source import SourceFile, read_source
+from verax.train._state import LoopState, TrainState
+from verax.train._step import StepRecord, make_eval_step, make_train_step, mean_metrics
+from verax.train._stopping import EarlyStopping
+from verax.train._threefry import straight_threefry
+
+__all__ = [
+    "read_source",
+    "SourceFile",
+    "read_history",
+    "read_experiment",
+    "load_run",
+    "finding_to_json",
+    "finding_from_json",
+    "environment",
+    "ChunkData",
+    "ChunkRecord",
+    "EarlyStopping",
+    "EpochPlan",
+    "Experiment",
+    "History",
+    "LoopState",
+    "LossValue",
+    "Objective",
+    "OptimizerFacts",
+    "Parts",
+    "Program",
+    "Record",
+    "Run",
+    "Session",
+    "StepRecord",
+    "TrainState",
+    "base_key",
+    "binary",
+    "chunks",
+    "classification",
+    "decay_mask",
+    "decay_weights_only",
+    "enable_compilation_cache",
+    "epochs",
+    "fingerprint",
+    "fit",
+    "load_state",
+    "make_eval_step",
+    "make_train_step",
+    "mean_metrics",
+    "noise_key",
+    "objective_from_loss",
+    "prepare",
+    "probe_optimizer",
+    "process_peak_bytes",
+    "purpose_key",
+    "records",
+    "regression",
+    "resolve",
+    "run_chunk",
+    "save_state",
+    "starting_variables",
+    "straight_threefry",
+]
+
+make_callable(__name__, fit)

@@ -1,0 +1,128 @@
+"""An experiment: a frozen value, made by a plain function of hyperparameters."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import optax
+
+from verax.findings import InputError
+from verax.train._objective import Objective
+from verax.train._stopping import EarlyStopping
+
+Remainder = Literal["partial", "wrap", "drop"]
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Everything a training run needs, in one frozen value.
+
+    Attributes:
+      network: a Linen module, a Haiku transform, a pair of functions or a `vx.Network`.
+      objective: the task, such as `vx.classification()`.
+      optimizer: any Optax transformation, with its schedule and clipping.
+      data: a source of `vx.data`; it is loaded once a process, when first needed.
+      batch_size: examples a step.
+      epochs: passes over the training split; give this or `steps`.
+      steps: number of steps; give this or `epochs`.
+      seed: of initial weights, noise and the order of the data.
+      stopping: when to stop early; None trains to the end.
+      remainder: what becomes of the last batch of an epoch when it is not full: `partial` trains on it as it is, `wrap`
+        fills it with rows from the epoch's beginning, `drop` leaves it out.
+      decay: `weights` keeps a weight decay of the optimizer from biases and normalisation scales, `all` leaves it alone.
+      chunk_steps: steps between two reads of the device, where steps run in one compiled loop.
+      limits: limits of the certificate's items, by name, where the defaults do not fit.
+      hyperparameters: what made this value, set by Verax.
+
+    Raises:
+      ValueError: if a number is out of its range.
+    """
+
+    network: Any
+    objective: Objective
+    optimizer: optax.GradientTransformation
+    data: Any
+    batch_size: int = 32
+    epochs: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    stopping: EarlyStopping | None = None
+    remainder: Remainder = "partial"
+    decay: Literal["weights", "all"] = "weights"
+    chunk_steps: int = 100
+    limits: Mapping[str, float] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise InputError(f"give epochs or steps, one of them, got epochs={self.epochs}, steps={self.steps}.")
+        for name in ("batch_size", "epochs", "steps", "chunk_steps"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise InputError(f"seed must be a whole number in [0, 2**32), got {self.seed!r}.")
+        for name, choices in (("remainder", ("partial", "wrap", "drop")), ("decay", ("weights", "all"))):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
+        if not isinstance(self.objective, Objective):
+            raise InputError(
+                f"objective must be a vx.Objective such as vx.classification(), got {_kind(self.objective)}. "
+                "Make one of your own loss with vx.objective_from_loss(fn)."
+            )
+        if not isinstance(self.optimizer, optax.GradientTransformation):
+            raise InputError(f"optimizer must be an Optax transformation such as optax.adam(1e-3), got {_kind(self.optimizer)}.")
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"[:80] if not callable(value) else f"the function {getattr(value, '__name__', value)}; call it"
+
+
+def resolve(experiment: Experiment | Callable[..., Experiment], hyperparameters: Mapping[str, Any]) -> Experiment:
+    """Returns the experiment for these hyperparameters.
+
+    `seed` is always accepted: where the function does not take one, it replaces the experiment's own.
+
+    Args:
+      experiment: a function from hyperparameters to an Experiment, or one that is made already.
+      hyperparameters: by name.
+
+    Raises:
+      InputError: if a name is unknown (with a suggestion), or the function does not return an Experiment.
+    """
+    chosen = dict(hyperparameters)
+    if isinstance(experiment, Experiment):
+        seed = {"seed": chosen.pop("seed")} if "seed" in chosen else {}
+        if chosen:
+            raise InputError(
+                f"hyperparameters {', '.join(chosen)} were given with a finished Experiment, which takes none. "
+                "Pass the function that makes it."
+            )
+        return replace(experiment, **seed, hyperparameters={**experiment.hyperparameters, **seed}) if seed else experiment
+    if not callable(experiment):
+        raise InputError(f"experiment must be a vx.Experiment or a function that returns one, got {type(experiment).__name__}.")
+    parameters = inspect.signature(experiment).parameters
+    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    own_seed = {"seed": chosen.pop("seed")} if "seed" in chosen and "seed" not in parameters and not open_ended else {}
+    for name in chosen:
+        if name not in parameters and not open_ended:
+            close = difflib.get_close_matches(name, parameters, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It takes: {', '.join(parameters) or 'nothing'}."
+            raise InputError(f"unknown hyperparameter {name!r}. {hint}")
+    missing = [name for name, each in parameters.items() if _is_required(each) and name not in chosen]
+    if missing:
+        raise InputError(f"the experiment needs a value for {', '.join(missing)}.")
+    made = experiment(**chosen)
+    if not isinstance(made, Experiment):
+        raise InputError(f"{getattr(experiment, '__name__', 'experiment')} must return a vx.Experiment, got {type(made).__name__}.")
+    defaults = {name: each.default for name, each in parameters.items() if each.default is not inspect.Parameter.empty}
+    return replace(made, **own_seed, hyperparameters={**defaults, **chosen, **own_seed})
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return parameter.default is inspect.Parameter.empty and parameter.kind in by_name

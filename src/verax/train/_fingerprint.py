@@ -1,0 +1,49 @@
+"""What an experiment computes, as one digest: two settings with the same digest train the same."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verax.data import Examples, load
+from verax.network import as_network
+from verax.train._experiment import Experiment
+from verax.train._keys import base_key
+from verax.train._program import ChunkData, Parts, Program, run_chunk
+from verax.train._state import TrainState
+from verax.trees import digest
+
+ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+def fingerprint(experiment: Experiment) -> str:
+    """Returns the SHA-256 of everything that decides what an experiment computes.
+
+    That is: the traced programs of initialisation and of a step with their constants, the data, and the numbers that
+    steer the loop. The same experiment made twice has the same fingerprint; nothing is compiled or run.
+    """
+    network = as_network(experiment.network)
+    dataset = load(experiment.data)
+    train = dataset.examples("train")
+    examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train)
+    few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
+    program = Program(lambda _: Parts(network, experiment.objective, experiment.optimizer), chunk_steps=1, rolled=False)
+
+    def everything(key: Any, examples: Examples) -> Any:
+        variables = network.init(key, jax.tree.map(jnp.asarray, few.inputs))
+        state = TrainState(jnp.int32(0), key, variables, experiment.optimizer.init(variables.params))
+        rows = jnp.zeros((1, experiment.batch_size), jnp.int32)
+        return run_chunk(program, {}, state, ChunkData(*examples, rows, None, jnp.int32(0)), 1)
+
+    traced = jax.make_jaxpr(everything)(base_key(0), examples)
+    numbers = ("batch_size", "epochs", "steps", "seed", "stopping", "remainder", "decay")
+    total = hashlib.sha256(ADDRESS.sub("", str(traced.jaxpr)).encode())
+    total.update(digest([np.asarray(each) for each in traced.consts]).encode())
+    total.update(repr([getattr(experiment, name) for name in numbers]).encode())
+    total.update(f"{dataset.fingerprint}{dataset.steps!r}".encode())
+    return total.hexdigest()

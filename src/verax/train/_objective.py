@@ -1,0 +1,216 @@
+"""What is differentiated: a sum of losses with its weight, so that every average is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from verax.data import Batch
+from verax.network import Network, Variables
+from verax.train._optimizer import decay_mask
+from verax.trees import Tree
+
+Task = Literal["classification", "binary", "regression", "custom"]
+
+
+class LossValue(NamedTuple):
+    """What a loss gives back: sums, so that averages over any grouping of batches are exact.
+
+    Attributes:
+      total: the sum of weighted per-example losses, the penalty included once per unit of weight.
+      weight: the sum of the weights; the mean loss is `total / weight`.
+      outputs: what the network gave.
+      model_state: the next model state.
+      aux: sums of other measured quantities by name.
+    """
+
+    total: Any
+    weight: Any
+    outputs: Tree
+    model_state: Tree
+    aux: Tree
+
+
+Loss = Callable[..., LossValue]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A task: its loss, and how outputs become predictions.
+
+    Attributes:
+      task: decides metrics, baseline and calibration.
+      losses: `(outputs, batch) -> losses` with a leading axis of examples, or a scalar for a whole batch.
+      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` over weights (not biases or normalisation scales).
+      per_example: False if the loss is of a whole batch, as in contrastive learning: then no row is ever padding.
+    """
+
+    task: Task
+    losses: Callable[[Tree, Batch], Any]
+    l2: float = 0.0
+    per_example: bool = True
+
+    def bind(self, network: Network, *, penalty: bool = True) -> Loss:
+        """Returns `loss(variables, batch, key=None, training=None) -> LossValue` for a network.
+
+        The mode follows `Network.apply`: a key means training. With `penalty=False` the L2 term is left out.
+        """
+
+        def loss(variables: Variables, batch: Batch, key: Any = None, training: bool | None = None) -> LossValue:
+            outputs, model_state = network.apply(variables, batch.inputs, key=key, training=training)
+            losses = jnp.asarray(self.losses(outputs, batch))
+            if self.per_example and losses.ndim == 0:
+                raise ValueError(
+                    "the loss must have one value for each example, got a scalar. Leave out the mean, or say "
+                    "vx.objective_from_loss(fn, per_example=False) if it is a loss of the whole batch."
+                )
+            if self.per_example:
+                weight = jnp.broadcast_to(_align(batch.weight, losses), losses.shape).astype(losses.dtype)
+                total, weight_sum = jnp.sum(losses * weight), jnp.sum(weight)
+            else:
+                weight_sum = jnp.sum(jnp.asarray(batch.weight, losses.dtype))
+                total = losses * weight_sum
+            if penalty and self.l2:
+                total = total + weight_sum * (0.5 * self.l2) * squared_weights(variables.params)
+            return LossValue(total, weight_sum, outputs, model_state, {})
+
+        return loss
+
+    def predictions(self, outputs: Tree) -> Any:
+        """Returns what is scored: class probabilities (examples, classes), or the outputs as they are for other tasks."""
+        if self.task == "classification":
+            return jax.nn.softmax(outputs, axis=-1)
+        if self.task == "binary":
+            positive = jax.nn.sigmoid(_flat(outputs))
+            return jnp.stack([1 - positive, positive], axis=-1)
+        return outputs
+
+    def metric_sums(self, outputs: Tree, batch: Batch) -> dict[str, Any]:
+        """Returns the weighted sums of the task's own metrics on a batch; traceable.
+
+        `accuracy` is a sum of hits; `squared_error` a sum of squared errors, averaged over the outputs of an example.
+        """
+        weight = batch.weight
+        if self.task == "classification":
+            return {"accuracy": jnp.sum(weight * (outputs.argmax(axis=-1) == batch.targets).astype(weight.dtype))}
+        if self.task == "binary":
+            hits = (_flat(outputs) > 0) == (batch.targets > 0)
+            return {"accuracy": jnp.sum(weight * hits.astype(weight.dtype))}
+        if self.task == "regression":
+            return {"squared_error": jnp.sum(weight * squared_errors(outputs, batch.targets))}
+        return {}
+
+
+def classification(*, l2: float = 0.0) -> Objective:
+    """Returns the objective of a classifier: cross-entropy of logits (examples, classes) and integer labels (examples,).
+
+    Args:
+      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
+
+    Raises:
+      ValueError: if `l2` is negative.
+    """
+
+    def losses(outputs: Any, batch: Batch) -> Any:
+        _require_shape("outputs of a classifier", outputs, batch.targets.shape, trailing=1)
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
+
+    return Objective("classification", losses, _penalty(l2))
+
+
+def binary(*, l2: float = 0.0) -> Objective:
+    """Returns the objective of a binary classifier: cross-entropy of one logit an example, (examples,) or (examples, 1),
+    and targets 0 or 1.
+
+    Raises:
+      ValueError: if `l2` is negative.
+    """
+
+    def losses(outputs: Any, batch: Batch) -> Any:
+        logits = _flat(outputs)
+        _require_shape("outputs of a binary classifier", logits, batch.targets.shape)
+        return optax.sigmoid_binary_cross_entropy(logits, batch.targets.astype(logits.dtype))
+
+    return Objective("binary", losses, _penalty(l2))
+
+
+def regression(*, l2: float = 0.0) -> Objective:
+    """Returns the objective of a regressor: the squared error, averaged over the outputs of an example.
+
+    Outputs and targets are both (examples,) or both (examples, outputs); a single trailing output fits flat targets.
+
+    Raises:
+      ValueError: if `l2` is negative.
+    """
+    return Objective("regression", lambda outputs, batch: squared_errors(outputs, batch.targets), _penalty(l2))
+
+
+def objective_from_loss(
+    losses: Callable[[Tree, Batch], Any], *, task: Task = "custom", per_example: bool = True, l2: float = 0.0
+) -> Objective:
+    """Returns an objective from any loss.
+
+    Args:
+      losses: `(outputs, batch) -> losses`, with a leading axis of examples; a scalar when `per_example` is False.
+        `batch.inputs` is there for losses that need it.
+      task: which metrics fit; `custom` has the loss alone.
+      per_example: False for a loss of a whole batch (contrastive learning). It is never trained on padded rows.
+      l2: coefficient of the penalty on weights.
+
+    Example:
+      >>> objective = objective_from_loss(lambda outputs, batch: jnp.abs(outputs - batch.targets))
+      >>> objective.task
+      'custom'
+    """
+    return Objective(task, losses, _penalty(l2), per_example)
+
+
+def squared_errors(outputs: Any, targets: Any) -> Any:
+    """Returns the squared error of each example, averaged over its outputs.
+
+    Raises:
+      ValueError: if the shapes differ, other than by one trailing output against flat targets.
+    """
+    if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
+        outputs = outputs[..., 0]
+    _require_shape("outputs of a regressor", outputs, targets.shape)
+    errors = optax.squared_error(outputs, targets.astype(outputs.dtype))
+    return errors.reshape((errors.shape[0], -1)).mean(axis=1)
+
+
+def squared_weights(params: Tree) -> Any:
+    """Returns the sum of squares of all weights that decay (see `decay_mask`)."""
+    decays = jax.tree.leaves(decay_mask(params))
+    squares = [jnp.sum(jnp.square(leaf)) for leaf, decay in zip(jax.tree.leaves(params), decays, strict=True) if decay]
+    return sum(squares) if squares else 0.0
+
+
+def _flat(outputs: Any) -> Any:
+    """Returns logits (examples,) from (examples,) or (examples, 1)."""
+    return outputs[..., 0] if outputs.ndim == 2 and outputs.shape[-1] == 1 else outputs
+
+
+def _align(weight: Any, losses: Any) -> Any:
+    """Returns weights (examples, ...) with trailing axes added, so that they broadcast against the losses by name."""
+    weight = jnp.asarray(weight)
+    return weight.reshape(weight.shape + (1,) * (losses.ndim - weight.ndim))
+
+
+def _require_shape(what: str, outputs: Any, targets_shape: tuple[int, ...], trailing: int = 0) -> None:
+    if outputs.shape[: outputs.ndim - trailing] != targets_shape:
+        classes = " and a last axis of classes" if trailing else ""
+        raise ValueError(
+            f"{what} must have the shape of the targets, {targets_shape}{classes}, got {outputs.shape}. "
+            "Check the network's last layer and the shape of the targets."
+        )
+
+
+def _penalty(l2: float) -> float:
+    if isinstance(l2, (int, float)) and l2 < 0:
+        raise ValueError(f"l2 must not be negative, got {l2}.")
+    return l2

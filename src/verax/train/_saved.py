@@ -1,0 +1,133 @@
+"""A train state on disk: Orbax for the arrays, and a manifest with the digest of every leaf beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verax.findings import InputError
+from verax.trees import Tree, host, leaf_digest, leaves_by_path, shape_text
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def save_state(path: str | Path, state: Tree, *, overwrite: bool = False) -> Path:
+    """Writes a state to a new folder and returns its path. The folder appears complete or not at all.
+
+    Args:
+      path: the folder to make.
+      state: any tree of arrays and random keys, such as a `TrainState`.
+      overwrite: replace an existing folder.
+
+    Raises:
+      InputError: if the folder exists and `overwrite` is False.
+    """
+    from orbax.checkpoint import v1 as orbax
+
+    path = Path(path).resolve()
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already. Choose another folder, or pass overwrite=True.")
+    leaves = leaves_by_path(state)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    orbax.save(unfinished / "arrays", {_slot(index): host(leaf) for index, leaf in enumerate(leaves.values())})
+    manifest = {
+        "format": FORMAT,
+        "leaves": [
+            {"path": name, "shape": list(np.shape(leaf)), "dtype": str(_dtype(leaf)), "sha256": leaf_digest(leaf)}
+            for name, leaf in leaves.items()
+        ],
+    }
+    (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    if path.exists():
+        shutil.rmtree(path)
+    unfinished.rename(path)
+    return path
+
+
+def load_state(path: str | Path, like: Tree) -> Tree:
+    """Returns a state that `save_state` wrote, every leaf verified against its digest.
+
+    Args:
+      path: the folder.
+      like: a state of the same structure, such as a run's first; its values do not matter.
+
+    Raises:
+      InputError: if the folder is missing or damaged, or its leaves are not those of `like`: all differences are named.
+        Nothing is cast.
+    """
+    path = Path(path).resolve()
+    manifest = _read_manifest(path)
+    expected = leaves_by_path(like)
+    stored = {entry["path"]: entry for entry in manifest["leaves"]}
+    lines = [f"{name}: expected {shape_text(leaf)}, missing" for name, leaf in expected.items() if name not in stored]
+    lines += [f"{name}: not expected, found {_text(entry)}" for name, entry in stored.items() if name not in expected]
+    lines += [
+        f"{name}: expected {shape_text(leaf)}, found {_text(stored[name])}"
+        for name, leaf in expected.items()
+        if name in stored and (list(np.shape(leaf)), str(_dtype(leaf))) != (stored[name]["shape"], stored[name]["dtype"])
+    ]
+    if lines:
+        raise InputError(f"the state in {path} does not fit:\n" + "\n".join(f"  {line}" for line in sorted(lines)))
+    arrays = _read_arrays(path)
+    leaves = []
+    for index, (name, leaf) in enumerate(zip(stored, expected.values(), strict=True)):
+        found = arrays.get(_slot(index))
+        restored = None if found is None else _restore(np.asarray(found), leaf)
+        if restored is None or leaf_digest(restored) != stored[name]["sha256"]:
+            raise InputError(f"the state in {path} is damaged: {name} does not match its digest. Use another checkpoint.")
+        leaves.append(restored)
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        assert {"format", "leaves"} <= manifest.keys()
+    except FileNotFoundError:
+        raise InputError(f"{path} holds no saved state: {MANIFEST} is missing. Expected a folder that save_state wrote.") from None
+    except (ValueError, AssertionError):
+        raise InputError(f"the state in {path} is damaged: {MANIFEST} cannot be read. Use another checkpoint.") from None
+    if manifest["format"] > FORMAT:
+        raise InputError(f"the state in {path} has format {manifest['format']}, this Verax reads up to {FORMAT}. Update Verax.")
+    return manifest
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    from orbax.checkpoint import v1 as orbax
+
+    try:
+        return orbax.load(path / "arrays")
+    except Exception as error:  # Orbax raises many kinds, tensorstore its own: all mean that the files are unreadable
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"the state in {path} is damaged: {first_line} Use another checkpoint.") from error
+
+
+def _restore(found: np.ndarray, like: Any) -> Any:
+    if _is_key(like):
+        return jax.random.wrap_key_data(jnp.asarray(found), impl=jax.random.key_impl(like))
+    return jnp.asarray(found) if isinstance(like, jax.Array) else found
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+
+
+def _slot(index: int) -> str:
+    return f"leaf_{index:05d}"
+
+
+def _text(entry: dict[str, Any]) -> str:
+    return f"{entry['dtype']}[{','.join(map(str, entry['shape']))}]"
