@@ -74,8 +74,16 @@ def differences(expected: Tree, found: Tree) -> list[str]:
       ['bias: expected float32[3], found float32[4]']
     """
     expected_leaves, found_leaves = leaves_by_path(expected), leaves_by_path(found)
-    lines = [f"{path}: expected {shape_text(leaf)}, missing" for path, leaf in expected_leaves.items() if path not in found_leaves]
-    lines += [f"{path}: not expected, found {shape_text(leaf)}" for path, leaf in found_leaves.items() if path not in expected_leaves]
+    lines = [
+        f"{path}: expected {shape_text(leaf)}, missing"
+        for path, leaf in expected_leaves.items()
+        if path not in found_leaves
+    ]
+    lines += [
+        f"{path}: not expected, found {shape_text(leaf)}"
+        for path, leaf in found_leaves.items()
+        if path not in expected_leaves
+    ]
     for path in expected_leaves.keys() & found_leaves.keys():
         before, after = shape_text(expected_leaves[path]), shape_text(found_leaves[path])
         if before != after:

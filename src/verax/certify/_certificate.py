@@ -77,6 +77,7 @@ class Certificate:
       test: the scores on the test split, by metric, each with its 95 % interval.
       fingerprints: digests of `weights`, `data`, `code` and `model` file, by name.
       environment: versions, device, date.
+      details: what the report draws besides; not part of `certificate.json`.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Certificate:
     test: Mapping[str, Estimate] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    details: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         found = tuple(item.id for item in self.items)

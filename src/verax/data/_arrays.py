@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import zipfile
+import zlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from verax.data._split import SPLITS
 from verax.data._structure import check_structure
 from verax.findings import Finding, InputError, raise_errors
 
+_UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 _USUAL = {
     "train": (("x_train", "y_train"), ("train_inputs", "train_targets"), ("x", "y"), ("X", "y"), ("inputs", "targets")),
     "validation": (
@@ -124,10 +125,10 @@ def from_npz(
     if inputs is not None and targets is not None:
         train = (inputs, targets)
     splits = {"train": train, "validation": validation, "calibration": calibration, "test": test}
-    keys = tuple((split, tuple(pair)) for split, pair in splits.items() if pair is not None)
-    for split, pair in keys:
-        if len(pair) != 2:
+    for split, pair in splits.items():
+        if pair is not None and (isinstance(pair, str) or len(pair) != 2):
             raise InputError(f"{split} must be two keys (inputs, targets), got {pair!r}.")
+    keys = tuple((split, (pair[0], pair[1])) for split, pair in splits.items() if pair is not None)
     if keys and train is None:
         raise InputError("from_npz needs the keys of the train split too: train=(inputs, targets).")
     return Source(name or path.stem, _Npz(path, keys, None if classes is None else tuple(classes)))
@@ -135,6 +136,7 @@ def from_npz(
 
 def _contents(pairs: Mapping[str, tuple[Any, Any]], classes: Sequence[str] | None) -> Contents:
     """Raises InputError with everything that is wrong with the arrays as such."""
+    pairs = {split: (_from_list("inputs", pair[0]), _from_list("targets", pair[1])) for split, pair in pairs.items()}
     texts = [np.asarray(leaf) for _, targets in pairs.values() for leaf in jax.tree.leaves(targets)]
     texts = [array for array in texts if is_text(array)]
     if classes is None and texts:
@@ -151,6 +153,17 @@ def _contents(pairs: Mapping[str, tuple[Any, Any]], classes: Sequence[str] | Non
     return Contents(splits, named)
 
 
+def _from_list(name: str, values: Any) -> Any:
+    """Lists of plain numbers or texts as an array; anything else, a list of arrays too, as it is."""
+    is_plain = isinstance(values, list | tuple) and all(
+        isinstance(leaf, bool | int | float | str) for leaf in jax.tree.leaves(values)
+    )
+    try:
+        return np.asarray(values) if is_plain else values
+    except ValueError as error:
+        raise InputError(f"{name} must have rows of the same length, got lists of different lengths.") from error
+
+
 @dataclass(frozen=True, eq=False)
 class _Arrays(Reader):
     contents: Contents = field(repr=False)
@@ -165,48 +178,40 @@ class _Arrays(Reader):
 @dataclass(frozen=True)
 class _Npz(Reader):
     path: Path
-    keys: tuple[tuple[str, tuple[str, ...]], ...]
+    keys: tuple[tuple[str, tuple[str, str]], ...]
     classes: tuple[str, ...] | None
 
     def stamp(self) -> Hashable:
         return file_stamp(self.path)
 
     def read(self) -> Contents:
-        existing_file(self.path, "an .npz file")
-        try:
-            archive = np.load(self.path, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{self.path} must be an .npz file, but it cannot be read as one (truncated, or of another kind): "
-                f"{error}."
-            ) from error
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(
-                f"{self.path} must be an .npz file with several named arrays, found a single .npy array of shape "
-                f"{np.shape(archive)}."
-            )
-        with archive:
+        with open(existing_file(self.path, "an .npz file"), "rb") as file:
+            try:
+                archive = np.load(file, allow_pickle=False)
+            except _UNREADABLE as error:
+                expected = f"{self.path} must be an .npz file, but it cannot be read as one"
+                raise InputError(f"{expected}: it is cut short, or of another kind.") from error
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                expected = f"{self.path} must be an .npz file with several named arrays"
+                raise InputError(f"{expected}, found a single .npy array of shape {np.shape(archive)}.")
             chosen = dict(self.keys) or _usual_keys(self.path, archive.files)
-            wanted = [key for pair in chosen.values() for key in pair]
-            unknown = [key for key in wanted if key not in archive.files]
+            unknown = [key for pair in chosen.values() for key in pair if key not in archive.files]
             if unknown:
-                hints = (
+                raise InputError(
                     Finding(
                         "missing-array", "error", f"{self.path} has no array {key!r}.", suggestion(key, archive.files)
                     )
                     for key in unknown
                 )
-                raise InputError(hints)
-            pairs = {split: tuple(map(functools.partial(self._array, archive), pair)) for split, pair in chosen.items()}
+            pairs = {split: (self._array(archive, x), self._array(archive, y)) for split, (x, y) in chosen.items()}
         return _contents(pairs, self.classes)
 
     def _array(self, archive: Any, key: str) -> np.ndarray:
         try:
             return archive[key]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{self.path} must hold plain arrays, but {key!r} cannot be read (damaged, or Python objects): {error}."
-            ) from error
+        except _UNREADABLE as error:
+            expected = f"{self.path} must hold plain arrays, but {key!r} cannot be read"
+            raise InputError(f"{expected}: it is damaged, or holds Python objects.") from error
 
 
 def _usual_keys(path: Path, files: Sequence[str]) -> dict[str, tuple[str, str]]:

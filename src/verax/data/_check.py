@@ -40,7 +40,7 @@ def check_data(
 
     Example:
       >>> from verax.data import from_arrays
-      >>> inputs, labels = np.zeros((20, 2), np.float32), np.full(20, 1)
+      >>> inputs, labels = np.zeros((20, 2), np.float32), np.arange(20) % 2
       >>> labels[7] = 3
       >>> dataset = from_arrays(train=(inputs, labels)).split(validation=0, calibration=0, test=0).load()
       >>> print(check_data(dataset, task="classification", outputs_shape=(20, 3))[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from verax.data._check_targets import column_name, out_of_type, place
 from verax.data._dataset import Dataset
+from verax.data._schema import Column
 from verax.data._structure import named_leaves
 from verax.findings import Finding, InputError, Split
 
@@ -19,25 +20,22 @@ RANGE_RATIO = 1000.0  # widest range of a feature over the narrowest
 
 def check_inputs(dataset: Dataset) -> tuple[Finding, ...]:
     """Returns the errors among input values: NaN and Inf in any split, after preprocessing has filled what it fills."""
-    findings = []
-    for split in dataset.splits:
-        for name, leaf in named_leaves(dataset.raw(split)).items():
-            if name.startswith("inputs") and leaf.dtype.kind not in "ub":
-                found = (
-                    out_of_type(dataset, split, name, leaf)
-                    if leaf.dtype.itemsize >= 8
-                    else _check_finite(dataset, split, name, leaf)
-                )
-                findings += [found] if found is not None else []
-    return tuple(findings)
+    try:
+        _ = dataset.preprocessing
+    except InputError as error:
+        return (Finding("preprocessing-failed", "error", str(error), "", Split("train")),)
+    found = [
+        out_of_type(dataset, split, name, leaf) or _check_finite(dataset, split, name, leaf)
+        for split in dataset.splits
+        for name, leaf in named_leaves(dataset.raw(split)).items()
+        if name.startswith("inputs")
+    ]
+    return tuple(finding for finding in found if finding is not None)
 
 
 def check_scale(dataset: Dataset) -> tuple[Finding, ...]:
     """Returns what hinders training in the inputs as the network sees them; raw values must be sound."""
-    try:
-        inputs = dataset.examples("train").inputs
-    except InputError as error:
-        return (Finding("preprocessing-failed", "error", str(error), "", Split("train")),)
+    inputs = dataset.examples("train").inputs
     if dataset.schema.kind == "tree" or not isinstance(inputs, np.ndarray):
         return ()
     findings = _check_codes(dataset)
@@ -65,7 +63,7 @@ def check_scale(dataset: Dataset) -> tuple[Finding, ...]:
 
 
 def _check_finite(dataset: Dataset, split: str, name: str, leaf: Any) -> Finding | None:
-    if leaf.dtype.kind == "i":
+    if leaf.dtype.kind in "iub":
         return None
     finite = np.isfinite(leaf)
     if finite.all():
@@ -98,7 +96,7 @@ def _advice(dataset: Dataset, column: str | None, infinite: bool) -> str:
 
 def _check_codes(dataset: Dataset) -> list[Finding]:
     """Categories that reach the network as code numbers, and categories that train never shows."""
-    columns, inputs = dataset.schema.columns, dataset.raw("train").inputs
+    columns = dataset.schema.columns
     encoded = {
         group["index"] for step in dataset.preprocessing.steps if step["kind"] == "one_hot" for group in step["columns"]
     }
@@ -115,21 +113,21 @@ def _check_codes(dataset: Dataset) -> list[Finding]:
             Finding("categorical-as-number", "warning", message, "Add one_hot() to .preprocess(...).", Split("train"))
         )
     for index, column in enumerate(columns):
-        known = np.unique(inputs[:, index]) if column.categories is not None else None
-        for split in dataset.splits[1:] if known is not None else ():
-            codes = dataset.raw(split).inputs[:, index]
-            unseen = ~np.isin(codes, known) & ~np.isnan(codes)
-            if unseen.any():
-                row = int(np.flatnonzero(unseen)[0])
-                where, origin = place(dataset, split, row, column.name)
-                message = (
-                    f"{int(unseen.sum()):,} rows have a category that train never shows, first "
-                    f"{(column.categories or ())[int(codes[row])]!r}{origin}."
-                )
-                findings.append(
-                    Finding("category-unseen-in-train", "info", message, "Its effect is not learnt.", where)
-                )
+        if column.categories is not None:
+            for split in dataset.splits[1:]:
+                findings += _check_unseen(dataset, split, index, column)
     return findings
+
+
+def _check_unseen(dataset: Dataset, split: str, index: int, column: Column) -> list[Finding]:
+    codes = dataset.raw(split).inputs[:, index]
+    unseen = np.flatnonzero(~np.isin(codes, dataset.raw("train").inputs[:, index]) & ~np.isnan(codes))
+    if not unseen.size:
+        return []
+    where, origin = place(dataset, split, unseen[0], column.name)
+    category = (column.categories or ())[int(codes[unseen[0]])]
+    message = f"{unseen.size:,} rows have a category that train never shows, first {category!r}{origin}."
+    return [Finding("category-unseen-in-train", "info", message, "Its effect is not learnt.", where)]
 
 
 def _check_integers(inputs: np.ndarray) -> list[Finding]:

@@ -39,12 +39,11 @@ def check_targets(dataset: Dataset, task: str | None, outputs: Shape | None) -> 
     return tuple(findings)
 
 
-def place(dataset: Dataset, split: str, row: int, column: str | None = None) -> tuple[Split, str]:
+def place(dataset: Dataset, split: str, row: int | np.integer, column: str | None = None) -> tuple[Split, str]:
     """Returns a place, and the row of the source that it was carved from, as a remark for the message."""
     origin = dataset.rows.get(split)
-    return Split(
-        split, int(row), column
-    ), "" if origin is None else f" (row {int(origin[row])} of the data before splitting)"
+    remark = "" if origin is None else f" (row {int(origin[row])} of the data before splitting)"
+    return Split(split, int(row), column), remark
 
 
 def _check_finite(dataset: Dataset, split: str) -> list[Finding]:
@@ -52,28 +51,28 @@ def _check_finite(dataset: Dataset, split: str) -> list[Finding]:
     for name, leaf in named_leaves(dataset.raw(split)).items():
         if not name.startswith("targets"):
             continue
-        if leaf.dtype.itemsize >= 8:
-            findings.append(out_of_type(dataset, split, name, leaf))
-        elif (
-            leaf.dtype.kind not in "iub"
-            and (bad := np.flatnonzero(~np.isfinite(leaf.astype(np.float32)).reshape(len(leaf), -1).all(axis=1))).size
-        ):
+        if (found := out_of_type(dataset, split, name, leaf)) is not None:
+            findings.append(found)
+        elif leaf.dtype.kind not in "iub" and not (finite := np.isfinite(leaf)).all():
+            bad = np.flatnonzero(~finite.reshape(len(leaf), -1).all(axis=1))
             where, origin = place(dataset, split, bad[0])
-            message = (
-                f"{name} must be finite, found {_first(~np.isfinite(leaf), leaf)} in {bad.size:,} of {len(leaf):,} "
-                f"rows{origin}."
-            )
+            value = _first(~finite, leaf)
+            message = f"{name} must be finite, found {value} in {bad.size:,} of {len(leaf):,} rows{origin}."
             findings.append(Finding("non-finite-input", "error", message, "Remove these rows, or correct them.", where))
     return findings
 
 
-def out_of_type(dataset: Dataset, split: str, name: str, leaf: np.ndarray) -> Finding:
-    """The finding for an array that was left in 64 bits because a value of it does not fit into 32."""
+def out_of_type(dataset: Dataset, split: str, name: str, leaf: np.ndarray) -> Finding | None:
+    """The finding for an array that was left in 64 bits because a value of it does not fit into 32, else None."""
+    if leaf.dtype.itemsize < 8:
+        return None
     narrow = {"f": np.float32, "i": np.int32}.get(leaf.dtype.kind, np.uint32)
     with np.errstate(over="ignore", invalid="ignore"):
         narrowed = leaf.astype(narrow)
     bad = np.isfinite(leaf) & ~np.isfinite(narrowed) if leaf.dtype.kind == "f" else narrowed != leaf
-    index = np.argwhere(bad)[0] if bad.any() else np.zeros(leaf.ndim, np.int64)
+    if not bad.any():
+        return None
+    index = np.argwhere(bad)[0]
     column = column_name(dataset, tuple(index[1:])) if name == "inputs" else None
     where, origin = place(dataset, split, index[0], column)
     message = (
@@ -123,7 +122,7 @@ def _check_classification(targets: np.ndarray, outputs: Shape | None) -> list[Fi
         return [_encoding(f"labels must be integer classes, {found}.", _advice_for_floats(targets))]
     if outputs is None:
         return []
-    if due is None or outputs[-1] < 2:
+    if due is None or outputs[len(outputs) - 1] < 2:
         message = (
             f"classification needs outputs of shape (batch, classes) with two classes or more, found {_axes(outputs)}."
         )
@@ -167,7 +166,13 @@ def _check_range(dataset: Dataset, split: str, limit: int | None, is_multiclass:
     )
     if limit is not None and low == 1 and high == limit:
         return [
-            Finding("label-out-of-range", "error", f"{message} They are counted from 1.", "Pass labels - 1.", where)
+            Finding(
+                "label-out-of-range",
+                "error",
+                f"{message} None is 0: are they counted from 1?",
+                "Pass labels - 1.",
+                where,
+            )
         ]
     if not is_multiclass and {low, high} == {-1, 1}:
         return [

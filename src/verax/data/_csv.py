@@ -6,7 +6,7 @@ import csv
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,12 @@ def from_csv(
     target: str,
     test: Any = None,
     columns: Sequence[str] | None = None,
-    categorical: Sequence[str] | Literal["auto"] = "auto",
+    categorical: Sequence[str] | str = "auto",
     missing: Sequence[str] = MISSING,
     delimiter: str | None = ",",
     skip_rows: int = 0,
     comment: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: str | None = None,
     label_suffix: str = "",
     name: str | None = None,
 ) -> Source:
@@ -115,7 +115,9 @@ class CsvFiles(Reader):
         return file_stamp(*self.files)
 
     def read(self) -> Contents:
-        tables = dict(zip(("train", "test"), [read_table(path, self.layout) for path in self.files], strict=False))
+        tables: dict[str, Table] = {}
+        for split, path in zip(("train", "test"), self.files, strict=False):
+            tables[split] = read_table(path, self.layout)
         names = list(tables["train"].columns)
         for table in tables.values():
             for wanted in dict.fromkeys([self.target, *(self.categorical or ()), *names]):

@@ -112,7 +112,7 @@ class Schema:
             table = _by_column(self, list(rows))
         else:
             table = _by_position(self, rows)
-        arrays, problems = encode_columns(self.columns, table, self.markers, "rows")
+        arrays, problems = encode_columns(self.columns, table, self.markers, "input")
         raise_problems(problems)
         return arrays
 
@@ -132,43 +132,38 @@ def encode_columns(
 def _encode_column(
     column: Column, values: Sequence[Any], markers: frozenset[str], place: str
 ) -> tuple[np.ndarray, list[Finding]]:
-    position = (
-        None if column.categories is None else {category: code for code, category in enumerate(column.categories)}
-    )
-    codes, problems = np.empty(len(values), np.float32), []
+    position = {category: float(code) for code, category in enumerate(column.categories or ())}
+    codes, problems = np.full(len(values), np.nan, np.float32), []
+    seen: dict[str, float] = {}  # texts repeat, so each is looked at once
     for row, value in enumerate(values):
-        where = Split(place, row, column.name)
-        if is_missing(value, markers):
-            codes[row] = np.nan
-            if not column.missing:
-                problems.append(
-                    Finding(
-                        "missing-value",
-                        "error",
-                        f"a value is expected, found {value!r}, and training had none missing here.",
-                        "Fill it in, or train with impute().",
-                        where,
-                    )
-                )
-        elif position is not None:
-            code = position.get(_category_text(value))
+        code = seen.get(value) if isinstance(value, str) else None
+        if code is None:
+            code = _code(column, position, value, markers)
             if code is None:
-                problems.append(_unknown_category(value, column, where))
-            codes[row] = np.nan if code is None else code
-        else:
-            number = as_number(value)
-            codes[row] = np.nan if number is None else number
-            if number is None:
-                problems.append(
-                    Finding(
-                        "not-a-number",
-                        "error",
-                        f"a finite number within float32 is expected, found {value!r}.",
-                        "Correct the value.",
-                        where,
-                    )
-                )
+                problems.append(_cannot_encode(column, value, markers, Split(place, row, column.name)))
+                continue
+            if isinstance(value, str):
+                seen[value] = code
+        codes[row] = code
     return codes, problems
+
+
+def _code(column: Column, position: Mapping[str, float], value: Any, markers: frozenset[str]) -> float | None:
+    """The code of a value, NaN for a missing one that may be missing; None if it has none."""
+    if is_missing(value, markers):
+        return float("nan") if column.missing else None
+    return as_number(value) if column.categories is None else position.get(_category_text(value))
+
+
+def _cannot_encode(column: Column, value: Any, markers: frozenset[str], where: Split) -> Finding:
+    if is_missing(value, markers):
+        message = f"a value is expected, found {value!r}, and training had none missing here."
+        return Finding("missing-value", "error", message, "Fill it in, or train with impute().", where)
+    if column.categories is None:
+        message = f"a finite number within float32 is expected, found {value!r}."
+        return Finding("not-a-number", "error", message, "Correct the value.", where)
+    message = f"a category known from training is expected, found {value!r}."
+    return Finding("unknown-category", "error", message, suggestion(str(value).strip(), column.categories), where)
 
 
 def is_missing(value: Any, markers: frozenset[str]) -> bool:
@@ -213,12 +208,6 @@ def _category_text(value: Any) -> str:
     return str(value).strip()
 
 
-def _unknown_category(value: Any, column: Column, where: Split) -> Finding:
-    categories = column.categories or ()
-    message = f"a category known from training is expected, found {value!r}."
-    return Finding("unknown-category", "error", message, suggestion(str(value).strip(), categories), where)
-
-
 def _by_column(schema: Schema, rows: list[Any]) -> dict[str, list[Any]]:
     names = [column.name for column in schema.columns]
     problems = []
@@ -230,7 +219,7 @@ def _by_column(schema: Schema, rows: list[Any]) -> dict[str, list[Any]]:
                     "error",
                     f"a dict by column name is expected, found {type(row).__name__}.",
                     "",
-                    Split("rows", index),
+                    Split("input", index),
                 )
             )
             continue
@@ -242,7 +231,7 @@ def _by_column(schema: Schema, rows: list[Any]) -> dict[str, list[Any]]:
                         "error",
                         "the column is missing.",
                         suggestion(name, map(str, row)),
-                        Split("rows", index, name),
+                        Split("input", index, name),
                     )
                 )
         for name in row:
@@ -254,7 +243,7 @@ def _by_column(schema: Schema, rows: list[Any]) -> dict[str, list[Any]]:
                         "error",
                         found,
                         suggestion(str(name), names),
-                        Split("rows", index, str(name)),
+                        Split("input", index, str(name)),
                     )
                 )
     raise_problems(problems)
@@ -296,7 +285,7 @@ def _decode(column: Column, code: Any, row: int) -> Any:
                     "error",
                     message,
                     "Pass dicts with the categories as text.",
-                    Split("rows", row, column.name),
+                    Split("input", row, column.name),
                 )
             ]
         )

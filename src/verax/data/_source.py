@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,7 +61,7 @@ class Source:
         """
         return replace(self, division=Division(test, validation, calibration, stratify, seed))
 
-    def preprocess(self, *steps: Step) -> Source:
+    def preprocess(self, *steps: Step | Callable[..., Step]) -> Source:
         """Returns the source with these steps of preprocessing in place of those it had; they become part of the model.
 
         Example:
@@ -69,11 +69,12 @@ class Source:
           >>> digits().preprocess(standardise()).steps
           (Standardise(columns=None),)
         """
+        fitting = tuple(step for step in steps if isinstance(step, Step))
         for step in steps:
             if not isinstance(step, Step):
-                called = f" Call it: {step.__name__}()." if callable(step) and hasattr(step, "__name__") else ""
+                called = f" Call it: {step.__name__}()." if hasattr(step, "__name__") else ""
                 raise InputError(f"preprocess takes steps such as standardise(), got {step!r}.{called}")
-        return replace(self, steps=tuple(steps))
+        return replace(self, steps=fitting)
 
     def load(self) -> Dataset:
         """Returns the data; read once a process, until a file changes.

@@ -80,7 +80,7 @@ class Standardise(Step):
             mean[~chosen], scale[~chosen] = 0, 1
         elif self.columns is not None:
             raise InputError("standardise(columns=...) needs a table with named columns. Leave columns out.")
-        return {"kind": "standardise"}, {"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)}
+        return {"kind": "standardise"}, {"mean": mean.astype(np.float32), "factor": (1 / scale).astype(np.float32)}
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class ScaleUint8(Step):
             raise InputError(
                 f"scale_uint8 needs uint8 images, got {inputs.dtype}. For other numbers use standardise()."
             )
-        return {"kind": "scale_uint8"}, {"maximum": np.array(self.maximum, np.float32)}
+        return {"kind": "scale_uint8", "maximum": self.maximum}, {"factor": np.array(1 / self.maximum, np.float32)}
 
 
 def _one_hot_arrays(groups: Sequence[dict[str, Any]], size: int) -> dict[str, np.ndarray]:

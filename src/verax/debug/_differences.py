@@ -21,8 +21,9 @@ Shift = tuple[int, Any, Any]
 Evaluate = Callable[[Sequence[Sequence[Shift]]], np.ndarray]
 
 # Loops over coordinates are vectorised for small programs. A convolution with a kernel for each lane is slower than one
-# call after another (8 lanes of a small CNN: 24 ms against 8 x 0.9 ms), and so are lanes of a large tree.
-LARGEST_VECTORISED = 20_000
+# call after another (8 lanes of a small CNN: 24 ms against 8 x 0.9 ms), and so are the lanes of a larger tree (17,000
+# coordinates of an MLP: 10 s against 3 s).
+LARGEST_VECTORISED = 4_000
 BLOCK_BYTES = 128 * 2**20  # of perturbed parameters and activations at a time
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from verax.evaluate._calibration_interval import debiased_error, error_interval
 from verax.evaluate._classification import brier_losses, negative_log_likelihood
-from verax.evaluate._estimate import plain, proportion_estimate
+from verax.evaluate._estimate import plain, wilson_limits
 from verax.evaluate._inputs import Values, probabilities_and_labels, smallest_positive
 
 
@@ -221,11 +221,10 @@ def _debiased_rms(
 def _reliability(
     count: Int[np.ndarray, " bins"], hits: Float[np.ndarray, " bins"], stated: Float[np.ndarray, " bins"]
 ) -> Reliability:
-    accuracy, low, high = (np.full(len(count), np.nan) for _ in range(3))
-    confidence = np.full(len(count), np.nan)
-    for bin_ in np.flatnonzero(count):
-        confidence[bin_] = stated[bin_] / count[bin_]
-        accuracy[bin_], low[bin_], high[bin_] = proportion_estimate(float(hits[bin_]), float(count[bin_]))
+    confidence, accuracy, low, high = (np.full(len(count), np.nan) for _ in range(4))
+    filled = count > 0
+    confidence[filled], accuracy[filled] = stated[filled] / count[filled], hits[filled] / count[filled]
+    low[filled], high[filled] = wilson_limits(accuracy[filled], count[filled].astype(np.float64))
     values = Reliability(np.linspace(0, 1, len(count) + 1), confidence, accuracy, low, high, count)
     for array in values:
         array.flags.writeable = False

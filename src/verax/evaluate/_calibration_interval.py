@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from verax.evaluate._estimate import Z, proportion_estimate
+from verax.evaluate._estimate import Z, wilson_limits
 
 HALF_NORMAL = math.sqrt(2 / math.pi)  # the mean of |N(0, 1)|
 
@@ -95,12 +95,11 @@ def _standard_error(
     count: Int[np.ndarray, " bins"], hits: Float[np.ndarray, " bins"], stated: Float[np.ndarray, " bins"]
 ) -> float:
     """Returns the standard error of the plain error: within the bins, and of how many examples fall into which."""
-    filled = np.flatnonzero(count)
-    limits = [proportion_estimate(float(hits[bin_]), float(count[bin_])) for bin_ in filled]
-    within = sum(
-        (count[bin_] * max(e.high - e.value, e.value - e.low) / Z) ** 2 for bin_, e in zip(filled, limits, strict=True)
-    )
-    gap = np.abs(hits[filled] - stated[filled]) / count[filled]
-    share = count[filled] / count.sum()
-    between = float(share @ (gap - share @ gap) ** 2) / count.sum()
-    return math.sqrt(float(within) / count.sum() ** 2 + between)
+    filled, examples = count > 0, count.sum()
+    size = count[filled].astype(np.float64)
+    accuracy, share = hits[filled] / size, size / examples
+    low, high = wilson_limits(accuracy, size)
+    within = float(((share * np.maximum(high - accuracy, accuracy - low) / Z) ** 2).sum())
+    gap = np.abs(accuracy - stated[filled] / size)
+    between = float(share @ (gap - share @ gap) ** 2) / examples
+    return math.sqrt(within + between)

@@ -47,11 +47,19 @@ def proportion_estimate(successes: float | int, trials: float | int) -> Estimate
     if trials <= 0 or not 0 <= successes <= trials * (1 + 1e-12):
         raise ValueError(f"successes must lie in [0, trials] with trials above 0, got {successes} of {trials}.")
     value = min(successes / trials, 1.0)
-    centre = (value + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-    half = Z / (1 + Z**2 / trials) * math.sqrt(value * (1 - value) / trials + Z**2 / (4 * trials**2))
-    low = 0.0 if value == 0 else max(0.0, centre - half)
-    high = 1.0 if value == 1 else min(1.0, centre + half)
-    return Estimate(value, low, high)
+    low, high = wilson_limits(np.array([value]), np.array([trials], float))
+    return Estimate(value, float(low[0]), float(high[0]))
+
+
+def wilson_limits(
+    share: Float[np.ndarray, " cases"], trials: Float[np.ndarray, " cases"]
+) -> tuple[Float[np.ndarray, " cases"], Float[np.ndarray, " cases"]]:
+    """Returns where the Wilson intervals of observed shares begin and end."""
+    centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
+    half = Z / (1 + Z**2 / trials) * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
+    return np.where(share == 0, 0.0, np.maximum(centre - half, 0)), np.where(
+        share == 1, 1.0, np.minimum(centre + half, 1)
+    )
 
 
 def score_estimate(value: float, variance: float, most_trials: float) -> Estimate:

@@ -92,7 +92,7 @@ def gaussian_ranks(errors: Ranks, scale: Float[np.ndarray, " outputs"]) -> Ranks
     """Returns the probability of a smaller error under a Gaussian; with scale 0, a half where the error is 0."""
     from scipy.special import ndtr
 
-    infinite = np.sign(errors) * math.inf
+    infinite = np.copysign(math.inf, errors)
     with np.errstate(invalid="ignore", divide="ignore"):
         standard = np.where(scale > 0, errors / scale, np.where(errors == 0, 0.0, infinite))
     return ndtr(standard)

@@ -15,9 +15,8 @@ def roc_auc(
 ) -> Estimate | None:
     """Returns how often an example of a class gets a higher probability of it than one of another class.
 
-    Equal probabilities count half.
-    With two classes this is the area for class 1; with more, the mean over each class against the rest, of those with
-    examples on both sides. None if there is no such class.
+    Equal probabilities count half. With two classes this is the area for class 1; with more, the mean
+    over each class against the rest, of those with examples on both sides. None if there is no such class.
 
     The variance is DeLong's, from each example's influence on the mean area, so the classes' dependence is in it. The
     interval is that of a proportion of the same variance (see `score_estimate`), and no narrower than the exponential
@@ -47,7 +46,7 @@ def roc_auc(
     if not areas:
         return None
     variance = float((influence**2).sum()) / len(areas) ** 2
-    most_trials = min(len(areas) ** 2 / sum(1 / trials for trials in most), effective_size(weight))
+    most_trials = len(areas) ** 2 / sum(1 / trials for trials in most)
     return score_estimate(float(np.mean(areas)), variance, most_trials)
 
 
@@ -56,6 +55,6 @@ def _placement(
 ) -> Float[np.ndarray, " own"]:
     """Returns for each score the weighted share of the others that lie below it; equal ones count half."""
     order = np.argsort(others, kind="stable")
-    total = np.concatenate([[0.0], np.cumsum(weight[order])])
-    below, up_to = (total[np.searchsorted(others[order], scores, side)] for side in ("left", "right"))
+    ordered, total = others[order], np.concatenate([[0.0], np.cumsum(weight[order])])
+    below, up_to = (total[np.searchsorted(ordered, scores, side)] for side in ("left", "right"))
     return (below + up_to) / (2 * total[-1])

@@ -28,7 +28,9 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
     try:
         import haiku as hk
     except ImportError as error:
-        raise ImportError("from_haiku needs dm-haiku, which is not installed. Run: pip install 'verax[haiku]'") from error
+        raise ImportError(
+            "from_haiku needs dm-haiku, which is not installed. Run: pip install 'verax[haiku]'"
+        ) from error
 
     stateful = transformed if isinstance(transformed, hk.TransformedWithState) else hk.with_empty_state(transformed)
     function = getattr(transformed.apply, "_original_fn", None)  # hk.transform's own note of what was transformed
@@ -67,7 +69,9 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
         except ValueError as error:
             if key is None and "PRNGKey" in str(error):
                 asked = "training statistics without noise" if training else "evaluation"
-                raise ValueError(f"{name}: {asked} was asked for, but the function draws random numbers: {error}") from error
+                raise ValueError(
+                    f"{name}: {asked} was asked for, but the function draws random numbers: {error}"
+                ) from error
             raise
         return outputs, state if training else variables.model_state
 

@@ -117,7 +117,9 @@ def _lasting(call: Any, params: Tree, collections: dict[str, Any], inputs: Tree,
         return call(tree, inputs, True, True, list(collections), keys)[1]
 
     after = jax.eval_shape(update, {"params": params, **collections}, inputs)
-    same = [name for name in collections if jax.tree.structure(after.get(name)) == jax.tree.structure(collections[name])]
+    same = [
+        name for name in collections if jax.tree.structure(after.get(name)) == jax.tree.structure(collections[name])
+    ]
     return {name: collections[name] for name in same}
 
 

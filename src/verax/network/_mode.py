@@ -59,7 +59,9 @@ def mode_from(choice: Mapping[str, bool]) -> Mode:
     """
     for name, value in choice.items():
         if not isinstance(value, bool):
-            raise TypeError(f"mode must give each argument its value in training, True or False; {name!r} got {value!r}.")
+            raise TypeError(
+                f"mode must give each argument its value in training, True or False; {name!r} got {value!r}."
+            )
     return Mode(tuple(choice.items()))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from verax.evaluate import Calibration, PredictiveCalibration, Reliability
-from verax.plot._canvas import BLUE, LINE, ORANGE, Axes, axes_or_new, dress, ink, legend
+from verax.plot._canvas import BLUE, LINE, ORANGE, Axes, axes_or_new, dress, ink, legend, plain_log_ticks
 
 
 def reliability_diagram(calibration: Calibration, after: Calibration | None = None, *, ax: Axes | None = None) -> Axes:
     """Draws accuracy against confidence, with 95 % (Wilson) intervals; the dashed diagonal is perfect calibration.
 
-    Above it stands how many examples each point is about, on a logarithmic scale: a point of few may be far off by chance.
+    Above it stands how many examples each point is about, on a logarithmic scale: one of few may be off by chance.
 
     Args:
       calibration: as the network is.
@@ -30,12 +30,13 @@ def reliability_diagram(calibration: Calibration, after: Calibration | None = No
     if after is not None:
         _points(ax, after.reliability, ORANGE, "s", "after")
         _counts(counts, after.reliability, ORANGE, filled=False)
-        legend(ax, loc="upper left")
+        legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.03))
-    counts.set(yscale="log", ylim=(0.7, 2 * max(1, int(calibration.reliability.count.max()))))
+    most = max(int(drawn.reliability.count.max()) for drawn in (calibration, after) if drawn is not None)
+    counts.set(yscale="log", ylim=(0.7, 2 * most))
     counts.set_ylabel("examples", color=ink(ax))
     counts.tick_params(labelbottom=False)
-    counts.minorticks_off()
+    plain_log_ticks(counts)
     return ax
 
 
@@ -58,7 +59,8 @@ def coverage(
         if drawn is None:
             continue
         share = np.array([tuple(estimate) for estimate in drawn.coverage])  # levels (value, low, high)
-        _with_bars(ax, np.array(drawn.levels) + shift, share[:, 0], share[:, 1], share[:, 2], color, marker, drawn.method)
+        across = np.array(drawn.levels) + shift
+        _with_bars(ax, across, share[:, 0], share[:, 1], share[:, 2], color, marker, drawn.method)
     if after is not None:
         legend(ax, loc="upper left")
     ax.set(xlabel="stated probability", ylabel="share inside the interval", xlim=(0.4, 1.02), ylim=(0, 1.03))
@@ -87,9 +89,8 @@ def _with_bars(
     name: str | None,
 ) -> None:
     reach = np.maximum(np.stack([up - low, high - up]), 0.0)
-    ax.errorbar(
-        across, up, yerr=reach, fmt=marker, color=color, markersize=4.5, elinewidth=1.3, capsize=2, label=name, clip_on=False
-    )
+    look = {"fmt": marker, "color": color, "markersize": 4.5, "elinewidth": 1.3, "capsize": 2}
+    ax.errorbar(across, up, yerr=reach, label=name, clip_on=False, **look)
 
 
 def _counts(ax: Axes, reliability: Reliability, color: str, filled: bool) -> None:

@@ -62,6 +62,17 @@ def legend(ax: Axes, **options: Any) -> None:
         text.set_parse_math(False)
 
 
+def plain_log_ticks(ax: Axes) -> None:
+    """Labels a logarithmic axis 0.1, 1, 100 rather than with powers, which SVG shows as text only in pieces."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    ax.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,g}" if 1e-4 <= value < 1e6 else f"{value:.0e}")
+    )
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.tick_params(axis="y", which="minor", length=0)
+
+
 def short(name: object, most: int = 14) -> str:
     """Returns a user's name fit for a picture: one line, at most `most` characters, nothing that cannot be printed."""
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(name))
@@ -70,7 +81,7 @@ def short(name: object, most: int = 14) -> str:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Names in scripts that Matplotlib's font lacks are drawn as boxes in a PNG and rightly in a browser: no warning."""
+    """Names in scripts that Matplotlib's font lacks are boxes in a PNG and right in a browser: no warning."""
     import warnings
 
     with warnings.catch_warnings():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Num
+
 from verax.plot._canvas import BLUE, FONT, ORANGE, Axes, axes_or_new, ink, short
 
 NUMBERED = 20  # with more classes the counts would be too small to read
@@ -36,9 +37,9 @@ def confusion_matrix(
     ax.grid(False)
     ax.imshow(_shades(confusion), interpolation="none")
     if size <= NUMBERED:
-        font = min(FONT - 1, 190 / size / 2)
+        look = {"ha": "center", "va": "center", "fontsize": min(FONT - 1, 190 / size / 2), "color": ink(ax)}
         for row, column in zip(*np.nonzero(confusion), strict=True):
-            ax.text(column, row, f"{confusion[row, column]:.4g}", ha="center", va="center", fontsize=font, color=ink(ax))
+            ax.text(column, row, f"{confusion[row, column]:.4g}", **look)
     _name_ticks(ax, names)
     ax.set(xlabel="predicted", ylabel="true")
     return ax

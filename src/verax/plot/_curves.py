@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from verax.plot._canvas import LINE, ORANGE, SERIES, Axes, axes_or_new, ink, legend
+from verax.plot._canvas import ORANGE, SERIES, Axes, axes_or_new, ink, legend, plain_log_ticks
 from verax.train import History
 
+SPLITS = ("train", "validation")  # each has the same look in every picture
 POINTS = 400  # a longer series is averaged down to this many: more cannot be seen
 
 
@@ -31,14 +30,16 @@ def training_curves(history: History, metric: str = "loss", *, ax: Axes | None =
         known = sorted({name.partition("/")[2] for record in history for name in record.values if "/" in name})
         raise ValueError(f"metric must be one of {known}, got {metric!r}.")
     ax = axes_or_new(ax)
-    for (name, (places, values)), (color, line, marker) in zip(curves.items(), SERIES, strict=False):
-        few = len(values) <= 30
-        ax.plot(places, values, line, color=color, marker=marker if few else None, markersize=3.5, linewidth=1.6, label=name)
+    for name, (places, values) in curves.items():
+        color, line, marker = SERIES[(*SPLITS, name).index(name)]
+        look = {"color": color, "marker": marker if len(values) <= 30 else None, "markersize": 3.5, "linewidth": 1.6}
+        ax.plot(places, values, line, label=name, **look)
     _mark_not_finite(ax, curves)
     every = np.concatenate([values for _, values in curves.values()])
     positive = every[np.isfinite(every)]
     if metric == "loss" and positive.size and positive.min() > 0 and positive.max() / positive.min() > 30:
         ax.set_yscale("log")
+        plain_log_ticks(ax)
     ax.set(xlabel=unit, ylabel=metric.replace("_", " "))
     ax.xaxis.get_major_locator().set_params(integer=True)
     legend(ax)
@@ -75,17 +76,15 @@ def _thinned(places: np.ndarray, values: np.ndarray) -> Curve:
 
 
 def _mark_not_finite(ax: Axes, curves: dict[str, Curve]) -> None:
-    bad = [float(places[~np.isfinite(values)].min()) for places, values in curves.values() if not np.isfinite(values).all()]
-    if not bad:
+    every = np.concatenate([places for places, _ in curves.values()])
+    is_finite = np.isfinite(np.concatenate([values for _, values in curves.values()]))
+    if is_finite.all():
         return
-    first = min(bad)
+    first, last = float(every[~is_finite].min()), float(every.max())
     ax.axvline(first, color=ORANGE, linestyle=":", linewidth=1.6)
-    finite = [float(places[np.isfinite(values)].max()) for places, values in curves.values() if np.isfinite(values).any()]
-    right = first > 0.6 * max([first, *finite])
+    right = first > 0.5 * last
     ax.annotate(
         "not finite from here", (first, 0.5), xycoords=("data", "axes fraction"), xytext=(-4 if right else 4, 0),
         textcoords="offset points", ha="right" if right else "left", va="center", fontsize=9, color=ink(ax),
     )  # fmt: skip
-    if not finite:
-        ax.axhline(0, color=LINE, linewidth=0)  # the axes need a range
-    ax.set_xlim(right=max([first, *finite]) + (0.5 if math.isfinite(first) else 0))
+    ax.set_xlim(left=min(0.0, float(every.min())), right=last * 1.05)

@@ -70,9 +70,15 @@ def find_mistakes(
     wrong = np.flatnonzero(labels != predictions)
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     names = classes if classes is not None else range(np.shape(probabilities)[1])
-    pictures = _between_zero_and_one(images, rows)
     return Mistakes(
-        pictures, labels[rows], predictions[rows], confidence[rows], rows, tuple(map(str, names)), len(wrong), len(labels)
+        images=_between_zero_and_one(images, rows),
+        labels=labels[rows],
+        predictions=predictions[rows],
+        confidence=confidence[rows],
+        rows=rows,
+        classes=tuple(map(str, names)),
+        total=len(wrong),
+        examples=len(labels),
     )
 
 
@@ -89,11 +95,16 @@ def worst_mistakes(
 
     Takes what `find_mistakes` takes. Without a mistake, the figure says so.
     """
-    found = find_mistakes(images, labels, predictions, probabilities, classes, count=count)
+    return draw_mistakes(find_mistakes(images, labels, predictions, probabilities, classes, count=count))
+
+
+def draw_mistakes(found: Mistakes) -> Figure:
+    """Draws what `find_mistakes` found."""
     lines = max(1, -(-len(found.rows) // COLUMNS))
     figure = new_figure(1.35 * lines)
     if not len(found.rows):
-        figure.text(0.5, 0.5, f"no mistake in {found.examples} examples", ha="center", va="center", color=INK, fontsize=FONT)
+        words = f"no mistake in {found.examples} examples"
+        figure.text(0.5, 0.5, words, ha="center", va="center", color=INK, fontsize=FONT)
         return figure
     for ax in figure.subplots(lines, COLUMNS, squeeze=False).ravel()[len(found.rows) :]:
         ax.set_axis_off()
@@ -103,7 +114,9 @@ def worst_mistakes(
         ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="none")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set(color=LINE, linewidth=0.6)
-        text = f"{short(found.classes[true], 10)}\nnot {short(found.classes[said], 10)}\n{100 * sure:.0f} % sure"
+        text = (
+            f"true: {short(found.classes[true], 10)}\nsaid: {short(found.classes[said], 10)}\n{100 * sure:.0f} % sure"
+        )
         ax.set_xlabel(text, fontsize=FONT - 2, color=INK, parse_math=False)
     return figure
 
@@ -117,7 +130,9 @@ def png(image: Float[np.ndarray, "height width *channels"]) -> bytes:
     return content.getvalue()
 
 
-def _between_zero_and_one(images: Images, rows: Int[np.ndarray, " shown"]) -> Float[np.ndarray, "shown height width *channels"]:
+def _between_zero_and_one(
+    images: Images, rows: Int[np.ndarray, " shown"]
+) -> Float[np.ndarray, "shown rows columns *colors"]:
     channels = images.shape[3] if images.ndim == 4 else 1
     if images.ndim > 4 or channels not in (1, 3, 4):
         raise ValueError(f"images must be grey or have 1, 3 or 4 channels at the end, got shape {tuple(images.shape)}.")

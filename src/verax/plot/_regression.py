@@ -64,7 +64,7 @@ def _columns(predictions: Values, targets: Values) -> tuple[np.ndarray, np.ndarr
 
 
 def _scatter(ax: Axes, across: np.ndarray, up: np.ndarray) -> None:
-    examples, outputs = across.shape
+    outputs = across.shape[1]
     if outputs > len(SERIES):  # too many to tell apart
         across, up, outputs = across.reshape(-1, 1), up.reshape(-1, 1), 1
     most = POINTS // outputs
@@ -79,5 +79,4 @@ def _scatter(ax: Axes, across: np.ndarray, up: np.ndarray) -> None:
     if outputs > 1:
         legend(ax)
     if len(shown) < len(across):
-        text = f"{len(shown):,} of {len(across):,} shown"
-        ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", fontsize=9, color=ink(ax))
+        ax.set_title(f"{len(shown):,} of {len(across):,} shown", loc="right", fontsize=9, color=ink(ax))

@@ -43,7 +43,7 @@ def svg(figure: Figure | Axes, title: str, *, name: str) -> str:
 
 
 def _simplify(root: ElementTree.Element, name: str) -> None:
-    """Drops namespaces, metadata, style sheets and ids nobody refers to; shortens numbers; changes colours and fonts."""
+    """Drops namespaces, metadata and ids nobody refers to; shortens numbers; changes colours and fonts."""
     used = {reference for element in root.iter() for reference in _references(element)}
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -59,6 +59,16 @@ def _simplify(root: ElementTree.Element, name: str) -> None:
         for child in list(parent):
             if child.tag in ("metadata", "style") or (child.tag in ("g", "defs") and not len(child)):
                 parent.remove(child)
+        _share_style(parent)
+
+
+def _share_style(parent: ElementTree.Element) -> None:
+    """Writes a style that all markers of a group have once, at the group: a scatter plot halves in size."""
+    styles = {child.get("style") for child in parent}
+    if len(parent) > 1 and parent.tag == "g" and len(styles) == 1 and all(child.tag == "use" for child in parent):
+        parent.set("style", styles.pop() or "")
+        for child in parent:
+            del child.attrib["style"]
 
 
 def _references(element: ElementTree.Element) -> list[str]:

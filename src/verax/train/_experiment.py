@@ -75,11 +75,17 @@ class Experiment:
                 "Make one of your own loss with vx.objective_from_loss(fn)."
             )
         if not isinstance(self.optimizer, optax.GradientTransformation):
-            raise InputError(f"optimizer must be an Optax transformation such as optax.adam(1e-3), got {_kind(self.optimizer)}.")
+            raise InputError(
+                f"optimizer must be an Optax transformation such as optax.adam(1e-3), got {_kind(self.optimizer)}."
+            )
 
 
 def _kind(value: Any) -> str:
-    return f"{type(value).__name__} {value!r}"[:80] if not callable(value) else f"the function {getattr(value, '__name__', value)}; call it"
+    return (
+        f"{type(value).__name__} {value!r}"[:80]
+        if not callable(value)
+        else f"the function {getattr(value, '__name__', value)}; call it"
+    )
 
 
 def resolve(experiment: Experiment | Callable[..., Experiment], hyperparameters: Mapping[str, Any]) -> Experiment:
@@ -102,9 +108,13 @@ def resolve(experiment: Experiment | Callable[..., Experiment], hyperparameters:
                 f"hyperparameters {', '.join(chosen)} were given with a finished Experiment, which takes none. "
                 "Pass the function that makes it."
             )
-        return replace(experiment, **seed, hyperparameters={**experiment.hyperparameters, **seed}) if seed else experiment
+        return (
+            replace(experiment, **seed, hyperparameters={**experiment.hyperparameters, **seed}) if seed else experiment
+        )
     if not callable(experiment):
-        raise InputError(f"experiment must be a vx.Experiment or a function that returns one, got {type(experiment).__name__}.")
+        raise InputError(
+            f"experiment must be a vx.Experiment or a function that returns one, got {type(experiment).__name__}."
+        )
     parameters = inspect.signature(experiment).parameters
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     own_seed = {"seed": chosen.pop("seed")} if "seed" in chosen and "seed" not in parameters and not open_ended else {}
@@ -118,7 +128,9 @@ def resolve(experiment: Experiment | Callable[..., Experiment], hyperparameters:
         raise InputError(f"the experiment needs a value for {', '.join(missing)}.")
     made = experiment(**chosen)
     if not isinstance(made, Experiment):
-        raise InputError(f"{getattr(experiment, '__name__', 'experiment')} must return a vx.Experiment, got {type(made).__name__}.")
+        raise InputError(
+            f"{getattr(experiment, '__name__', 'experiment')} must return a vx.Experiment, got {type(made).__name__}."
+        )
     defaults = {name: each.default for name, each in parameters.items() if each.default is not inspect.Parameter.empty}
     return replace(made, **own_seed, hyperparameters={**defaults, **chosen, **own_seed})
 

@@ -73,7 +73,11 @@ def records(
         return record
 
     known = ("steps_per_epoch", "parameters", "compile_seconds")
-    yield keep(Record("event", 0, 0, {"total_steps": session.total_steps, **{name: session.facts[name] for name in known}}, 0.0))
+    yield keep(
+        Record(
+            "event", 0, 0, {"total_steps": session.total_steps, **{name: session.facts[name] for name in known}}, 0.0
+        )
+    )
     watch = chosen.stopping or EarlyStopping()
     loop, state, best = LoopState(), session.state, None
     stop_reason = f"all {session.total_steps} steps were taken"

@@ -98,11 +98,15 @@ def read_experiment(folder: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{folder} is not a run folder: experiment.json is missing. Give a folder that verax train wrote.") from None
+        raise InputError(
+            f"{folder} is not a run folder: experiment.json is missing. Give a folder that verax train wrote."
+        ) from None
     except (ValueError, NotADirectoryError) as error:
         raise InputError(f"{path} cannot be read: {error}. Give a folder that verax train wrote.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path} has format {content.get('format') if isinstance(content, dict) else None}, expected {FORMAT}.")
+        raise InputError(
+            f"{path} has format {content.get('format') if isinstance(content, dict) else None}, expected {FORMAT}."
+        )
     return content
 
 
@@ -169,13 +173,21 @@ def finding_to_json(finding: Finding) -> dict[str, Any]:
 def finding_from_json(content: Mapping[str, Any]) -> Finding:
     """Returns the finding that `finding_to_json` wrote."""
     place = content["where"]
-    where = None if place is None else PLACES[place["kind"]](**{name: value for name, value in place.items() if name != "kind"})
+    where = (
+        None
+        if place is None
+        else PLACES[place["kind"]](**{name: value for name, value in place.items() if name != "kind"})
+    )
     return Finding(**{**content, "where": where})
 
 
 def _accepted(function: Callable[..., Any], hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the hyperparameters without a seed that Verax, not the function, had taken."""
-    return {name: value for name, value in hyperparameters.items() if name != "seed" or "seed" in inspect.signature(function).parameters}
+    return {
+        name: value
+        for name, value in hyperparameters.items()
+        if name != "seed" or "seed" in inspect.signature(function).parameters
+    }
 
 
 def _is_installed(name: str) -> bool:

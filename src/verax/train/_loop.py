@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from verax.network import Variables
 from verax.train._experiment import Experiment, resolve
 from verax.train._history import Record
 from verax.train._program import ChunkData, ChunkRecord
 from verax.train._session import Session, prepare
 from verax.train._state import TrainState
 from verax.train._step import mean_metrics
-from verax.network import Variables
 
 
 def chunks(
@@ -80,10 +80,15 @@ def session_chunks(session: Session, start: TrainState | None = None) -> Iterato
             losses = read.total / read.weight
             values: dict[str, Any] = {"train/loss": tuple(losses.tolist())}
             if not read.grads_finite.all():
-                values["nonfinite_gradient_steps"] = tuple((step - steps + 1 + np.flatnonzero(~read.grads_finite)).tolist())
+                values["nonfinite_gradient_steps"] = tuple(
+                    (step - steps + 1 + np.flatnonzero(~read.grads_finite)).tolist()
+                )
             if not (read.params_finite and np.isfinite(read.total).all()):
                 values["nonfinite_step"] = step - steps + _first_bad(session, before, data, steps, in_rest)
-            total, weight = total + float(read.total.sum(dtype=np.float64)), weight + float(read.weight.sum(dtype=np.float64))
+            total, weight = (
+                total + float(read.total.sum(dtype=np.float64)),
+                weight + float(read.weight.sum(dtype=np.float64)),
+            )
             yield state, Record("chunk", step, epoch + 1, values, time.perf_counter() - clock)
         if position == plan.steps:
             averages = {"train/loss": total / weight, **validation_metrics(session, state.variables)}

@@ -52,7 +52,10 @@ def probe_optimizer(optimizer: optax.GradientTransformation, params: Tree) -> Op
     """
     shapes = jax.tree.map(lambda leaf: (min(2, size) for size in leaf.shape), params)
     tiny = jax.tree.map(
-        lambda leaf, shape: jnp.full(tuple(shape), 0.5, leaf.dtype), params, shapes, is_leaf=lambda x: hasattr(x, "shape")
+        lambda leaf, shape: jnp.full(tuple(shape), 0.5, leaf.dtype),
+        params,
+        shapes,
+        is_leaf=lambda x: hasattr(x, "shape"),
     )
     update = optax.with_extra_args_support(optimizer).update
     state = optimizer.init(tiny)
@@ -66,12 +69,16 @@ def probe_optimizer(optimizer: optax.GradientTransformation, params: Tree) -> Op
     hidden = jnp.array([all_finite(updates(bad, tiny)) for bad in (jnp.nan, jnp.inf)]).any()
     still, still_at_zero = updates(0.0, tiny), updates(0.0, zeros)
     moved = [
-        jnp.any(leaf != 0) for leaf, decays in zip(jax.tree.leaves(still), jax.tree.leaves(decay_mask(params)), strict=True) if not decays
+        jnp.any(leaf != 0)
+        for leaf, decays in zip(jax.tree.leaves(still), jax.tree.leaves(decay_mask(params)), strict=True)
+        if not decays
     ]
     decay = jax.tree.map(jnp.subtract, still, still_at_zero)
     effect = jax.tree.map(jnp.subtract, updates(0.25, tiny), updates(0.25, zeros))
     alike = jax.tree.map(lambda a, b: jnp.allclose(a, b, rtol=1e-3, atol=1e-7), decay, effect)
-    return OptimizerFacts(hidden, jnp.array(moved).any() if moved else jnp.array(False), jnp.array(jax.tree.leaves(alike)).all())
+    return OptimizerFacts(
+        hidden, jnp.array(moved).any() if moved else jnp.array(False), jnp.array(jax.tree.leaves(alike)).all()
+    )
 
 
 def decay_weights_only(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:

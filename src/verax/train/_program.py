@@ -70,7 +70,9 @@ class ChunkData(NamedTuple):
             return leaf.at[rows].get(mode="promise_in_bounds")  # rows come from a permutation of the split
 
         weight = (
-            jnp.ones(rows.shape, jnp.float32) if self.weight is None else lax.dynamic_index_in_dim(self.weight, step, keepdims=False)
+            jnp.ones(rows.shape, jnp.float32)
+            if self.weight is None
+            else lax.dynamic_index_in_dim(self.weight, step, keepdims=False)
         )
         return Batch(jax.tree.map(take, self.inputs), jax.tree.map(take, self.targets), weight)
 

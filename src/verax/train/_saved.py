@@ -73,7 +73,8 @@ def load_state(path: str | Path, like: Tree) -> Tree:
     lines += [
         f"{name}: expected {shape_text(leaf)}, found {_text(stored[name])}"
         for name, leaf in expected.items()
-        if name in stored and (list(np.shape(leaf)), str(_dtype(leaf))) != (stored[name]["shape"], stored[name]["dtype"])
+        if name in stored
+        and (list(np.shape(leaf)), str(_dtype(leaf))) != (stored[name]["shape"], stored[name]["dtype"])
     ]
     if lines:
         raise InputError(f"the state in {path} does not fit:\n" + "\n".join(f"  {line}" for line in sorted(lines)))
@@ -83,7 +84,9 @@ def load_state(path: str | Path, like: Tree) -> Tree:
         found = arrays.get(_slot(index))
         restored = None if found is None else _restore(np.asarray(found), leaf)
         if restored is None or leaf_digest(restored) != stored[name]["sha256"]:
-            raise InputError(f"the state in {path} is damaged: {name} does not match its digest. Use another checkpoint.")
+            raise InputError(
+                f"the state in {path} is damaged: {name} does not match its digest. Use another checkpoint."
+            )
         leaves.append(restored)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
@@ -93,11 +96,17 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / MANIFEST).read_text())
         assert {"format", "leaves"} <= manifest.keys()
     except FileNotFoundError:
-        raise InputError(f"{path} holds no saved state: {MANIFEST} is missing. Expected a folder that save_state wrote.") from None
+        raise InputError(
+            f"{path} holds no saved state: {MANIFEST} is missing. Expected a folder that save_state wrote."
+        ) from None
     except (ValueError, AssertionError):
-        raise InputError(f"the state in {path} is damaged: {MANIFEST} cannot be read. Use another checkpoint.") from None
+        raise InputError(
+            f"the state in {path} is damaged: {MANIFEST} cannot be read. Use another checkpoint."
+        ) from None
     if manifest["format"] > FORMAT:
-        raise InputError(f"the state in {path} has format {manifest['format']}, this Verax reads up to {FORMAT}. Update Verax.")
+        raise InputError(
+            f"the state in {path} has format {manifest['format']}, this Verax reads up to {FORMAT}. Update Verax."
+        )
     return manifest
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from verax.data import Batch, Dataset, Examples, check_data, load
 from verax.findings import Finding, InputError, raise_errors
@@ -93,7 +91,9 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     key = base_key(experiment.seed)
 
     shapes = jax.eval_shape(network.init, key, few.inputs)
-    forward, outputs = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)(shapes, few.inputs, key)
+    forward, outputs = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)(
+        shapes, few.inputs, key
+    )
     findings = raise_errors(
         check_data(dataset, task=experiment.objective.task, outputs_shape=outputs, batch_size=experiment.batch_size)
     )
@@ -167,7 +167,12 @@ def _check_watched(experiment: Experiment, dataset: Dataset) -> None:
     """Refuses to watch a metric that the run will not have."""
     if experiment.stopping is None:
         return
-    known = ["loss", *{"classification": ["accuracy"], "binary": ["accuracy"], "regression": ["rmse"]}.get(experiment.objective.task, [])]
+    known = [
+        "loss",
+        *{"classification": ["accuracy"], "binary": ["accuracy"], "regression": ["rmse"]}.get(
+            experiment.objective.task, []
+        ),
+    ]
     experiment.stopping.check_metric([f"validation/{name}" for name in known] if "validation" in dataset.splits else [])
 
 
@@ -182,7 +187,7 @@ def _decaying(experiment: Experiment, facts: OptimizerFacts) -> tuple[Any, tuple
         )
     said = "the optimizer decays biases and normalisation scales, and uses parameters in other ways too."
     advice = "Give its weight decay mask=vx.decay_mask, or pass decay='all' if this is meant."
-    return experiment.optimizer, (Finding("weight-decay-on-bias", "warning", said, advice),)
+    return experiment.optimizer, (Finding("decay-on-norm-and-bias", "warning", said, advice),)
 
 
 def _plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, size: int, key: Any) -> EpochPlan:
@@ -209,7 +214,9 @@ def _compile(session: Session) -> tuple[Any, Any, Any]:
     lowered = [
         jax.jit(chunk).lower(state, equal, jnp.int32(0)) if program.rolled else step.lower(state, equal),
         step.lower(state, last) if last is not None else None,
-        jax.jit(make_eval_step(session.network, session.experiment.objective)).lower(state.variables, session.validation[0])
+        jax.jit(make_eval_step(session.network, session.experiment.objective)).lower(
+            state.variables, session.validation[0]
+        )
         if session.validation
         else None,
     ]

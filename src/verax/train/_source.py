@@ -49,10 +49,12 @@ class SourceFile:
             code = compile(self.text, self.path, "exec", dont_inherit=True)
         except SyntaxError as error:
             raise InputError(f"{self.path}:{error.lineno}: not valid Python: {error.msg}.") from error
-        exec(code, vars(module))  # noqa: S102 - importing the experiment is what the user asked for
+        exec(code, vars(module))
         function = vars(module).get(name)
         if not callable(function):
-            known = [each for each, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == MODULE]
+            known = [
+                each for each, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == MODULE
+            ]
             hint = f"It defines: {', '.join(known)}." if known else "It defines no function."
             raise InputError(f"{self.path} must define a function {name}(...) that returns a vx.Experiment. {hint}")
         vars(function)["__verax_source__"] = self

@@ -46,7 +46,9 @@ class EarlyStopping:
         if self.metric not in known:
             close = difflib.get_close_matches(self.metric, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise InputError(f"stopping metric must be one of {', '.join(known) or 'none: the data has no validation split'}, got {self.metric!r}.{hint}")
+            raise InputError(
+                f"stopping metric must be one of {', '.join(known) or 'none: the data has no validation split'}, got {self.metric!r}.{hint}"
+            )
 
     def update(self, loop: LoopState, value: float, step: int) -> LoopState:
         """Returns the loop state after an epoch that ended with this value; NaN is never an improvement."""

@@ -24,7 +24,13 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 def straight_threefry() -> Any:
     """Returns the generator, for `jax.random.wrap_key_data(data, impl=straight_threefry())`."""
     return define_prng_impl(
-        key_shape=(2,), seed=_seed, split=_split, random_bits=_random_bits, fold_in=_fold_in, name="verax_threefry", tag="vx3"
+        key_shape=(2,),
+        seed=_seed,
+        split=_split,
+        random_bits=_random_bits,
+        fold_in=_fold_in,
+        name="verax_threefry",
+        tag="vx3",
     )
 
 
@@ -65,7 +71,11 @@ def _seed(seed: Any) -> Any:
     seed = jnp.asarray(seed)
     low = lax.convert_element_type(seed, np.uint32)
     wide = seed.dtype.itemsize == 8
-    high = lax.convert_element_type(lax.shift_right_logical(seed, np.array(32, seed.dtype)), np.uint32) if wide else jnp.zeros_like(low)
+    high = (
+        lax.convert_element_type(lax.shift_right_logical(seed, np.array(32, seed.dtype)), np.uint32)
+        if wide
+        else jnp.zeros_like(low)
+    )
     return jnp.stack([high, low])
 
 
@@ -81,5 +91,7 @@ def _fold_in(key: Any, data: Any) -> Any:
 def _random_bits(key: Any, bit_width: int, shape: Sequence[int]) -> Any:
     high, low = threefry2x32((key[0], key[1]), _counters(shape))
     if bit_width == 64:
-        return lax.shift_left(lax.convert_element_type(high, np.uint64), np.uint64(32)) | lax.convert_element_type(low, np.uint64)
+        return lax.shift_left(lax.convert_element_type(high, np.uint64), np.uint64(32)) | lax.convert_element_type(
+            low, np.uint64
+        )
     return lax.convert_element_type(high ^ low, np.dtype(f"uint{bit_width}"))

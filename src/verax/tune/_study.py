@@ -33,7 +33,12 @@ class Trial:
     def to_json(self) -> dict[str, Any]:
         """Returns the trial as plain values."""
         value = self.value if math.isfinite(self.value) else None
-        return {"hyperparameters": dict(self.hyperparameters), "value": value, "seconds": self.seconds, "stop_reason": self.stop_reason}
+        return {
+            "hyperparameters": dict(self.hyperparameters),
+            "value": value,
+            "seconds": self.seconds,
+            "stop_reason": self.stop_reason,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +63,11 @@ class Study:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of `study.json`."""
-        return {"metric": self.metric, "best": self.best.to_json(), "trials": [trial.to_json() for trial in self.trials]}
+        return {
+            "metric": self.metric,
+            "best": self.best.to_json(),
+            "trials": [trial.to_json() for trial in self.trials],
+        }
 
 
 def search(
@@ -135,7 +144,9 @@ def _check_space(
     from verax.data import load
     from verax.train import EarlyStopping
 
-    names = {"classification": ["accuracy"], "binary": ["accuracy"], "regression": ["rmse"]}.get(made.objective.task, [])
+    names = {"classification": ["accuracy"], "binary": ["accuracy"], "regression": ["rmse"]}.get(
+        made.objective.task, []
+    )
     known = [f"validation/{name}" for name in ("loss", *names)] if "validation" in load(made.data).splits else []
     EarlyStopping(metric=metric).check_metric(known)
     reference = fingerprint(made)

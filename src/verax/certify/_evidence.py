@@ -1,0 +1,107 @@
+"""What certifying needs, from a run or from anyone's own training loop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from verax.data import Dataset, load
+from verax.findings import InputError
+from verax.network import Network, Variables, as_network
+from verax.train import History, Objective, Record, Run, starting_variables
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of a trained network. Items of the certificate whose evidence is missing are `not_run`.
+
+    Attributes:
+      network: the model: a Linen module, a Haiku transform, a pair of functions or a `vx.Network`.
+      objective: the task it was trained for.
+      variables: the trained weights: `Variables`, or the parameters of a network without state.
+      data: a source, or a dict of splits `{"train": (inputs, targets), "test": (inputs, targets), ...}`.
+      optimizer: what it was trained with; needed by `converges`.
+      history: of the training; needed by `finite`.
+      losses: instead of a history, the loss of every step.
+      study: the search that chose the setting; needed by `tuned`.
+      hyperparameters: the setting itself.
+      total_steps: how long the training was, so that a schedule's peak can be found.
+      batch_size: of the training.
+      training_peak_bytes: the most memory that training held; needed by `memory`.
+      limits: limits where the defaults do not fit.
+      code: the source text, for the fingerprint.
+      name: for the report.
+    """
+
+    network: Any
+    objective: Objective
+    variables: Any
+    data: Any
+    optimizer: Any = None
+    history: History | None = None
+    losses: Sequence[float] | np.ndarray | None = None
+    study: Any = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    total_steps: int | None = None
+    batch_size: int = 32
+    training_peak_bytes: Mapping[str, int] | int | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    code: str = ""
+    name: str = ""
+
+
+def evidence_from_run(run: Run, study: Any = None) -> Evidence:
+    """Returns the evidence that a run of `vx.train` holds."""
+    facts = run.facts
+    peaks = {"program_bytes": facts["memory"]["peak_bytes"], "process_bytes": facts["process_peak_bytes"]} if facts else None
+    return Evidence(
+        network=run.network,
+        objective=run.experiment.objective,
+        variables=run.variables,
+        data=run.dataset,
+        optimizer=run.experiment.optimizer,
+        history=run.history,
+        study=study,
+        hyperparameters=run.experiment.hyperparameters,
+        total_steps=facts.get("steps"),
+        batch_size=run.experiment.batch_size,
+        training_peak_bytes=peaks,
+        limits=run.experiment.limits,
+        name=run.network.name,
+    )
+
+
+def resolved(evidence: Evidence) -> tuple[Network, Variables, Dataset, History | None]:
+    """Returns the network, the weights, the data and the history of some evidence, checked against one another.
+
+    Raises:
+      InputError: if the weights are not those of the network, or the data lack a train or a test split.
+    """
+    import jax
+
+    network, dataset = as_network(evidence.network), load(evidence.data)
+    for split in ("train", "test"):
+        if split not in dataset.splits:
+            raise InputError(f"data must have a {split} split to certify, found {', '.join(dataset.splits) or 'none'}.")
+    few = jax.tree.map(lambda leaf: leaf[:2], dataset.examples("train").inputs)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), few)
+    if jax.tree.leaves(shapes.model_state) and not hasattr(evidence.variables, "model_state"):
+        raise InputError(
+            f"{network.name} holds state besides its parameters ({', '.join(shapes.model_state)}). "
+            "Pass variables=vx.Variables(params, model_state)."
+        )
+    variables = starting_variables(evidence.variables, shapes)
+    history = evidence.history
+    if history is None and evidence.losses is not None:
+        losses = tuple(np.asarray(evidence.losses, np.float64).reshape(-1).tolist())
+        history = History((Record("chunk", len(losses), 1, {"train/loss": losses}, 0.0),))
+    return network, variables, dataset, history
+
+
+def code_fingerprint(evidence: Evidence) -> str:
+    """Returns the digest of the source text that was given; empty if there is none."""
+    return hashlib.sha256(evidence.code.encode()).hexdigest() if evidence.code else ""

@@ -1,0 +1,40 @@
+"""What the items are held against, unless the experiment or the command line says otherwise."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+
+from verax.findings import InputError
+
+# Each default with its reason:
+DEFAULTS: dict[str, float] = {
+    "calibration_error": 0.05,  # a stated 90 % may mean 85 to 95: about what a reader of a probability takes it for
+    "latency_p99_seconds": 0.1,  # one example; what a person waits for without noticing (Nielsen, 1993)
+    "inference_peak_bytes": 2 * 2**30,  # the whole process; what the smallest common server has to give
+    "training_peak_bytes": 0.0,  # 0 stands for the memory of the machine that certifies: training that needed more swapped
+}
+
+
+def chosen_limits(*overrides: Mapping[str, float]) -> dict[str, float]:
+    """Returns the defaults with overrides applied in order.
+
+    Raises:
+      InputError: if a name is unknown, or a limit is not a positive number.
+    """
+    limits = dict(DEFAULTS, training_peak_bytes=float(machine_bytes()))
+    for name, value in (pair for each in overrides for pair in each.items()):
+        if name not in DEFAULTS:
+            close = difflib.get_close_matches(name, DEFAULTS, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(DEFAULTS)}."
+            raise InputError(f"unknown limit {name!r}. {hint}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise InputError(f"limit {name} must be a positive number, got {value!r}.")
+        limits[name] = float(value)
+    return limits
+
+
+def machine_bytes() -> int:
+    """Returns the physical memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,157 @@
+"""What the items look at: the evidence resolved, and what several of them need, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from verax.certify._evidence import Evidence
+from verax.certify._overlap import Overlap, overlap
+from verax.data import Dataset, Examples
+from verax.evaluate import (
+    Calibration,
+    Evaluation,
+    PredictiveCalibration,
+    apply_temperature,
+    calibration,
+    evaluate,
+    fit_temperature,
+    predict,
+    regression_calibration,
+)
+from verax.export import FreshProcess, measure_in_fresh_process, save
+from verax.network import Network, Variables
+from verax.train import History
+
+LATENCY_BATCHES = (1, 32)
+RELOAD_ROWS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The evidence resolved: what is certified, and what was measured of it on the way.
+
+    Attributes:
+      evidence: as it was given.
+      network: the model.
+      variables: its weights.
+      dataset: the data, loaded.
+      history: of the training, or None.
+      limits: all limits, overrides applied.
+      folder: where the exported model goes.
+    """
+
+    evidence: Evidence
+    network: Network
+    variables: Variables
+    dataset: Dataset
+    history: History | None
+    limits: Mapping[str, float]
+    folder: Path
+
+    @property
+    def task(self) -> str:
+        """The objective's task."""
+        return self.evidence.objective.task
+
+    @cached_property
+    def test(self) -> Examples:
+        """The test split as the network sees it."""
+        return self.dataset.examples("test")
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The scores on the test split."""
+        return evaluate(
+            self.network, self.evidence.objective, self.variables, self.test, classes=self.dataset.schema.classes
+        )
+
+    @cached_property
+    def outputs(self) -> Any:
+        """The network's outputs on the test split."""
+        return predict(self.network, self.variables, self.test.inputs)
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """Class probabilities or values on the test split, before recalibration."""
+        return np.asarray(self.evidence.objective.predictions(self.outputs))
+
+    @cached_property
+    def calibration_outputs(self) -> Any:
+        """The network's outputs on the calibration split, or None without one."""
+        if "calibration" not in self.dataset.splits:
+            return None
+        return predict(self.network, self.variables, self.dataset.examples("calibration").inputs)
+
+    @cached_property
+    def temperature(self) -> float | None:
+        """What logits are divided by, fitted on the calibration split; None where there is none, or no classes."""
+        if self.calibration_outputs is None or self.task not in ("classification", "binary"):
+            return None
+        return fit_temperature(self.calibration_outputs, self.dataset.examples("calibration").targets)
+
+    @cached_property
+    def calibrations(self) -> tuple[Calibration | PredictiveCalibration, Calibration | PredictiveCalibration | None]:
+        """The calibration on the test split before and after recalibration; the latter None without a calibration split.
+
+        Raises:
+          ValueError: for a regressor without a calibration split, whose uncertainty cannot be known.
+        """
+        if self.task == "regression":
+            if self.calibration_outputs is None:
+                raise ValueError("a regressor's uncertainty is fitted on a calibration split, and the data have none.")
+            known = np.asarray(self.evidence.objective.predictions(self.calibration_outputs))
+            targets = self.dataset.examples("calibration").targets
+            both = regression_calibration(
+                _like(known, targets), targets, _like(self.predictions, self.test.targets), self.test.targets
+            )
+            return both.before, both.after
+        before = calibration(self.predictions, self.test.targets)
+        if self.temperature is None:
+            return before, None
+        return before, calibration(apply_temperature(self.outputs, self.temperature), self.test.targets)
+
+    @cached_property
+    def overlap(self) -> Overlap:
+        """How the test split overlaps with what training and choosing used."""
+        seen = [self.dataset.raw(split).inputs for split in self.dataset.splits if split != "test"]
+        together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *seen)
+        return overlap(together, self.dataset.raw("test").inputs)
+
+    @cached_property
+    def model_path(self) -> Path:
+        """The exported model."""
+        path = self.folder / "model.vx"
+        save(
+            path,
+            network=self.network,
+            objective=self.evidence.objective,
+            variables=self.variables,
+            preprocessing=self.dataset.preprocessing,
+            schema=self.dataset.schema,
+            temperature=self.temperature,
+            name=self.evidence.name or self.network.name,
+            overwrite=True,
+        )
+        return path
+
+    @cached_property
+    def reload_inputs(self) -> Any:
+        """The raw test rows on which the reloaded model is compared."""
+        return jax.tree.map(lambda leaf: leaf[:RELOAD_ROWS], self.dataset.raw("test").inputs)
+
+    @cached_property
+    def fresh(self) -> FreshProcess:
+        """The exported model measured in a process of its own."""
+        return measure_in_fresh_process(self.model_path, self.reload_inputs, batch_sizes=LATENCY_BATCHES)
+
+
+def _like(predictions: np.ndarray, targets: Any) -> np.ndarray:
+    """Returns predictions in the shape of the targets: a single output (examples, 1) as (examples,)."""
+    return predictions[..., 0] if predictions.ndim == np.ndim(targets) + 1 else predictions

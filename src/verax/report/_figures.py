@@ -1,0 +1,122 @@
+"""The pictures of a page, each with what is to be seen in it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from verax import plot
+from verax.evaluate import Calibration, PredictiveCalibration
+from verax.plot import Mistakes
+from verax.report._drawings import metrics
+from verax.report._elements import Content, Markup, tag
+from verax.report._material import Material
+from verax.report._quantities import label, quantity
+from verax.report._scores import bin_table, class_table
+from verax.train import History
+
+Drawn = Mapping[str, Any]  # axes by name
+
+
+def mistakes_and_residuals(material: Material, drawn: Drawn) -> Content:
+    """Returns where a classifier is right and wrong, or how a regressor's predictions lie about the truth."""
+    evaluation, figures = material.evaluation, []
+    if "confusion" in drawn and evaluation is not None and evaluation.confusion is not None:
+        counts = evaluation.confusion
+        words = f"{np.trace(counts):,.6g} of {counts.sum():,.6g} are right. Rows are the true classes."
+        figures.append(figure(drawn, "confusion", "Confusion matrix", words, class_table(evaluation.per_class)))
+    if "predicted" in drawn:
+        figures.append(figure(drawn, "predicted", "Predicted against true", "On the dashed line they are equal."))
+        words = "A slope or a funnel is something the model has not learned."
+        figures.append(figure(drawn, "residuals", "Residuals", words))
+    return _section("Where it is right and wrong", "right-and-wrong", figures, worst(material.mistakes))
+
+
+def calibration(material: Material, drawn: Drawn) -> Content:
+    """Returns whether stated confidence is met, before and after recalibration."""
+    before, after, figures = material.before, material.after, []
+    if "reliability" in drawn and isinstance(before, Calibration):
+        words = f"Calibration error {_error(before)}."
+        if isinstance(after, Calibration):
+            words = f"Calibration error before recalibration {_error(before)}; after it {_error(after)}."
+        numbers = bin_table(before.reliability)
+        figures.append(figure(drawn, "reliability", "Reliability diagram", words, numbers))
+    if "coverage" in drawn and isinstance(before, PredictiveCalibration):
+        words = f"Stated and measured differ by at most {quantity('share', before.error)}"
+        if isinstance(after, PredictiveCalibration):
+            words += f", after recalibration by at most {quantity('share', after.error)}"
+        figures.append(figure(drawn, "coverage", "Coverage of predicted intervals", f"{words}."))
+    return _section("Is its confidence true?", "calibration", figures)
+
+
+def curves(material: Material, drawn: Drawn) -> Content:
+    """Returns the training curves of each metric."""
+    figures = [
+        figure(drawn, f"curve-{metric}", f"{_capital(label(metric))} in training", _last(material.history, metric))
+        for metric in metrics(material.history)
+    ]
+    return _section("Training", "training", figures)
+
+
+def worst(mistakes: Mistakes | None) -> Content:
+    """Returns the most confident mistakes as pictures."""
+    if mistakes is None:
+        return None
+    if not len(mistakes.rows):
+        return tag("p", f"There is no mistake among {mistakes.examples:,} examples.")
+    words = f"{mistakes.total:,} of {mistakes.examples:,} examples are wrong; those it was most sure of come first."
+    each = [_mistake(mistakes, index) for index in range(len(mistakes.rows))]
+    return tag(
+        "div",
+        tag("h3", "Worst mistakes", id="mistakes"),
+        tag("p", words, class_="note"),
+        tag("ul", each, class_="mistakes", aria_labelledby="mistakes"),
+        class_="part",
+    )
+
+
+def figure(drawn: Drawn, name: str, title: str, words: str, *below: Content) -> Markup:
+    """Returns a picture with its caption; `words` say what is to be seen."""
+    picture = Markup(plot.svg(drawn[name], f"{title}. {words}", name=name.replace("/", "-")))
+    return tag("figure", tag("figcaption", tag("b", title), tag("span", words)), picture, *below)
+
+
+def _mistake(mistakes: Mistakes, index: int) -> Markup:
+    true, said = (mistakes.classes[labels[index]] for labels in (mistakes.labels, mistakes.predictions))
+    encoded = base64.b64encode(plot.png(mistakes.images[index])).decode()
+    sure = quantity("share", float(mistakes.confidence[index]))
+    return tag(
+        "li",
+        tag("img", src=f"data:image/png;base64,{encoded}", alt=f"An example of {true}, taken for {said}."),
+        tag("p", "true ", tag("b", true)),
+        tag("p", "said ", tag("b", said), ", ", sure),
+        tag("p", f"row {int(mistakes.rows[index]):,}", class_="note"),
+    )
+
+
+def _section(title: str, name: str, figures: list[Markup], below: Content = None) -> Content:
+    if not figures and below is None:
+        return None
+    head = tag("h2", title, id=name)
+    pictures = tag("div", figures, class_="figures") if figures else None
+    return tag("section", head, pictures, below, class_="card", aria_labelledby=name)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _last(history: History | None, metric: str) -> str:
+    last = {split: history.last(f"{split}/{metric}") for split in ("train", "validation")} if history else {}
+    parts = [f"{split} {quantity(metric, value)}" for split, value in last.items() if value is not None]
+    return f"At the end: {', '.join(parts)}." if parts else ""
+
+
+def _error(calibration: Calibration) -> str:
+    return (
+        f"{calibration.ece:.3f} ({calibration.expected:.3f} is expected by chance; "
+        f"debiased {calibration.debiased:.3f}, 95 % interval {calibration.low:.3f} to {calibration.high:.3f})"
+    )

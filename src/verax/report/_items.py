@@ -1,0 +1,114 @@
+"""The ten items: status, numbers against limits, reason, findings, and how to measure each again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from verax.certify import Certificate, Outcome
+from verax.findings import Finding
+from verax.report._elements import Content, Markup, tag
+from verax.report._quantities import rows
+from verax.report._scores import folded, table
+from verax.report._status import NAMES, badge
+
+FINDINGS, NUMBERS = 20, 40  # shown of each item; certificate.json has all
+
+DECIDED_BY = {  # the number that a limit of another name is held against: the first measured one that matches
+    "relative_error": r"largest_relative_error",
+    "accuracy_of_simplest_predictor": r"accuracy_low",
+    "rmse_of_simplest_predictor": r"rmse_high",
+    "calibration_error_high": r"after\.high|before\.high",
+    "latency_p99_seconds": r"batch_\d+\.p99_seconds",
+    "training_peak_bytes": r"training_process_bytes|training_program_bytes",
+    "inference_peak_bytes": r"inference_process_bytes",
+}
+AT_LEAST = {"trials", "accuracy_of_simplest_predictor", "p_value_of_excess"}
+
+
+def items(certificate: Certificate) -> Markup:
+    """Returns the section of the ten items, in their order."""
+    return tag(
+        "section",
+        tag("h2", "The ten items", id="items"),
+        tag("ol", [_item(item) for item in certificate.items], class_="items"),
+        aria_labelledby="items",
+    )
+
+
+def findings_list(findings: Iterable[Finding]) -> Content:
+    """Returns findings as a list: how bad, where, what, and what to do."""
+    findings = list(findings)
+    if not findings:
+        return None
+    more = len(findings) - FINDINGS
+    shown = [_finding(finding) for finding in findings[:FINDINGS]]
+    return tag("ul", shown, tag("li", f"… and {more} more.") if more > 0 else None, class_="findings")
+
+
+def _item(item: Outcome) -> Markup:
+    return tag(
+        "li",
+        tag(
+            "div",
+            tag("h3", NAMES[item.id]),
+            badge(item.status),
+            tag("p", item.to_json()["title"], class_="title"),
+            class_="item-head",
+        ),
+        tag("p", tag("strong", _reason_word(item.status)), item.reason, class_="reason") if item.reason else None,
+        _numbers(item),
+        findings_list(item.findings),
+        tag("p", "Measure it again: ", tag("code", item.rerun), class_="rerun") if item.rerun else None,
+        id=f"item-{item.id}",
+        class_=f"card item {item.status}",
+    )
+
+
+def _reason_word(status: str) -> str | None:
+    return {"waived": "Waived because: ", "not_run": "Not run because: "}.get(status)
+
+
+def _numbers(item: Outcome) -> Content:
+    """Returns the numbers that decided beside their limits, and all others to be unfolded."""
+    measured = {key: (name, text) for key, name, text in rows(item.measured)}
+    decided, lines = set(), []
+    for key, name, text in rows(item.limit):
+        by = key if key in measured else _first(DECIDED_BY.get(key), measured)
+        decided.add(by)
+        name, value = measured[by] if by else (name, "–")
+        lines.append((name, value, f"{'at least' if key in AT_LEAST else 'at most'} {text}"))
+    others = [pair for key, pair in measured.items() if key not in decided]
+    more = len(others) - NUMBERS
+    return [
+        table(("", "measured", "limit"), lines) if lines else None,
+        folded("More numbers", pairs(others[:NUMBERS]), f"{more} more are in certificate.json." if more > 0 else None)
+        if others
+        else None,
+    ]
+
+
+def _first(pattern: str | None, keys: Iterable[str]) -> str | None:
+    """Returns the key that a pattern matches, an earlier alternative before a later one."""
+    alternatives = pattern.split("|") if pattern else []
+    return next((key for each in alternatives for key in keys if re.fullmatch(each, key)), None)
+
+
+def pairs(named: Iterable[tuple[str, str]], code: bool = False) -> Markup:
+    """Returns names and values as a list that fills the width."""
+    each = [tag("div", tag("dt", name), tag("dd", tag("code", text) if code else text)) for name, text in named]
+    return tag("dl", each, class_="facts fingerprints" if code else "facts")
+
+
+def _finding(finding: Finding) -> Markup:
+    return tag(
+        "li",
+        tag("p", tag("strong", finding.severity), " ", tag("code", finding.id), _place(finding), class_="finding-head"),
+        tag("p", finding.message),
+        tag("p", tag("strong", "Do: "), finding.advice, class_="advice") if finding.advice else None,
+        class_=f"finding {finding.severity}",
+    )
+
+
+def _place(finding: Finding) -> Content:
+    return None if finding.where is None else [" at ", tag("code", str(finding.where))]

@@ -1,0 +1,79 @@
+"""Scores as tables: of the test split with intervals, of each class, of each bin of confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from verax.certify import Certificate
+from verax.evaluate import Estimate, Evaluation, Reliability
+from verax.report._elements import Content, Markup, tag
+from verax.report._quantities import label, quantity
+
+CLASSES = 100  # listed at most, those with the lowest F1
+
+
+def scores(certificate: Certificate, evaluation: Evaluation | None) -> Content:
+    """Returns the section of scores on the test split, each with its 95 % interval."""
+    test: Mapping[str, Estimate] = certificate.test or (evaluation.metrics if evaluation else {})
+    if not test:
+        return None
+    lines = [
+        (label(name), quantity(name, e.value), f"{quantity(name, e.low)} to {quantity(name, e.high)}")
+        for name, e in test.items()
+    ]
+    examples = f" ({evaluation.examples:,} examples)" if evaluation else ""
+    return tag(
+        "section",
+        tag("h2", "Scores on the test split", id="scores"),
+        table(("metric", "value", "95 % interval"), lines, f"Scores{examples}. The intervals are about the examples."),
+        class_="card",
+        aria_labelledby="scores",
+    )
+
+
+def class_table(per_class: Sequence[Mapping[str, Any]] | None) -> Content:
+    """Returns precision, recall, F1 and support of each class, to be unfolded."""
+    if not per_class:
+        return None
+    shown = list(per_class)
+    if len(shown) > CLASSES:
+        shown = sorted(shown, key=lambda scores: scores["f1"])[:CLASSES]
+    names = ("class", "precision", "recall", "f1", "support")
+    lines = [[str(scores["class"]), *(quantity(name, scores[name]) for name in names[1:])] for scores in shown]
+    caption = f"The {CLASSES} classes with the lowest F1, of {len(per_class)}." if len(per_class) > CLASSES else None
+    return folded("Scores by class", table([label(name) for name in names], lines, caption))
+
+
+def bin_table(reliability: Reliability) -> Content:
+    """Returns confidence against accuracy by bin, to be unfolded."""
+    lines = []
+    for index, count in enumerate(reliability.count.tolist()):
+        if count:
+            numbers = [float(values[index]) for values in reliability[1:5]]
+            confidence, accuracy, low, high = (quantity("share", number) for number in numbers)
+            lines.append((confidence, accuracy, f"{low} to {high}", quantity("count", count)))
+    return folded("The numbers", table(("confidence", "accuracy", "95 % interval", "examples"), lines))
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]], caption: str | None = None) -> Markup:
+    """Returns a table whose first column names its rows; a narrow screen scrolls it inside its own box."""
+    body = [tag("tr", tag("th", line[0], scope="row"), [tag("td", cell) for cell in line[1:]]) for line in lines]
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", caption) if caption else None,
+            tag("thead", tag("tr", [tag("th", name, scope="col") for name in head])),
+            tag("tbody", body),
+        ),
+        class_="scroll",
+        tabindex="0",
+        role="region",
+        aria_label=caption or ", ".join(filter(None, head)),
+    )
+
+
+def folded(summary: str, *content: Content) -> Markup:
+    """Returns content that is unfolded by its summary, and always on paper."""
+    return tag("details", tag("summary", summary), content)
