@@ -1,4 +1,4 @@
-"""What was found, where, how bad, and what to do about it: the one type of a lint error, a diagnosis and a failed probe.
+"""What was found, where, how bad, what to do: the one type of a lint error, a diagnosis and a failed probe.
 
 Standard library only: the linter and the command line import this file without importing JAX.
 """
@@ -74,8 +74,8 @@ class Finding:
       where: the place, or None where the whole program is meant.
 
     Example:
-      >>> print(Finding("label-out-of-range", "error", "label 12 with 10 outputs.", "Use 12 outputs.", Split("train", 7)))
-      train row 7: label-out-of-range: label 12 with 10 outputs. Use 12 outputs.
+      >>> print(Finding("label-out-of-range", "error", "label 12 with 10 outputs.", "Use 13.", Split("train", 7)))
+      train row 7: label-out-of-range: label 12 with 10 outputs. Use 13.
     """
 
     id: str

@@ -151,7 +151,7 @@ def test_a_schema_survives_json(kind, classes, categories, missing):
 def test_a_damaged_schema_is_refused():
     config = TABLE.to_json()
     del config["columns"][0]["name"]
-    with pytest.raises(InputError, match="schema must have the fields that Schema.to_json writes"):
+    with pytest.raises(InputError, match=r"schema must have the fields that Schema.to_json writes"):
         Schema.from_json(config)
     with pytest.raises(InputError, match="shapes"):
         Schema.from_json({**TABLE.to_json(), "shapes": ()})

@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from verax.evaluate import Estimate, mean_estimate, proportion_estimate
 
 
 @pytest.mark.parametrize("successes, trials", [(0, 1), (1, 1), (0, 30), (30, 30), (29, 30), (97, 100), (500, 1000)])
 def test_a_proportion_agrees_with_scipys_wilson_interval(successes, trials):
-    expected = binomtest(successes, trials).proportion_ci(method="wilson")
+    expected = scipy.stats.binomtest(successes, trials).proportion_ci(method="wilson")
     found = proportion_estimate(successes, trials)
     np.testing.assert_allclose(found, (successes / trials, expected.low, expected.high), atol=1e-12)
 
@@ -47,6 +47,16 @@ def test_the_interval_of_a_normal_mean_is_students():
     values = np.array([-1.0, 1.0] * 10)  # without skewness
     error = values.std(ddof=1) / math.sqrt(20)
     np.testing.assert_allclose(mean_estimate(values), (0, -2.093024 * error, 2.093024 * error), rtol=1e-6)
+
+
+def test_the_ends_are_where_halls_cubic_meets_students_quantiles():
+    values = np.random.default_rng(0).exponential(size=40)
+    found = mean_estimate(values)
+    skewness = scipy.stats.skew(values) / math.sqrt(40)
+    for end, sign in [(found.low, 1), (found.high, -1)]:
+        t = (values.mean() - end) / scipy.stats.sem(values)
+        cubic = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6  # Hall (1992), eq. 2.3
+        np.testing.assert_allclose(cubic, sign * scipy.stats.t.ppf(0.975, 39))
 
 
 def test_whole_weights_count_like_repeated_examples_and_zero_leaves_one_out():

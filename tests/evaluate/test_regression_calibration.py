@@ -78,7 +78,7 @@ def test_conformal_intervals_hold_at_least_their_level_on_average(known, seed):
     errors = np.sort(np.random.default_rng(seed).normal(size=known))
     found = regression_calibration(*split(errors), *split(np.zeros(3)), resamples=1).after
     for level, (low, high) in zip(LEVELS, found.offsets[:, :, 0], strict=True):
-        gaps = 1 + np.sum((low <= errors[:-1]) & (errors[1:] <= high)) - 1  # between neighbours, inside
+        gaps = np.sum((low - 1e-9 <= errors[:-1]) & (errors[1:] <= high + 1e-9))  # between neighbours, inside
         gaps += int(low == -np.inf) + int(high == np.inf)
         assert gaps / (known + 1) >= level - 1e-9
         assert gaps / (known + 1) <= level + 2 / (known + 1) + 1e-9
@@ -93,14 +93,14 @@ def test_too_few_calibration_examples_leave_an_interval_open():
 @pytest.mark.parametrize("true_scale", [1.0, 1.3])
 def test_the_interval_holds_the_true_error(true_scale):
     truth = max(abs(2 * scipy.stats.norm.cdf(scipy.stats.norm.ppf(0.5 + q / 2) / true_scale) - 1 - q) for q in LEVELS)
-    known = np.random.default_rng(0).normal(size=200_000)
+    known = scipy.stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
     known_split = split(known / np.sqrt(np.mean(known**2)))
     random = np.random.default_rng(1)
     found = []
-    for seed in range(200):
+    for seed in range(150):
         errors = true_scale * random.normal(size=400)
         found.append(regression_calibration(*known_split, *split(errors), resamples=300, seed=seed).before)
-    assert sum(not c.low <= truth + 1e-9 <= c.high + 2e-9 for c in found) <= 19  # 10 expected, three deviations
+    assert sum(not c.low <= truth + 1e-9 <= c.high + 2e-9 for c in found) <= 16  # 7.5 expected, standard deviation 2.7
     if true_scale == 1.0:
         assert np.mean([c.low == 0 for c in found]) >= 0.93
         assert abs(np.mean([c.p_value <= 0.05 for c in found]) - 0.05) < 0.05

@@ -14,7 +14,7 @@ from verax.data import Batch, epoch_order
 from verax.debug import check_gradients, overfit_batch
 from verax.findings import Finding
 from verax.network import Variables
-from verax.trees import all_finite, is_floating, leaves_by_path
+from verax.trees import is_floating, leaves_by_path
 
 ROWS = 32  # of the batch that is overfitted
 GRADIENT_ROWS = 16  # of the batch whose gradient is checked: more would cost time and show nothing new
@@ -84,7 +84,8 @@ def finite(subject: Subject) -> Outcome:
     for record in subject.history:
         bad += [record.values["nonfinite_step"]] if "nonfinite_step" in record.values else []
         bad += list(record.values.get("nonfinite_gradient_steps", ()))
-    broken = [path for path, leaf in leaves_by_path(subject.variables.params).items() if is_floating(leaf) and not bool(all_finite(leaf))]
+    leaves = leaves_by_path(subject.variables.params).items()
+    broken = [path for path, leaf in leaves if is_floating(leaf) and not np.isfinite(np.asarray(leaf, np.float32)).all()]
     findings = ()
     if bad or broken:
         first = int(min(bad)) if bad else None

@@ -156,7 +156,7 @@ def _contents(pairs: Mapping[str, tuple[Any, Any]], classes: Sequence[str] | Non
 def _from_list(name: str, values: Any) -> Any:
     """Lists of plain numbers or texts as an array; anything else, a list of arrays too, as it is."""
     is_plain = isinstance(values, list | tuple) and all(
-        isinstance(leaf, bool | int | float | str) for leaf in jax.tree.leaves(values)
+        isinstance(leaf, bool | int | float | str | np.generic) for leaf in jax.tree.leaves(values)
     )
     try:
         return np.asarray(values) if is_plain else values

@@ -63,24 +63,32 @@ def check_scale(dataset: Dataset) -> tuple[Finding, ...]:
 
 
 def _check_finite(dataset: Dataset, split: str, name: str, leaf: Any) -> Finding | None:
-    if leaf.dtype.kind in "iub":
+    if leaf.dtype.kind in "iub" or np.isfinite(leaf).all():
         return None
-    finite = np.isfinite(leaf)
-    if finite.all():
+    bad = ~np.isfinite(leaf) & ~(np.isnan(leaf) & _filled(dataset)) if name == "inputs" else ~np.isfinite(leaf)
+    rows = np.flatnonzero(bad.reshape(len(leaf), -1).any(axis=1))
+    if not rows.size:
         return None
-    rows = np.flatnonzero(~finite.reshape(len(leaf), -1).all(axis=1))
-    infinite = np.isinf(leaf)
-    if not infinite.any() and dataset.preprocessing.steps:  # do the missing values survive the preprocessing?
-        prepared = dataset.preprocessing.on_host(leaf[rows])
-        rows = rows[np.isnan(prepared).reshape(len(rows), -1).any(axis=1)]
-        if not rows.size:
-            return None
-    row = int(np.flatnonzero(infinite.reshape(len(leaf), -1).any(axis=1))[0]) if infinite.any() else int(rows[0])
-    index = np.argwhere(~finite[row])[0] if leaf.ndim > 1 else ()
-    where, origin = place(dataset, split, row, column_name(dataset, tuple(map(int, index))) if leaf.ndim > 1 else None)
-    value = leaf[(row, *index)]
-    message = f"{name} must be finite, found {value} in {rows.size:,} of {len(leaf):,} rows{origin}."
-    return Finding("non-finite-input", "error", message, _advice(dataset, where.column, bool(infinite.any())), where)
+    index = tuple(np.argwhere(bad[rows[0]])[0].tolist())
+    where, origin = place(dataset, split, rows[0], column_name(dataset, index))
+    columns = [column.name for column, some in zip(dataset.schema.columns, bad.any(axis=0), strict=False) if some]
+    among = f", in columns {', '.join(columns[:8])}{', ...' * (len(columns) > 8)}" if len(columns) > 1 else ""
+    value = leaf[(rows[0], *index)]
+    message = f"{name} must be finite, found {value} in {rows.size:,} of {len(leaf):,} rows{among}{origin}."
+    return Finding("non-finite-input", "error", message, _advice(dataset, where.column, bool(np.isinf(value))), where)
+
+
+def _filled(dataset: Dataset) -> np.ndarray:
+    """Where a missing value is filled by the preprocessing, by feature of a raw example: found by trying."""
+    schema, fitted = dataset.schema, dataset.preprocessing
+    if not fitted.steps:
+        return np.zeros(schema.shape, bool)
+    if schema.kind != "table":
+        probe = np.full((1, *schema.shape), np.nan, np.float32)
+        return np.full(schema.shape, not np.isnan(fitted.on_host(probe)).any())
+    probe = np.zeros((len(schema.columns), len(schema.columns)), np.float32)
+    np.fill_diagonal(probe, np.nan)
+    return np.asarray(~np.isnan(fitted.on_host(probe)).any(axis=1))
 
 
 def _advice(dataset: Dataset, column: str | None, infinite: bool) -> str:

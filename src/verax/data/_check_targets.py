@@ -73,7 +73,7 @@ def out_of_type(dataset: Dataset, split: str, name: str, leaf: np.ndarray) -> Fi
     if not bad.any():
         return None
     index = np.argwhere(bad)[0]
-    column = column_name(dataset, tuple(index[1:])) if name == "inputs" else None
+    column = column_name(dataset, index[1:].tolist()) if name == "inputs" else None
     where, origin = place(dataset, split, index[0], column)
     message = (
         f"{name} must fit into {np.dtype(narrow).name}, the type JAX computes in, found {leaf[tuple(index)]!s}{origin}."
@@ -89,25 +89,13 @@ def column_name(dataset: Dataset, index: Sequence[int]) -> str | None:
 
 
 def _check_regression(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
-    if outputs is None or targets.shape[1:] == outputs[1:]:
-        return []
+    if outputs is None or targets.shape[1:] == outputs[1:] or (*targets.shape[1:], 1) == tuple(outputs[1:]):
+        return []  # a single trailing output is taken off by the loss
     rows, batch = _axes(targets.shape), _axes(outputs)
     message = f"targets must have the shape of the outputs {batch}, found {rows}."
     if targets.size // len(targets) == int(np.prod(outputs[1:])) == 1:
-        advice = (
-            "Take one axis off: outputs[..., 0] in the network."
-            if len(outputs) > targets.ndim
-            else "Take one axis off: targets[:, 0]."
-        )
-        return [
-            Finding(
-                "loss-broadcasting",
-                "error",
-                f"{message} Their difference would be a table of all pairs of rows.",
-                advice,
-                Split("train"),
-            )
-        ]
+        message += " Their difference would be a table of all pairs of rows."
+        return [Finding("loss-broadcasting", "error", message, "Take one axis off: targets[:, 0].", Split("train"))]
     return [
         Finding("output-size-mismatch", "error", message, "Give the network one output per target.", Split("train"))
     ]
@@ -195,7 +183,7 @@ def _check_classes(dataset: Dataset) -> list[Finding]:
     known = np.unique(jax.tree.leaves(dataset.raw("train").targets)[0])
     findings = []
     if known.size == 1:
-        message = f"all labels are {_label(dataset, known[0])}: there is nothing to tell apart."
+        message = f"all labels are {_label(dataset, int(known[0]))}: there is nothing to tell apart."
         findings.append(
             Finding(
                 "single-class-labels", "warning", message, "Check the filter or the order of the file.", Split("train")
@@ -207,7 +195,9 @@ def _check_classes(dataset: Dataset) -> list[Finding]:
         if unseen.size:
             bad = np.isin(labels, unseen)
             where, origin = place(dataset, split, np.argwhere(bad)[0][0])
-            names = ", ".join(_label(dataset, label) for label in unseen[:5]) + (", ..." if unseen.size > 5 else "")
+            names = ", ".join(_label(dataset, label) for label in unseen[:5].tolist()) + (
+                ", ..." if unseen.size > 5 else ""
+            )
             message = f"{int(bad.sum()):,} labels are of classes that train has not: {names}{origin}."
             findings.append(
                 Finding(

@@ -7,7 +7,9 @@ from typing import Any
 
 from verax.data._arrays import from_arrays
 from verax.data._dataset import Dataset
+from verax.data._schema import suggestion
 from verax.data._source import Source
+from verax.data._split import SPLITS
 from verax.findings import InputError
 
 
@@ -29,6 +31,9 @@ def load(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, Mapping):
+        for name in data:
+            if name not in SPLITS:
+                raise InputError(f"data must have the splits {', '.join(SPLITS)}, got {name!r}. {suggestion(str(name), SPLITS)}")
         return from_arrays(**data).split(0, 0, 0).load()
     raise InputError(
         f"data must be a source such as vx.data.from_arrays(x, y), or a dict of splits, got {type(data).__name__}. "

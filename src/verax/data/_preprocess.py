@@ -45,7 +45,7 @@ class Step(abc.ABC):
         return False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Preprocessing:
     """Steps fitted on the train split. Without steps it is the identity, for any tree of inputs.
 

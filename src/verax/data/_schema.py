@@ -185,9 +185,10 @@ def as_number(value: Any) -> float | None:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Returns a sentence to add to an error: the nearest known word, or all of them."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
     if near:
-        return f"Did you mean {near[0]!r}?"
+        return f"Did you mean {folded[near[0]]!r}?"
     listed = ", ".join(map(repr, known[:SHOWN])) + (", ..." if len(known) > SHOWN else "")
     return f"Known: {listed}." if known else "None is known."
 

@@ -17,6 +17,7 @@ PLANTS = 10.0 ** np.arange(-9, 0.5, 0.5)  # relative errors that are planted to 
 LINE = np.arange(-4, 5) / 4  # points of a line fit, in units of its half-length
 LINE_LENGTHS = (0.3, 0.03, 0.01, 0.003, 0.001)  # half-lengths for directions of length 1; bfloat16 needs the long ones
 FIT_SAFETY = 6.0  # times the standard error of a fitted slope
+INFORMATIVE = 30.0  # a length counts if it allows at most this many times what the sharpest allows
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,15 @@ def judge_fits(
     weights = values @ basis @ inverse  # lengths lines powers
     residuals = values - weights @ basis.T
     variance = np.sum(residuals**2, axis=-1) / (len(LINE) - basis.shape[1])
-    variance = np.maximum(variance, (resolution * np.abs(values).max()) ** 2)  # a constant on the line has no residuals
+    step = resolution * np.abs(values).max()
+    coarse = np.ptp(values, axis=-1) < 20 * step  # on so few levels residuals do not show the rounding
+    variance = np.maximum(variance, np.where(coarse, step**2, 0.0))
     lengths = np.array(LINE_LENGTHS)[:, None]
     slopes, errors = weights[..., 1] / lengths, np.sqrt(variance * inverse[1, 1]) / lengths
     allowed = tolerance * np.maximum(np.abs(automatic), np.abs(slopes)) + FIT_SAFETY * (errors + spread)
+    allowed = np.where(allowed <= INFORMATIVE * allowed.min(axis=0), allowed, -np.inf)  # the others acquit nobody
     wrong = ~(np.abs(slopes - automatic) <= allowed).any(axis=0)
-    order = np.argsort(allowed, axis=0)
+    order = np.argsort(np.where(allowed < 0, np.inf, allowed), axis=0)
     slopes, allowed = np.take_along_axis(slopes, order, axis=0), np.take_along_axis(allowed, order, axis=0)
     others = tuple(zip(slopes[1:], allowed[1:], strict=True))
     return Judgement(automatic, slopes[0], allowed[0], wrong, np.zeros(len(lines), bool), others)

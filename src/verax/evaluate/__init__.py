@@ -1,5 +1,6 @@
 """Predictions, metrics with 95 % intervals, calibration and recalibration: on a network, or on plain arrays."""
 
+from verax._modules import make_callable
 from verax.evaluate._calibration import Calibration, Reliability, calibration, expected_calibration_error
 from verax.evaluate._estimate import Estimate, mean_estimate, proportion_estimate
 from verax.evaluate._evaluation import Evaluation
@@ -36,3 +37,5 @@ __all__ = [
     "residual_scale",
     "score",
 ]
+
+make_callable(__name__, evaluate)

@@ -54,7 +54,7 @@ def _check_table(schema: Schema, raw: Any) -> np.ndarray:
     with np.errstate(over="ignore"):
         codes = array.astype(np.float32)
     findings = [
-        Finding(name, "error", message, advice, Split("rows", row, column.name))
+        Finding(name, "error", message, advice, Split("input", row, column.name))
         for index, column in enumerate(schema.columns)
         for name, row, message, advice in _column_problems(column, codes[:, index])
     ]

@@ -90,6 +90,8 @@ class Exported:
         """
         outputs = self.predict(self.schema.encode(rows), batch_size)
         scored = outputs.get("probabilities", outputs.get("predictions"))
+        if jax.tree.leaves(outputs)[0].shape[0] == 0:
+            return []
         if scored is None:
             leaves, structure = jax.tree.flatten(outputs["outputs"])
             return [Prediction(structure.unflatten([leaf[row] for leaf in leaves])) for row in range(len(leaves[0]))]

@@ -101,7 +101,8 @@ def _latency(exported: Exported, raw: Tree, size: int, request: dict[str, Any]) 
         jax.block_until_ready(program(weights, batch))
     seconds: list[float] = []
     end = time.perf_counter() + request["seconds_per_size"]
-    calls, at_least = request["calls"], request["calls"] if size == request["batch_sizes"][0] else FEWEST_CALLS
+    calls = request["calls"]
+    at_least = calls if size == request["batch_sizes"][0] else min(FEWEST_CALLS, calls)
     while len(seconds) < at_least or (len(seconds) < calls and time.perf_counter() < end):
         clock = time.perf_counter()
         jax.block_until_ready(program(weights, batch))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -92,7 +91,7 @@ def _read_weights(path: Path, signature: Signature) -> dict[str, np.ndarray]:
     return weights
 
 
-def _read_program(path: Path, signature: Signature) -> Any:
+def _read_program(path: Path, signature: Signature) -> jax_export.Exported:
     """Returns a program.
 
     Raises:
@@ -101,14 +100,12 @@ def _read_program(path: Path, signature: Signature) -> Any:
     try:
         program = jax_export.deserialize(bytearray(path.read_bytes()))
     except Exception as error:  # JAX has no type of its own for this; old, new and damaged programs fail anywhere
-        writer, reader = signature.versions.get("jax", "an unknown version"), jax.__version__
-        over = "is over" if signature.expired else "holds, if this JAX is not the older one"
-        raise InputError(
-            f"{path} must be readable by JAX {reader}, but it is not: {error}. It was written on "
-            f"{signature.created[:10]} with JAX {writer}; JAX promises to read it until "
-            f"{signature.promised_until}, which {over}. "
-            f"Export the model again from its run, or install jax=={writer}."
-        ) from error
+        raise _unreadable(path, signature, f"{type(error).__name__}: {error}") from error
+    oldest = jax_export.minimum_supported_calling_convention_version
+    newest = jax_export.maximum_supported_calling_convention_version
+    version = program.calling_convention_version
+    if not oldest <= version <= newest:
+        raise _unreadable(path, signature, f"calling convention {version} is not among {oldest} to {newest}")
     callback = _CALLBACK.search(program.mlir_module_serialized)
     if callback:
         raise InputError(
@@ -116,3 +113,13 @@ def _read_program(path: Path, signature: Signature) -> Any:
             "Verax never writes such a program: do not run it."
         )
     return program
+
+
+def _unreadable(path: Path, signature: Signature, reason: str) -> InputError:
+    writer = signature.versions.get("jax", "of an unknown version")
+    promise = "a day that has passed" if signature.expired else "and a newer JAX writes what an older one cannot read"
+    return InputError(
+        f"{path} must be readable by JAX {jax.__version__}, but it is not ({reason}). It was written on "
+        f"{signature.created[:10]} with JAX {writer}, which later versions promise to read until "
+        f"{signature.promised_until}, {promise}. Export the model again from its run, or install jax=={writer}."
+    )

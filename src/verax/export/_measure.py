@@ -17,7 +17,6 @@ import jax
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-import verax
 from verax.export._load import load
 from verax.findings import InputError
 from verax.trees import Tree
@@ -167,7 +166,7 @@ def _run(place: Path, folder: Path, timeout: float) -> None:
 
 def _environment() -> dict[str, str]:
     """Returns this process's environment, with paths that hold from another folder too."""
-    source = str(Path(verax.__file__).parents[1])
+    source = str(Path(__file__).parents[2])
     paths = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([source, *paths]))}
     environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # this process may hold most of a GPU's memory

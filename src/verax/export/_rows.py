@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -90,26 +91,23 @@ def _json(path: Path, schema: Schema, by_line: bool) -> Any:
 
 def _arrays(path: Path, suffix: str) -> np.ndarray:
     try:
-        held = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        with open(path, "rb") as file:
+            held = np.load(file, allow_pickle=False)
+            return held if isinstance(held, np.ndarray) else held[_array_name(path, held.files)]
+    except InputError:
+        raise
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path} must be a {suffix} file with numbers, but reading it failed: {error}. Save it again."
         ) from error
-    if isinstance(held, np.ndarray):
-        return held
-    with held:
-        names = list(held.files)
-        name = names[0] if len(names) == 1 else next((each for each in _INPUT_NAMES if each in names), None)
-        if name is None:
-            raise InputError(
-                f"{path} must hold one array, or one named {_INPUT_NAMES[0]!r}, found {', '.join(names) or 'none'}."
-            )
-        try:
-            return held[name]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path} must hold numbers in {name!r}, but reading it failed: {error}. Save it again."
-            ) from error
+
+
+def _array_name(path: Path, names: list[str]) -> str:
+    name = names[0] if len(names) == 1 else next((each for each in _INPUT_NAMES if each in names), None)
+    if name is None:
+        found = ", ".join(names) or "none"
+        raise InputError(f"{path} must hold one array, or one named {_INPUT_NAMES[0]!r}, found {found}.")
+    return name
 
 
 def _picture(path: Path, schema: Schema) -> np.ndarray:

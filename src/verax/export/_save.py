@@ -20,7 +20,7 @@ from verax import __version__
 from verax.data import Preprocessing, Schema
 from verax.export._exported import Exported
 from verax.export._load import load
-from verax.export._program import Predicts, Program, is_x64, make_program, specs
+from verax.export._program import Predicts, Program, is_x64, make_program
 from verax.export._signature import (
     PROMISED_DAYS,
     SIGNATURE,
@@ -30,8 +30,8 @@ from verax.export._signature import (
     file_entry,
     write_signature,
 )
+from verax.export._stablehlo import export_programs, rows_stay_apart
 from verax.findings import InputError
-from verax.jaxpr import rows_are_independent
 from verax.network import Variables
 from verax.trees import Tree, leaves_by_path, shape_text
 
@@ -75,6 +75,21 @@ def save(
 
     Raises:
       InputError: if something is there already, a leaf cannot be stored, or the network cannot be exported.
+
+    Example:
+      >>> import tempfile
+      >>> params = {"w": jnp.array([[0.0, 1.0, 2.0]] * 2)}
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     exported = save(
+      ...         f"{folder}/model.vx",
+      ...         network=vx.network.from_functions(lambda key, x: params, lambda params, x: x @ params["w"]),
+      ...         objective=vx.classification(),
+      ...         variables=vx.Variables(params, {}),
+      ...         preprocessing=vx.data.Preprocessing(),
+      ...         schema=vx.data.Schema("array", (2,), "float32", classes=("cat", "dog", "owl")),
+      ...     )
+      >>> exported.predict_rows([[1.0, 2.0]])[0].value
+      'owl'
     """
     folder = Path(path).expanduser().absolute()
     _check_target(folder, overwrite)
@@ -82,7 +97,7 @@ def save(
     program = make_program(network, objective, variables, preprocessing, temperature)
     example = _example(schema, raw)
     platforms = tuple(dict.fromkeys(("cpu", jax_export.default_export_platform())))
-    programs, fixed_because = _export(program, example, sizes, platforms)
+    programs, fixed_because = export_programs(program, example, sizes, platforms)
     signature = _signature(programs, fixed_because, program, example, platforms, schema)
     signature = replace(
         signature,
@@ -101,54 +116,6 @@ def save(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return replace(exported, path=folder)
-
-
-def _export(
-    program: Program, example: Tree, sizes: tuple[int, ...], platforms: Sequence[str]
-) -> tuple[dict[int, jax_export.Exported], str]:
-    """Returns the programs by batch size, 0 for any, and why only some sizes are possible."""
-    jitted, weights = jax.jit(program.function), specs(program.weights)
-
-    def of_size(rows: Any) -> jax_export.Exported:
-        raw = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape), leaf.dtype), example)
-        exported = jax_export.export(jitted, platforms=platforms)(weights, raw)
-        exported.serialize()  # a network may be exported and still not be written: host callbacks, trees of other types
-        return exported
-
-    try:
-        (rows,) = jax_export.symbolic_shape("batch")
-        return {0: _checked(of_size(rows))}, ""
-    except InputError:
-        raise
-    except Exception as error:  # whatever the network's own code does with a size that is not a number
-        reasons = {"any": error}
-    programs = {}
-    for size in sizes:
-        try:
-            programs[size] = _checked(of_size(size))
-        except InputError:
-            raise
-        except Exception as error:
-            reasons[str(size)] = error
-    if not programs:
-        listed = "\n".join(f"  batch size {size}: {_first_line(error)}" for size, error in reasons.items())
-        raise InputError(
-            "network must be one that JAX can export, but it failed at every batch size:\n"
-            f"{listed}\nTake out callbacks and prints, return arrays in dicts, lists or tuples, or pass batch_sizes=."
-        ) from reasons["any"]
-    return programs, _first_line(reasons["any"])
-
-
-def _checked(exported: jax_export.Exported) -> jax_export.Exported:
-    (_, raw), _ = exported.in_tree.unflatten(exported.in_avals)
-    rows = jax.tree.leaves(raw)[0].shape[0]
-    for path, leaf in leaves_by_path(exported.out_tree.unflatten(exported.out_avals)).items():
-        if not leaf.shape or leaf.shape[0] != rows:
-            raise InputError(
-                f"{path} must have the axis of examples first, ({rows}, ...), got {shape_text(leaf)}. "
-                "Return outputs for each example."
-            )
-    return exported
 
 
 def _signature(
@@ -178,7 +145,7 @@ def _signature(
         weights={path: shape_text(leaf) for path, leaf in program.weights.items()},
         batch_sizes=None if largest == 0 else tuple(sorted(programs)),
         fixed_because=fixed_because,
-        rows_independent=_independent(program, example, largest or 4),
+        rows_independent=rows_stay_apart(program, example, largest),
         platforms=platforms,
         x64=is_x64(),
         created=now.isoformat(timespec="seconds"),
@@ -186,11 +153,6 @@ def _signature(
         versions={"verax": __version__, "jax": jax.__version__},
         files={},
     )
-
-
-def _independent(program: Program, example: Tree, rows: int) -> bool:
-    raw = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape), leaf.dtype), example)
-    return rows_are_independent(lambda raw, weights: program.function(weights, raw), raw, specs(program.weights))
 
 
 def _classes(schema: Schema, classes: int) -> tuple[str, ...]:
@@ -254,7 +216,3 @@ def _move(draft: Path, folder: Path) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

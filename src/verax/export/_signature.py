@@ -35,7 +35,8 @@ class Signature:
       weights: dtype and shape of each leaf, by path.
       batch_sizes: None if any number of rows fits; else the sizes there are programs for.
       fixed_because: why only these sizes; empty if any fits.
-      rows_independent: whether the program shows that no row depends on another; only then are rows added.
+      rows_independent: whether no row depends on another; only then are rows added. Read from the program, or for
+        fixed sizes found in trials.
       platforms: what the program runs on: `cpu`, `cuda`, `tpu`.
       x64: whether it was made, and must be run, with 64-bit types enabled.
       created: date and time in UTC.

@@ -17,11 +17,17 @@ def as_network(model: Any) -> Network:
 
     Raises:
       TypeError: if the model is none of these.
+      InputError: if it needs arguments that are neither inputs nor mode.
+
+    Example:
+      >>> network = as_network((lambda key, x: jnp.ones(x.shape[1:]), lambda params, x: x @ params))
+      >>> network.library
+      'functions'
     """
     adapted = _adapt(model, by_keyword=False, mode=None)
     if adapted is not None:
         return adapted
-    if isinstance(model, tuple) and len(model) == 2 and all(callable(each) for each in model):
+    if type(model) is tuple and len(model) == 2 and all(callable(each) for each in model):
         return from_functions(*model)
     raise TypeError(
         f"network must be a Flax Linen module, a Haiku transform, a pair of functions (init, apply) or a vx.Network, "

@@ -6,18 +6,23 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from verax.findings import InputError
 from verax.network._mode import argument_names, mode_of
 from verax.network._network import Network, Variables
 from verax.trees import Tree
 
 
 def from_functions(init: Callable[..., Tree], apply: Callable[..., Tree], *, name: str = "functions") -> Network:
-    """Returns a stateless pair `init(key, inputs) -> params` and `apply(params, inputs[, training][, key]) -> outputs`.
+    """Returns a pair of functions without state as a network.
 
-    The optional arguments of `apply` are found by name: a mode as in `from_linen`, and `key` or `rng` for the random key.
+    Args:
+      init: `init(key, inputs) -> params`.
+      apply: `apply(params, inputs[, training][, key]) -> outputs`. The optional arguments are found by name: a mode as
+        in `from_linen`, and `key`, `rng` or `dropout_key` for the random key, which is None in evaluation.
+      name: for reports.
 
     Raises:
-      ValueError: if `init` or `apply` needs other arguments.
+      InputError: if `init` or `apply` needs other arguments.
 
     Example:
       >>> network = from_functions(lambda key, x: {"w": jnp.ones(x.shape[1:])}, lambda params, x: x @ params["w"])
@@ -27,19 +32,9 @@ def from_functions(init: Callable[..., Tree], apply: Callable[..., Tree], *, nam
     names = argument_names(apply)
     mode = mode_of(names)
     key_name = next((each for each in ("key", "rng", "dropout_key") if each in names), None)
-    known = {key_name, *(each for each, _ in mode.arguments)}
-    required = [
-        each.name
-        for each in inspect.signature(apply).parameters.values()
-        if each.default is inspect.Parameter.empty
-        and each.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        and each.name not in known
-    ]
-    if len(required) > 2:
-        raise ValueError(
-            f"apply must take (params, inputs[, training][, key]), found it also needs {', '.join(required[2:])}. "
-            "Bind them with functools.partial, or wrap the functions with vx.Network(...)."
-        )
+    taken = [name for name in (key_name, *(each for each, _ in mode.arguments)) if name]
+    _check_call("init", "(key, inputs)", init, {})
+    _check_call("apply", "(params, inputs[, training][, key])", apply, dict.fromkeys(taken))
 
     def init_variables(key: Any, inputs: Tree) -> Variables:
         return Variables(init(key, inputs), {})
@@ -52,3 +47,13 @@ def from_functions(init: Callable[..., Tree], apply: Callable[..., Tree], *, nam
         return apply(variables.params, inputs, **keywords), variables.model_state
 
     return Network(init_variables, apply_variables, library="functions", name=name)
+
+
+def _check_call(what: str, expected: str, function: Callable[..., Any], keywords: dict[str, Any]) -> None:
+    try:
+        inspect.signature(function).bind(None, None, **keywords)
+    except TypeError as error:
+        raise InputError(
+            f"{what} must take {expected}, got {inspect.signature(function)}: {error}. "
+            "Bind other arguments with functools.partial, or wrap the functions with vx.Network(init, apply_fn)."
+        ) from error

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
+from verax.findings import InputError
 from verax.network._mode import argument_names, mode_from, mode_of, required_beyond_inputs
 from verax.network._network import Network, Variables
 from verax.trees import Tree
+
+NO_MODE = (
+    "{name} {what}, but it takes none of `is_training`, `training`, `train`: Verax cannot switch it between training "
+    "and evaluation. Add such an argument, or name yours with vx.from_haiku(transformed, mode={{...}})."
+)
 
 
 def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_keyword: bool = False) -> Network:
     """Returns the result of `hk.transform` or `hk.transform_with_state` as a network.
 
     The mode argument (`is_training`, `training`, ...) is found in the signature of the function that was transformed.
-    Haiku has one flag for noise and statistics, so noise with frozen statistics is refused where there are statistics.
+    Haiku has one flag for noise and statistics, so noise with frozen statistics is refused where there are statistics;
+    without state the key alone decides.
 
     Args:
       transformed: an `hk.Transformed` or `hk.TransformedWithState`.
-      mode: argument names with their values in training, where detection is wrong.
+      mode: argument names with their values in training, where detection is wrong; empty if it has one mode only.
       by_keyword: inputs are a dict of keyword arguments (see `call_with_kwargs`).
 
     Raises:
       ImportError: if Haiku is not installed.
-      ValueError: if the function needs arguments that are neither inputs nor mode.
+      InputError: if the function needs arguments that are neither inputs nor mode, or the key was taken off; at `init`,
+        if it holds state or draws noise and no mode was found.
+
+    Example:
+      >>> import haiku as hk
+      >>> network = from_haiku(hk.transform(lambda x: hk.Linear(3)(x)))
+      >>> variables = network.init(jax.random.key(0), jnp.zeros((2, 4)))
+      >>> network.apply(variables, jnp.ones((5, 4)))[0].shape
+      (5, 3)
     """
     try:
         import haiku as hk
@@ -32,47 +50,56 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
             "from_haiku needs dm-haiku, which is not installed. Run: pip install 'verax[haiku]'"
         ) from error
 
+    if "rng" not in inspect.signature(transformed.apply).parameters:
+        raise InputError("the transform must take a random key. Pass it as it was before hk.without_apply_rng.")
     stateful = transformed if isinstance(transformed, hk.TransformedWithState) else hk.with_empty_state(transformed)
     function = getattr(transformed.apply, "_original_fn", None)  # hk.transform's own note of what was transformed
     name = getattr(function, "__name__", "haiku")
     found = mode_from(mode) if mode is not None else mode_of(argument_names(function) if function else ())
     missing = [] if by_keyword or function is None else required_beyond_inputs(function, found)
     if missing:
-        raise ValueError(
-            f"{name} needs {', '.join(missing)} besides its inputs. Wrap it with vx.call_with_kwargs(transformed) and give "
-            "the inputs as a dict, or name a mode argument with vx.from_haiku(transformed, mode={...})."
+        raise InputError(
+            f"{name} needs {', '.join(missing)} besides its inputs. Wrap it with vx.call_with_kwargs(transformed) and "
+            "give the inputs as a dict, or name a mode argument with vx.from_haiku(transformed, mode={...})."
         )
+    undetected = mode is None and not found.arguments
 
-    def split(inputs: Tree) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-        return ((), inputs) if by_keyword else ((inputs,), {})
+    def call(variables: Variables, inputs: Tree, key: Any, noise: bool, statistics: bool) -> tuple[Tree, Tree]:
+        keywords = found.values(noise=noise, statistics=statistics)
+        arguments, by_name = ((), inputs) if by_keyword else ((inputs,), {})
+        return stateful.apply(variables.params, variables.model_state, key, *arguments, **by_name, **keywords)
 
     def init(key: Any, inputs: Tree) -> Variables:
-        arguments, by_name = split(inputs)
-        params, model_state = stateful.init(key, *arguments, **by_name, **found.values(noise=True, statistics=True))
-        if model_state and not found.arguments and mode is None:
-            raise ValueError(
-                f"{name} holds state, but it takes none of `is_training`, `training`, `train`: Verax cannot switch it "
-                "between training and evaluation. Add such an argument, or name yours with vx.from_haiku(..., mode={...})."
-            )
-        return Variables(params, model_state)
+        keywords = found.values(noise=True, statistics=True)
+        arguments, by_name = ((), inputs) if by_keyword else ((inputs,), {})
+        variables = Variables(*stateful.init(key, *arguments, **by_name, **keywords))
+        if undetected and variables.model_state:
+            raise InputError(NO_MODE.format(name=name, what="holds state"))
+        if undetected:
+            try:
+                jax.eval_shape(lambda variables, inputs: call(variables, inputs, None, False, False), variables, inputs)
+            except ValueError as error:
+                if not _needs_key(error):
+                    raise
+                raise InputError(NO_MODE.format(name=name, what="draws noise in evaluation too")) from error
+        return variables
 
     def apply(variables: Variables, inputs: Tree, key: Any, training: bool) -> tuple[Tree, Tree]:
-        arguments, by_name = split(inputs)
         noise = key is not None
-        if noise and not training and variables.model_state:
+        statistics = training if variables.model_state else noise
+        if noise and not statistics:
             raise ValueError(f"{name} cannot have noise with frozen statistics: Haiku has one flag for both.")
-        keywords = found.values(noise=noise, statistics=training)
         try:
-            outputs, state = stateful.apply(
-                variables.params, variables.model_state, key, *arguments, **by_name, **keywords
-            )
+            outputs, state = call(variables, inputs, key, noise, statistics)
         except ValueError as error:
-            if key is None and "PRNGKey" in str(error):
-                asked = "training statistics without noise" if training else "evaluation"
-                raise ValueError(
-                    f"{name}: {asked} was asked for, but the function draws random numbers: {error}"
-                ) from error
-            raise
+            if noise or not _needs_key(error):
+                raise
+            asked = "training statistics without noise were" if statistics else "evaluation was"
+            raise ValueError(f"{name}: {asked} asked for, but the function draws random numbers: {error}") from error
         return outputs, state if training else variables.model_state
 
     return Network(init, apply, library="haiku", name=name)
+
+
+def _needs_key(error: ValueError) -> bool:
+    return type(error).__name__ == "MissingRNGError"

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from verax.findings import InputError
 from verax.network._mode import MODE_NAMES, Mode, argument_names, mode_from, mode_of, required_beyond_inputs
 from verax.network._network import Network, Variables
 from verax.trees import Tree
@@ -24,10 +25,12 @@ def from_linen(module: Any, *, mode: Mapping[str, bool] | None = None, by_keywor
 
     The mode argument is found in the signature of `__call__` (or among the module's fields): `training`, `train`,
     `is_training`, `deterministic`, `use_running_average`. All mutable collections (batch statistics) are carried as
-    `model_state`. The random stream `dropout` gets the key, any other stream one derived from it.
+    `model_state`; what a pass only appends to (`sow`) is left out. The random stream `dropout` gets the key, any other
+    stream one derived from it.
 
     Dropout and BatchNorm of Flax can be switched apart even where the module has a single flag, because their calls
-    are intercepted; noise of other kinds cannot be switched off without the module's help.
+    are intercepted; noise of other kinds cannot be switched off without the module's help. A module without state has
+    no statistics, so there the key alone decides.
 
     Args:
       module: an unbound Linen module.
@@ -36,7 +39,8 @@ def from_linen(module: Any, *, mode: Mapping[str, bool] | None = None, by_keywor
       by_keyword: inputs are a dict of keyword arguments of the module (see `call_with_kwargs`).
 
     Raises:
-      ValueError: if the module needs arguments that are neither inputs nor mode.
+      InputError: if the module needs arguments that are neither inputs nor mode; at `init`, if it holds dropout or
+        batch statistics and no mode was found.
 
     Example:
       >>> from flax import linen as nn
@@ -49,52 +53,79 @@ def from_linen(module: Any, *, mode: Mapping[str, bool] | None = None, by_keywor
     name = type(module).__name__
     found = mode_of(argument_names(module.__call__)) if mode is None else mode_from(mode)
     fields = Mode() if found.arguments or mode is not None else mode_of(_mode_fields(module))
+    names = [each for each, _ in (*found.arguments, *fields.arguments)]
     missing = [] if by_keyword else required_beyond_inputs(module.__call__, found)
     if missing:
-        raise ValueError(
-            f"{name}.__call__ needs {', '.join(missing)} besides its inputs. Wrap it with vx.call_with_kwargs(module) and "
-            "give the inputs as a dict, or name a mode argument with vx.from_linen(module, mode={...})."
+        raise InputError(
+            f"{name}.__call__ needs {', '.join(missing)} besides its inputs. Wrap it with vx.call_with_kwargs(module) "
+            "and give the inputs as a dict, or name a mode argument with vx.from_linen(module, mode={...})."
         )
-    declared = mode is not None
+    undetected = mode is None and not names
 
-    def call(variables: Tree, inputs: Tree, noise: bool, statistics: bool, mutable: Any, rngs: Any) -> Any:
+    def call(inputs: Tree, noise: bool, statistics: bool, variables: Tree | None, mutable: Any, rngs: Any) -> Any:
+        """Initialises the module where there are no variables yet, else applies it."""
         bound = module.clone(**fields.values(noise=noise, statistics=statistics)) if fields.arguments else module
-        keywords = found.values(noise=noise, statistics=statistics)
-        arguments, inputs_by_name = ((), inputs) if by_keyword else ((inputs,), {})
+        arguments, keywords = ((), dict(inputs)) if by_keyword else ((inputs,), {})
+        keywords.update(found.values(noise=noise, statistics=statistics), mutable=mutable)
         with _switched(noise, statistics):
-            return bound.apply(variables, *arguments, **inputs_by_name, **keywords, mutable=mutable, rngs=rngs)
+            if variables is None:
+                return bound.init(rngs, *arguments, **keywords)
+            return bound.apply(variables, *arguments, **keywords, rngs=rngs)
+
+    def evaluate(variables: Tree, inputs: Tree) -> Any:
+        return call(inputs, False, False, variables, list(variables), None)
 
     def init(key: Any, inputs: Tree) -> Variables:
         from flax.core import DenyList
+        from flax.errors import InvalidRngError
 
         keys = _streams(key)
-        everything = DenyList(("intermediates", "perturbations"))
-        _, variables = call({}, inputs, True, True, everything, keys)
-        variables = dict(variables)
+        try:
+            variables = dict(call(inputs, True, True, None, DenyList(("intermediates", "perturbations")), keys))
+        except ValueError as error:
+            if "must be passed to the constructor or at call time" not in str(error):
+                raise  # otherwise a Dropout or BatchNorm that was told neither way
+            if undetected:
+                raise InputError(NO_MODE.format(name=name, what="dropout or batch statistics")) from error
+            raise InputError(f"{name}: {error} {_not_handed_on(names)}") from error
         params = variables.pop("params", {})
-        if "batch_stats" in variables and not declared and not found.arguments and not fields.arguments:
-            raise ValueError(NO_MODE.format(name=name, what="batch statistics"))
+        if undetected and "batch_stats" in variables:
+            raise InputError(NO_MODE.format(name=name, what="batch statistics"))
+        if undetected:
+            try:
+                jax.eval_shape(evaluate, {"params": params, **variables}, inputs)
+            except InvalidRngError as error:
+                raise InputError(NO_MODE.format(name=name, what="noise that it draws in evaluation too")) from error
         return Variables(params, _lasting(call, params, variables, inputs, keys))
 
     def apply(variables: Variables, inputs: Tree, key: Any, training: bool) -> tuple[Tree, Tree]:
         from flax.errors import InvalidRngError
 
-        tree = {"params": variables.params, **variables.model_state}
-        noise = key is not None
-        mutable = list(variables.model_state) if training and variables.model_state else False
+        state, noise = variables.model_state, key is not None
+        statistics = training if state else noise
+        updates = bool(state) and (training or not names)  # a module with one mode updates in any case
         try:
-            result = call(tree, inputs, noise, training, mutable, _streams(key) if noise else None)
+            result = call(
+                inputs, noise, statistics, {"params": variables.params, **state},
+                list(state) if updates else False, _streams(key) if noise else None,
+            )  # fmt: skip
         except InvalidRngError as error:
-            if training:
-                why = "training statistics without noise were asked for, but the module draws noise that Verax cannot switch off"
-                raise ValueError(f"{name}: {why}: {error}") from error
-            raise ValueError(NO_MODE.format(name=name, what="noise that it draws in evaluation too")) from error
-        if mutable is False:
-            return result, variables.model_state
-        outputs, model_state = result
-        return outputs, {**variables.model_state, **model_state}
+            if statistics:
+                why = "training statistics without noise were asked for, but the module draws noise that Verax cannot "
+                raise ValueError(f"{name}: {why}switch off: {error}") from error
+            raise ValueError(f"{name} draws noise in evaluation too. {_not_handed_on(names)} {error}") from error
+        if not updates:
+            return result, state
+        outputs, changed = result
+        return outputs, {**state, **changed} if training else state
 
     return Network(init, apply, library="linen", name=name)
+
+
+def _not_handed_on(names: list[str]) -> str:
+    if not names:
+        return "Give its __call__ an argument such as `training` that reaches every Dropout and BatchNorm."
+    return f"Does its argument {' and '.join(names)} reach every Dropout and BatchNorm?"
 
 
 def _mode_fields(module: Any) -> list[str]:
@@ -103,18 +134,18 @@ def _mode_fields(module: Any) -> list[str]:
 
 
 def _streams(key: Any) -> dict[str, Any]:
-    """Returns the random streams of a pass: `dropout` as a hand-written loop gives it; Flax draws all others from `params`."""
+    """Returns the random streams of a pass: `dropout` as a hand-written loop gives it, all others from `params`."""
     return {"dropout": key, "params": jax.random.fold_in(key, 1)}
 
 
 def _lasting(call: Any, params: Tree, collections: dict[str, Any], inputs: Tree, keys: Any) -> dict[str, Any]:
-    """Returns the collections that a training pass updates in place; what a pass only appends to (`sow`) is left out."""
+    """Returns the collections that a training pass updates in place; what a pass only appends to is left out."""
     others = [name for name in collections if name != "batch_stats"]
     if not others:
         return collections
 
     def update(tree: Tree, inputs: Tree) -> Tree:
-        return call(tree, inputs, True, True, list(collections), keys)[1]
+        return call(inputs, True, True, tree, list(collections), keys)[1]
 
     after = jax.eval_shape(update, {"params": params, **collections}, inputs)
     same = [
@@ -124,7 +155,10 @@ def _lasting(call: Any, params: Tree, collections: dict[str, Any], inputs: Tree,
 
 
 def _switched(noise: bool, statistics: bool) -> Any:
-    """Returns a context in which Flax's Dropout and BatchNorm follow `noise` and `statistics`, whatever the flag says."""
+    """Returns a context in which Flax's Dropout and BatchNorm follow `noise` and `statistics`, whatever the flag says.
+
+    Needed, and entered, only where the two differ.
+    """
     if noise == statistics:
         return nullcontext()
     from flax import linen as nn
@@ -142,11 +176,13 @@ def _switched(noise: bool, statistics: bool) -> Any:
 
 
 def _with_running_average(module: Any, next_function: Any, args: Any, kwargs: Any) -> Any:
+    """Calls a BatchNorm with its running statistics, however it was told to use them or not."""
+    args, kwargs = args[:1], {name: value for name, value in kwargs.items() if name != "use_running_average"}
     if module.use_running_average is None:
-        return next_function(*args, **{**kwargs, "use_running_average": True})
+        return next_function(*args, **kwargs, use_running_average=True)
     chosen = module.use_running_average  # a field and an argument together are refused by Flax: set the field
     object.__setattr__(module, "use_running_average", True)
     try:
-        return next_function(*args, **{name: value for name, value in kwargs.items() if name != "use_running_average"})
+        return next_function(*args, **kwargs)
     finally:
         object.__setattr__(module, "use_running_average", chosen)

@@ -67,7 +67,6 @@ class Network:
         name = combination.get((key is not None, training))
         reason = dict(self.refuses).get(name) if name else None
         if reason:
-            raise ValueError(
-                f"{self.name} cannot be applied with key={'given' if key is not None else None}, training={training}: {reason}"
-            )
+            given = "given" if key is not None else None
+            raise ValueError(f"{self.name} cannot be applied with key={given}, training={training}: {reason}")
         return self.apply_fn(variables, inputs, key, training)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Num
 
 from verax.plot._canvas import LINE, SERIES, Axes, axes_or_new, ink, legend
 
-Values = Num[Array | np.ndarray, "examples *outputs"]
+Values = Num[Array | np.ndarray, "..."]  # of other shapes the error below tells
 
 POINTS = 1500  # more only lie upon each other, and a report has to stay small
 

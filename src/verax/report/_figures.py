@@ -14,8 +14,8 @@ from verax.plot import Mistakes
 from verax.report._drawings import metrics
 from verax.report._elements import Content, Markup, tag
 from verax.report._material import Material
-from verax.report._quantities import label, quantity
-from verax.report._scores import bin_table, class_table
+from verax.report._quantities import label, quantity, sentence_case
+from verax.report._scores import bin_table, calibration_table, class_table
 from verax.train import History
 
 Drawn = Mapping[str, Any]  # axes by name
@@ -39,10 +39,9 @@ def calibration(material: Material, drawn: Drawn) -> Content:
     """Returns whether stated confidence is met, before and after recalibration."""
     before, after, figures = material.before, material.after, []
     if "reliability" in drawn and isinstance(before, Calibration):
-        words = f"Calibration error {_error(before)}."
-        if isinstance(after, Calibration):
-            words = f"Calibration error before recalibration {_error(before)}; after it {_error(after)}."
-        numbers = bin_table(before.reliability)
+        recalibrated = after if isinstance(after, Calibration) else None
+        words = "On the dashed line, confidence is met. Bars are 95 % intervals."
+        numbers = [calibration_table(before, recalibrated), bin_table(before.reliability)]
         figures.append(figure(drawn, "reliability", "Reliability diagram", words, numbers))
     if "coverage" in drawn and isinstance(before, PredictiveCalibration):
         words = f"Stated and measured differ by at most {quantity('share', before.error)}"
@@ -55,7 +54,7 @@ def calibration(material: Material, drawn: Drawn) -> Content:
 def curves(material: Material, drawn: Drawn) -> Content:
     """Returns the training curves of each metric."""
     figures = [
-        figure(drawn, f"curve-{metric}", f"{_capital(label(metric))} in training", _last(material.history, metric))
+        figure(drawn, f"curve-{metric}", f"{sentence_case(label(metric))} in training", _last(material.history, metric))
         for metric in metrics(material.history)
     ]
     return _section("Training", "training", figures)
@@ -81,7 +80,9 @@ def worst(mistakes: Mistakes | None) -> Content:
 def figure(drawn: Drawn, name: str, title: str, words: str, *below: Content) -> Markup:
     """Returns a picture with its caption; `words` say what is to be seen."""
     picture = Markup(plot.svg(drawn[name], f"{title}. {words}", name=name.replace("/", "-")))
-    return tag("figure", tag("figcaption", tag("b", title), tag("span", words)), picture, *below)
+    caption = tag("figcaption", tag("b", title), tag("span", words))
+    beside = tag("div", below) if any(below) else None
+    return tag("figure", caption, picture, beside, class_="with-numbers" if beside else None)
 
 
 def _mistake(mistakes: Mistakes, index: int) -> Markup:
@@ -92,7 +93,8 @@ def _mistake(mistakes: Mistakes, index: int) -> Markup:
         "li",
         tag("img", src=f"data:image/png;base64,{encoded}", alt=f"An example of {true}, taken for {said}."),
         tag("p", "true ", tag("b", true)),
-        tag("p", "said ", tag("b", said), ", ", sure),
+        tag("p", "said ", tag("b", said)),
+        tag("p", f"{sure} sure", class_="note"),
         tag("p", f"row {int(mistakes.rows[index]):,}", class_="note"),
     )
 
@@ -105,18 +107,7 @@ def _section(title: str, name: str, figures: list[Markup], below: Content = None
     return tag("section", head, pictures, below, class_="card", aria_labelledby=name)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _last(history: History | None, metric: str) -> str:
     last = {split: history.last(f"{split}/{metric}") for split in ("train", "validation")} if history else {}
     parts = [f"{split} {quantity(metric, value)}" for split, value in last.items() if value is not None]
     return f"At the end: {', '.join(parts)}." if parts else ""
-
-
-def _error(calibration: Calibration) -> str:
-    return (
-        f"{calibration.ece:.3f} ({calibration.expected:.3f} is expected by chance; "
-        f"debiased {calibration.debiased:.3f}, 95 % interval {calibration.low:.3f} to {calibration.high:.3f})"
-    )

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from verax.certify import Certificate, Outcome
+from verax.certify import ITEMS, Certificate, Outcome
 from verax.findings import Finding
 from verax.report._elements import Content, Markup, tag
-from verax.report._quantities import rows
+from verax.report._quantities import rows, sentence_case
 from verax.report._scores import folded, table
 from verax.report._status import NAMES, badge
 
 FINDINGS, NUMBERS = 20, 40  # shown of each item; certificate.json has all
 
-DECIDED_BY = {  # the number that a limit of another name is held against: the first measured one that matches
-    "relative_error": r"largest_relative_error",
-    "accuracy_of_simplest_predictor": r"accuracy_low",
-    "rmse_of_simplest_predictor": r"rmse_high",
-    "calibration_error_high": r"after\.high|before\.high",
-    "latency_p99_seconds": r"batch_\d+\.p99_seconds",
-    "training_peak_bytes": r"training_process_bytes|training_program_bytes",
-    "inference_peak_bytes": r"inference_process_bytes",
+DECIDED_BY = {  # what a limit of another name is held against: in words, and the first measured number that matches
+    "relative_error": ("largest relative error", r"largest_relative_error"),
+    "accuracy_of_simplest_predictor": ("accuracy, lower end", r"accuracy_low"),
+    "rmse_of_simplest_predictor": ("RMSE, upper end", r"rmse_high"),
+    "calibration_error_high": ("calibration error, upper end", r"after\.high|before\.high"),
+    "p_value_of_excess": ("p-value of excess duplicates", r"p_value_of_excess"),
+    "latency_p99_seconds": ("99 of 100 calls within", r"batch_\d+\.p99_seconds"),
+    "training_peak_bytes": ("peak in training", r"training_process_bytes|training_program_bytes"),
+    "inference_peak_bytes": ("peak in inference", r"inference_process_bytes"),
 }
 AT_LEAST = {"trials", "accuracy_of_simplest_predictor", "p_value_of_excess"}
 
@@ -49,17 +50,20 @@ def findings_list(findings: Iterable[Finding]) -> Content:
 def _item(item: Outcome) -> Markup:
     return tag(
         "li",
+        tag("div", tag("h3", NAMES[item.id]), badge(item.status), class_="item-head"),
+        tag("p", sentence_case(ITEMS[item.id]), class_="title"),
         tag(
             "div",
-            tag("h3", NAMES[item.id]),
-            badge(item.status),
-            tag("p", item.to_json()["title"], class_="title"),
-            class_="item-head",
+            tag(
+                "div",
+                tag("p", tag("strong", _reason_word(item.status)), sentence_case(item.reason)) if item.reason else None,
+                findings_list(item.findings),
+                tag("p", "Measure it again: ", tag("code", item.rerun), class_="rerun") if item.rerun else None,
+                class_="told",
+            ),
+            tag("div", _numbers(item), class_="measured") if item.measured or item.limit else None,
+            class_="item-body",
         ),
-        tag("p", tag("strong", _reason_word(item.status)), item.reason, class_="reason") if item.reason else None,
-        _numbers(item),
-        findings_list(item.findings),
-        tag("p", "Measure it again: ", tag("code", item.rerun), class_="rerun") if item.rerun else None,
         id=f"item-{item.id}",
         class_=f"card item {item.status}",
     )
@@ -74,10 +78,11 @@ def _numbers(item: Outcome) -> Content:
     measured = {key: (name, text) for key, name, text in rows(item.measured)}
     decided, lines = set(), []
     for key, name, text in rows(item.limit):
-        by = key if key in measured else _first(DECIDED_BY.get(key), measured)
+        words, pattern = DECIDED_BY.get(key, (name, None))
+        by = key if key in measured else _first(pattern, measured)
         decided.add(by)
-        name, value = measured[by] if by else (name, "–")
-        lines.append((name, value, f"{'at least' if key in AT_LEAST else 'at most'} {text}"))
+        value = measured[by][1] if by else "–"
+        lines.append((words, value, f"{'at least' if key in AT_LEAST else 'at most'} {text}"))
     others = [pair for key, pair in measured.items() if key not in decided]
     more = len(others) - NUMBERS
     return [

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-WORDS = {
-    "auc": "AUC", "cpu": "CPU", "ece": "ECE", "f1": "F1", "inf": "Inf", "jax": "JAX", "json": "JSON", "ks": "KS",
-    "mae": "MAE", "nan": "NaN", "nll": "NLL", "pit": "PIT", "r2": "R²", "rmse": "RMSE", "roc": "ROC",
-}  # fmt: skip
+AS_WRITTEN = ("AUC", "CPU", "ECE", "F1", "Inf", "JAX", "JSON", "KS", "MAE", "NaN", "NLL", "PIT", "RMSE", "ROC")
+WORDS = {word.lower(): word for word in AS_WRITTEN}
+WORDS |= {"r2": "R²", "brier": "Brier score", "nonfinite": "non-finite"}
 SHARES = re.compile(
     r"(^|_)(accuracy|coverage|covered|fraction|percentage|precision|rate_of|recall|share|f1|auc|baseline_accuracy)($|_)"
 )
@@ -27,13 +26,15 @@ def label(name: str) -> str:
     """Returns a name in words, without the unit that its number carries.
 
     Example:
-      >>> label("p95_seconds"), label("macro_f1"), label("params/dense/kernel")
-      ('p95', 'macro F1', 'params/dense/kernel')
+      >>> label("p95_seconds"), label("load_seconds"), label("macro_f1"), label("params/dense/kernel")
+      ('p95', 'load time', 'macro F1', 'params/dense/kernel')
     """
     if "/" in name:
         return name
     bare = BYTES.sub(r"\2", SECONDS.sub(r"\2", name)) if not RATE.search(name) else name
     words = [WORDS.get(word, word) for word in (bare or name).strip("_").split("_")]
+    if bare != name and SECONDS.search(name) and not re.fullmatch(r"p\d+|latency|time|seconds", words[-1]):
+        words.append("time")
     return " ".join(words)
 
 
@@ -79,6 +80,11 @@ def rows(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str,
             )
 
 
+def sentence_case(text: str) -> str:
+    """Returns a sentence that begins with a capital letter, unless its first word is a name from code."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+([ ,;.:]|$)", text) else text
+
+
 def is_interval(value: Any) -> bool:
     """Returns whether a value is an `Estimate`, or one that went through JSON."""
     names = value.keys() if isinstance(value, Mapping) else getattr(value, "_fields", ())
@@ -104,7 +110,7 @@ def _number(name: str, value: float) -> str:
         return f"{100 * value:.1f} %"
     if isinstance(value, int) or (value == round(value) and 1000 <= abs(value) < 1e15):
         return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
+    return re.sub(r"e([+-])0*", r"e\1", f"{value:.4g}").replace("e+", "e").replace("-", "−")
 
 
 def _time(seconds: float) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verax.certify import Certificate
-from verax.evaluate import Estimate, Evaluation, Reliability
+from verax.evaluate import Calibration, Estimate, Evaluation, Reliability
 from verax.report._elements import Content, Markup, tag
 from verax.report._quantities import label, quantity
 
+OPEN = 12  # classes shown at once
 CLASSES = 100  # listed at most, those with the lowest F1
 
 
@@ -33,7 +35,7 @@ def scores(certificate: Certificate, evaluation: Evaluation | None) -> Content:
 
 
 def class_table(per_class: Sequence[Mapping[str, Any]] | None) -> Content:
-    """Returns precision, recall, F1 and support of each class, to be unfolded."""
+    """Returns precision, recall, F1 and support of each class, to be unfolded where there are many."""
     if not per_class:
         return None
     shown = list(per_class)
@@ -42,7 +44,23 @@ def class_table(per_class: Sequence[Mapping[str, Any]] | None) -> Content:
     names = ("class", "precision", "recall", "f1", "support")
     lines = [[str(scores["class"]), *(quantity(name, scores[name]) for name in names[1:])] for scores in shown]
     caption = f"The {CLASSES} classes with the lowest F1, of {len(per_class)}." if len(per_class) > CLASSES else None
-    return folded("Scores by class", table([label(name) for name in names], lines, caption))
+    scores = table([label(name) for name in names], lines, caption)
+    return scores if len(lines) <= OPEN else folded("Scores by class", scores)
+
+
+def calibration_table(before: Calibration, after: Calibration | None) -> Markup:
+    """Returns the calibration error and its companions, before and after recalibration."""
+    each = [before] if after is None else [before, after]
+    lines = [
+        ("calibration error", *(f"{one.ece:.3f}" for one in each)),
+        ("expected by chance", *(f"{one.expected:.3f}" for one in each)),
+        ("debiased", *(f"{one.debiased:.3f}" for one in each)),
+        ("95 % interval", *(f"{one.low:.3f} to {one.high:.3f}" for one in each)),
+        ("p-value", *(f"{one.p_value:.3f}" for one in each)),
+        ("Brier score", *(f"{one.brier:.3f}" for one in each)),
+        ("NLL", *(f"{one.nll:.3f}" for one in each)),
+    ]
+    return table(("", "as trained", "recalibrated")[: 1 + len(each)], lines)
 
 
 def bin_table(reliability: Reliability) -> Content:
@@ -58,7 +76,7 @@ def bin_table(reliability: Reliability) -> Content:
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], caption: str | None = None) -> Markup:
     """Returns a table whose first column names its rows; a narrow screen scrolls it inside its own box."""
-    body = [tag("tr", tag("th", line[0], scope="row"), [tag("td", cell) for cell in line[1:]]) for line in lines]
+    body = [tag("tr", tag("th", line[0], scope="row"), [_cell(text) for text in line[1:]]) for line in lines]
     return tag(
         "div",
         tag(
@@ -74,6 +92,13 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], caption: str | No
     )
 
 
+def _cell(text: str) -> Markup:
+    """Returns a cell in which no line ends between a number and its unit."""
+    return tag(
+        "td", re.sub(r"(?<=\d) (?=\D)", "\N{NO-BREAK SPACE}", text), class_="number" if len(text) <= 24 else None
+    )
+
+
 def folded(summary: str, *content: Content) -> Markup:
-    """Returns content that is unfolded by its summary, and always on paper."""
+    """Returns content that is unfolded by its summary; on paper it shows if it was."""
     return tag("details", tag("summary", summary), content)

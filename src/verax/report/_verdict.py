@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from verax.certify import Certificate, Outcome
 from verax.evaluate import Estimate
 from verax.report._elements import Content, Markup, tag
-from verax.report._quantities import label, quantity
+from verax.report._quantities import label, quantity, sentence_case
 from verax.report._status import NAMES, WORDS, advice, badge, icon, sentence
 
 HEADLINES = ("accuracy", "rmse", "r2", "macro_f1", "roc_auc", "loss")
@@ -52,7 +52,7 @@ def _step(item: Outcome) -> Markup:
     return tag(
         "li",
         tag("p", badge(item.status), " ", tag("a", NAMES[item.id], href=f"#item-{item.id}"), class_="step-title"),
-        tag("p", item.reason) if item.reason else None,
+        tag("p", sentence_case(item.reason)) if item.reason else None,
         tag("p", tag("strong", "Do: "), todo, class_="advice") if todo else None,
     )
 
@@ -64,7 +64,7 @@ def _tiles(test: Mapping[str, Estimate]) -> Content:
     tiles = [
         tag(
             "div",
-            tag("dt", label(name), " on test"),
+            tag("dt", sentence_case(f"{label(name)} on test")),
             tag("dd", quantity(name, test[name].value), class_="value"),
             tag("dd", f"95 % interval {quantity(name, test[name].low)} to {quantity(name, test[name].high)}"),
             class_="tile",
@@ -78,7 +78,7 @@ def _overview(certificate: Certificate) -> Markup:
     links = [
         tag(
             "li",
-            tag("a", icon(item.status), NAMES[item.id], _spoken(item.status), href=f"#item-{item.id}"),
+            tag("a", icon(item.status), tag("span", NAMES[item.id], _spoken(item.status)), href=f"#item-{item.id}"),
         )
         for item in certificate.items
     ]

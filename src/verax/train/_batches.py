@@ -69,6 +69,17 @@ def evaluation_batches(examples: Examples, batch_size: int) -> Iterator[Batch]:
         yield Batch(_take(examples.inputs, rows), _take(examples.targets, rows), inside.astype(np.float32))
 
 
+def full_batches(examples: Examples, batch_size: int) -> Iterator[Batch]:
+    """Yields a split as full batches, for losses of a whole batch; the rows that are left over do not count.
+
+    A split smaller than a batch is one batch of its own size.
+    """
+    batch_size = min(batch_size, examples.size)
+    for start in range(0, examples.size - batch_size + 1, batch_size):
+        rows = np.arange(start, start + batch_size)
+        yield Batch(_take(examples.inputs, rows), _take(examples.targets, rows), np.ones(batch_size, np.float32))
+
+
 def even_batch_size(size: int, most: int = 512) -> int:
     """Returns the batch size, at most `most`, that cuts a split into equal batches with the least padding."""
     batches = -(-size // most)

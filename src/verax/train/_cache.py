@@ -15,7 +15,7 @@ def enable_compilation_cache() -> None:
     are kept: on small networks the many short compilations are what a second start waits for.
     """
     chosen = os.environ.get("VERAX_CACHE", "")
-    if jax.config.jax_compilation_cache_dir or chosen == "off":
+    if jax.config.values["jax_compilation_cache_dir"] or chosen == "off":
         return
     folder = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "verax"
     jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))

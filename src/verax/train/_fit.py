@@ -29,8 +29,8 @@ def fit(
 ) -> Run:
     """Trains an experiment to its end and returns the run.
 
-    Nothing is printed, and nothing written unless `out` is given. Training stops by itself when a loss or a parameter is
-    no longer finite.
+    Nothing is printed, and nothing written unless `out` is given. Training stops by itself when a loss or a parameter
+    is no longer finite.
 
     Args:
       experiment: a finished Experiment, or the function that makes one.
@@ -73,20 +73,18 @@ def records(
         return record
 
     known = ("steps_per_epoch", "parameters", "compile_seconds")
-    yield keep(
-        Record(
-            "event", 0, 0, {"total_steps": session.total_steps, **{name: session.facts[name] for name in known}}, 0.0
-        )
-    )
+    begun = {"total_steps": session.total_steps, **{name: session.facts[name] for name in known}}
+    yield keep(Record("event", 0, 0, begun, 0.0))
     watch = chosen.stopping or EarlyStopping()
     loop, state, best = LoopState(), session.state, None
     stop_reason = f"all {session.total_steps} steps were taken"
-    findings = list(session.findings)
+    findings, hidden = list(session.findings), []
     clock = time.perf_counter()
     for state, record in session_chunks(session):
         yield keep(record)
-        findings += _nonfinite(record)
+        hidden += [Moment(step, record.epoch) for step in record.values.get("nonfinite_gradient_steps", ())]
         if "nonfinite_step" in record.values:
+            findings.append(_nonfinite_loss(Moment(record.values["nonfinite_step"], record.epoch)))
             stop_reason = f"not finite at step {record.values['nonfinite_step']}"
             break
         if record.kind == "epoch" and watch.metric in record.values:
@@ -96,6 +94,8 @@ def records(
             if reason:
                 stop_reason = reason
                 break
+    if hidden:
+        findings.append(_nonfinite_gradient(hidden))
     seconds = time.perf_counter() - clock
     facts = {
         **session.facts,
@@ -119,25 +119,16 @@ def process_peak_bytes() -> int:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def _nonfinite(record: Record) -> list[Finding]:
-    """Returns a finding for each kind of number that stopped being finite in a chunk."""
-    found = []
-    if "nonfinite_step" in record.values:
-        step = record.values["nonfinite_step"]
-        found.append(
-            Finding(
-                "non-finite-loss", "error", f"the loss or a parameter is NaN or Inf after step {step}.",
-                "Lower the learning rate, clip gradients with optax.clip_by_global_norm(1.0), and look for log or division of 0.",
-                Moment(step, record.epoch),
-            )
-        )  # fmt: skip
-    steps = record.values.get("nonfinite_gradient_steps", ())
-    if steps:
-        found.append(
-            Finding(
-                "non-finite-gradient", "error", f"gradients are NaN or Inf at {len(steps)} steps, the first {steps[0]}; the optimizer hides it.",
-                "Find the operation that makes them; an optimizer that skips them leaves the cause in place.",
-                Moment(steps[0], record.epoch),
-            )
-        )  # fmt: skip
-    return found
+def _nonfinite_loss(moment: Moment) -> Finding:
+    said = f"the loss or a parameter is NaN or Inf after step {moment.step}."
+    advice = (
+        "Lower the learning rate, clip gradients with optax.clip_by_global_norm(1.0), look for log or division of 0."
+    )
+    return Finding("non-finite-loss", "error", said, advice, moment)
+
+
+def _nonfinite_gradient(moments: list[Moment]) -> Finding:
+    steps = "1 step" if len(moments) == 1 else f"{len(moments)} steps"
+    said = f"gradients are NaN or Inf at {steps}, first at step {moments[0].step}; the optimizer hides it."
+    advice = "Find the operation that makes them; an optimizer that skips them leaves the cause in place."
+    return Finding("non-finite-gradient", "error", said, advice, moments[0])

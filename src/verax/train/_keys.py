@@ -13,8 +13,11 @@ PURPOSES = {"init": 0, "noise": 1}
 
 
 def base_key(seed: int) -> Any:
-    """Returns the key of a run. It never advances: it is stored once and every other key is derived from it."""
-    return jax.random.key(seed)
+    """Returns the key of a run. It never advances: it is stored once and every other key is derived from it.
+
+    The generator is Threefry whatever `jax_default_prng_impl` says, so that a seed means the same everywhere.
+    """
+    return jax.random.key(seed, impl="threefry2x32")
 
 
 def purpose_key(key: Any, purpose: str, step: Any = 0) -> Any:

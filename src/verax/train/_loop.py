@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from verax.findings import InputError
 from verax.network import Variables
 from verax.train._experiment import Experiment, resolve
 from verax.train._history import Record
@@ -17,6 +17,7 @@ from verax.train._program import ChunkData, ChunkRecord
 from verax.train._session import Session, prepare
 from verax.train._state import TrainState
 from verax.train._step import mean_metrics
+from verax.trees import differences
 
 
 def chunks(
@@ -26,9 +27,11 @@ def chunks(
     start: TrainState | None = None,
     **hyperparameters: Any,
 ) -> Iterator[tuple[TrainState, Record]]:
-    """Yields `(state, record)` after every chunk of steps, and once more with an epoch's averages at its end.
+    """Yields `(state, record)` after every chunk of steps, and once more with the averages at the end of an epoch.
 
-    Saving, logging and stopping are the body of the caller's `for`. A state that was yielded stays valid.
+    Saving, logging and stopping are the body of the caller's `for`. A state that was yielded stays valid. The last
+    epoch has its averages even where `steps` ends within it; `train/loss` is over the steps taken here, so in an epoch
+    that was resumed halfway over its second half.
 
     Args:
       experiment: a finished Experiment, or the function that makes one.
@@ -61,38 +64,118 @@ def session_chunks(session: Session, start: TrainState | None = None) -> Iterato
     Where a loss or a parameter stops being finite, the chunk's record has `nonfinite_step`, the first step at whose end
     it was so, found by repeating the chunk from its beginning.
     """
-    plan, program = session.plan, session.program
-    state = session.state if start is None else start
-    step = int(state.step)
     clock = time.perf_counter()
+    total = weight = 0.0
+    sent_chunks = _send(session, session.state if start is None else _checked(start, session.state))
+    for sent in _one_ahead(sent_chunks) if session.program.rolled else sent_chunks:
+        read = _read(sent)
+        values: dict[str, Any] = {"train/loss": tuple((read.total / read.weight).tolist())}
+        if not read.grads_finite.all():
+            values["nonfinite_gradient_steps"] = tuple((sent.step + 1 + np.flatnonzero(~read.grads_finite)).tolist())
+        if not _is_finite(read):
+            values["nonfinite_step"] = sent.step + _first_bad(session, sent)
+        total += float(read.total.sum(dtype=np.float64))
+        weight += float(read.weight.sum(dtype=np.float64))
+        step = sent.step + sent.steps
+        yield sent.state, Record("chunk", step, sent.epoch + 1, values, time.perf_counter() - clock)
+        if step % session.plan.steps == 0 or step == session.total_steps:
+            averages = {"train/loss": total / weight, **validation_metrics(session, sent.state.variables)}
+            total = weight = 0.0
+            yield sent.state, Record("epoch", step, sent.epoch + 1, averages, time.perf_counter() - clock)
+
+
+def _checked(start: TrainState, expected: TrainState) -> TrainState:
+    lines = differences(expected, start)
+    if lines:
+        raise InputError("the state to start from does not fit:\n" + "\n".join(f"  {line}" for line in lines))
+    return start
+
+
+class Sent(NamedTuple):
+    """A chunk that was handed to the device and may not have been computed yet.
+
+    Attributes:
+      step: steps taken before it.
+      steps: how many it takes.
+      epoch: which one it is of, from 0.
+      before: the state that it started from.
+      data: of its epoch, and its position there.
+      is_rest: whether it is the last batch of an epoch, in a shape of its own.
+      state: after it.
+      records: what it measured, on the device: one for the chunk, or one a step.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    before: TrainState
+    data: ChunkData
+    is_rest: bool
+    state: TrainState
+    records: list[ChunkRecord]
+
+
+def _send(session: Session, state: TrainState) -> Iterator[Sent]:
+    """Yields the chunks of a run, each handed to the device when it is asked for."""
+    plan, chunk_steps = session.plan, session.program.chunk_steps
+    step = int(state.step)
     while step < session.total_steps:
         epoch, position = divmod(step, plan.steps)
         equal, last = session.epoch_data(epoch)
-        total = weight = 0.0
         while position < plan.steps and step < session.total_steps:
-            in_rest = last is not None and position == plan.equal_steps
-            until_cut = program.chunk_steps - position % program.chunk_steps
-            steps = 1 if in_rest else min(until_cut, plan.equal_steps - position, session.total_steps - step)
-            before = state
-            data = last if in_rest else equal._replace(start=jnp.int32(position))
-            state, read = _advance(session, before, data, steps, in_rest)
-            position, step = position + steps, step + steps
-            losses = read.total / read.weight
-            values: dict[str, Any] = {"train/loss": tuple(losses.tolist())}
-            if not read.grads_finite.all():
-                values["nonfinite_gradient_steps"] = tuple(
-                    (step - steps + 1 + np.flatnonzero(~read.grads_finite)).tolist()
-                )
-            if not (read.params_finite and np.isfinite(read.total).all()):
-                values["nonfinite_step"] = step - steps + _first_bad(session, before, data, steps, in_rest)
-            total, weight = (
-                total + float(read.total.sum(dtype=np.float64)),
-                weight + float(read.weight.sum(dtype=np.float64)),
-            )
-            yield state, Record("chunk", step, epoch + 1, values, time.perf_counter() - clock)
-        if position == plan.steps:
-            averages = {"train/loss": total / weight, **validation_metrics(session, state.variables)}
-            yield state, Record("epoch", step, epoch + 1, averages, time.perf_counter() - clock)
+            is_rest = last is not None and position == plan.equal_steps
+            data = last if last is not None and is_rest else equal._replace(start=np.int32(position))
+            until_cut = chunk_steps - position % chunk_steps
+            steps = 1 if is_rest else min(until_cut, plan.equal_steps - position, session.total_steps - step)
+            sent = _advance(session, Sent(step, steps, epoch, state, data, is_rest, state, []))
+            yield sent
+            state, position, step = sent.state, position + steps, step + steps
+
+
+def _one_ahead(chunks: Iterator[Sent]) -> Iterator[Sent]:
+    """Yields each chunk after the next one was handed over, so that the device has work while the host reads."""
+    current = next(chunks, None)
+    while current is not None:
+        following = next(chunks, None)
+        yield current
+        current = following
+
+
+def _advance(session: Session, chunk: Sent) -> Sent:
+    """Returns a chunk handed to the device; the state that it started from stays valid."""
+    if session.program.rolled and not chunk.is_rest:
+        state, record = session.chunk(chunk.before, chunk.data, np.int32(chunk.steps))
+        return chunk._replace(state=state, records=[record])
+    call = session.rest if chunk.is_rest else session.chunk
+    state = jax.tree.map(lambda leaf: leaf.copy(), chunk.before)  # each step donates its input
+    records = []
+    for offset in range(chunk.steps):
+        state, record = call(state, chunk.data._replace(start=np.int32(chunk.data.start + offset)))
+        records.append(record)
+    return chunk._replace(state=state, records=records)
+
+
+def _read(chunk: Sent) -> ChunkRecord:
+    """Returns what a chunk measured, on the host: waits until it is computed."""
+    records = jax.device_get(chunk.records)
+    total, weight, grads_finite, _ = (
+        np.stack(column).reshape(-1)[: chunk.steps] for column in zip(*records, strict=True)
+    )
+    return ChunkRecord(total, weight, grads_finite, records[-1].params_finite)
+
+
+def _is_finite(read: ChunkRecord) -> bool:
+    return bool(read.params_finite) and bool(np.isfinite(read.total).all())
+
+
+def _first_bad(session: Session, chunk: Sent) -> int:
+    """Returns the number of steps after which a loss or a parameter is first not finite, by bisection of the chunk."""
+    low, high = 0, chunk.steps  # after `low` steps all is finite, after `high` it is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        finite = _is_finite(_read(_advance(session, chunk._replace(steps=middle))))
+        low, high = (middle, high) if finite else (low, middle)
+    return high
 
 
 def validation_metrics(session: Session, variables: Variables) -> dict[str, float]:
@@ -102,33 +185,3 @@ def validation_metrics(session: Session, variables: Variables) -> dict[str, floa
     parts = jax.device_get([session.evaluate(variables, batch) for batch in session.validation])
     sums = {name: sum(float(part[name]) for part in parts) for name in parts[0]}
     return {f"validation/{name}": value for name, value in mean_metrics(sums).items()}
-
-
-def _advance(
-    session: Session, state: TrainState, data: ChunkData, steps: int, in_rest: bool
-) -> tuple[TrainState, ChunkRecord]:
-    """Returns the state after some steps and their record on the host; the state that was given stays valid."""
-    if session.program.rolled and not in_rest:
-        state, record = session.chunk(state, data, jnp.int32(steps))
-        read = jax.device_get(record)
-        return state, ChunkRecord(*(column[:steps] for column in read[:3]), read.params_finite)
-    call = session.rest if in_rest else session.chunk
-    state = jax.tree.map(lambda leaf: leaf.copy(), state)  # each step donates its input
-    records = []
-    for offset in range(steps):
-        state, record = call(state, data._replace(start=data.start + offset))
-        records.append(record)
-    read = jax.device_get(records)
-    columns = (np.concatenate(column) for column in list(zip(*read, strict=True))[:3])
-    return state, ChunkRecord(*columns, read[-1].params_finite)
-
-
-def _first_bad(session: Session, state: TrainState, data: ChunkData, steps: int, in_rest: bool) -> int:
-    """Returns the number of steps after which a loss or a parameter is first not finite, by bisection of the chunk."""
-    low, high = 0, steps  # after `low` steps all is finite, after `high` it is not
-    while high - low > 1:
-        middle = (low + high) // 2
-        _, read = _advance(session, state, data, middle, in_rest)
-        finite = bool(read.params_finite) and bool(np.isfinite(read.total).all())
-        low, high = (middle, high) if finite else (low, middle)
-    return high

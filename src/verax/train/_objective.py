@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from verax.data import Batch
+from verax.findings import InputError
 from verax.network import Network, Variables
 from verax.train._optimizer import decay_mask
 from verax.trees import Tree
@@ -63,26 +64,22 @@ class Objective:
 
         def loss(variables: Variables, batch: Batch, key: Any = None, training: bool | None = None) -> LossValue:
             outputs, model_state = network.apply(variables, batch.inputs, key=key, training=training)
-            losses = jnp.asarray(self.losses(outputs, batch))
-            if self.per_example and losses.ndim == 0:
-                raise ValueError(
-                    "the loss must have one value for each example, got a scalar. Leave out the mean, or say "
-                    "vx.objective_from_loss(fn, per_example=False) if it is a loss of the whole batch."
-                )
+            losses = _wide(jnp.asarray(self.losses(outputs, batch)))
+            _check_losses(losses, batch.weight, self.per_example)
             if self.per_example:
                 weight = jnp.broadcast_to(_align(batch.weight, losses), losses.shape).astype(losses.dtype)
                 total, weight_sum = jnp.sum(losses * weight), jnp.sum(weight)
             else:
                 weight_sum = jnp.sum(jnp.asarray(batch.weight, losses.dtype))
                 total = losses * weight_sum
-            if penalty and self.l2:
+            if penalty and not (isinstance(self.l2, int | float) and self.l2 == 0):  # it may be traced
                 total = total + weight_sum * (0.5 * self.l2) * squared_weights(variables.params)
             return LossValue(total, weight_sum, outputs, model_state, {})
 
         return loss
 
     def predictions(self, outputs: Tree) -> Any:
-        """Returns what is scored: class probabilities (examples, classes), or the outputs as they are for other tasks."""
+        """Returns what is scored: class probabilities (examples, classes), or for other tasks the outputs as they are."""
         if self.task == "classification":
             return jax.nn.softmax(outputs, axis=-1)
         if self.task == "binary":
@@ -90,49 +87,76 @@ class Objective:
             return jnp.stack([1 - positive, positive], axis=-1)
         return outputs
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured on a validation split, by name: the loss and the task's own."""
+        own = {"classification": ("accuracy",), "binary": ("accuracy",), "regression": ("rmse",)}
+        return ("loss", *own.get(self.task, ()))
+
     def metric_sums(self, outputs: Tree, batch: Batch) -> dict[str, Any]:
         """Returns the weighted sums of the task's own metrics on a batch; traceable.
 
         `accuracy` is a sum of hits; `squared_error` a sum of squared errors, averaged over the outputs of an example.
         """
-        weight = batch.weight
+
+        def weighted_sum(values: Any) -> Any:
+            return jnp.sum(values.astype(jnp.float32) * _align(batch.weight, values).astype(jnp.float32))
+
         if self.task == "classification":
-            return {"accuracy": jnp.sum(weight * (outputs.argmax(axis=-1) == batch.targets).astype(weight.dtype))}
+            return {"accuracy": weighted_sum(outputs.argmax(axis=-1) == batch.targets.astype(jnp.int32))}
         if self.task == "binary":
-            hits = (_flat(outputs) > 0) == (batch.targets > 0)
-            return {"accuracy": jnp.sum(weight * hits.astype(weight.dtype))}
+            return {"accuracy": weighted_sum((_flat(outputs) > 0) == (batch.targets > 0))}
         if self.task == "regression":
-            return {"squared_error": jnp.sum(weight * squared_errors(outputs, batch.targets))}
+            return {"squared_error": weighted_sum(squared_errors(outputs, batch.targets))}
         return {}
 
 
 def classification(*, l2: float = 0.0) -> Objective:
-    """Returns the objective of a classifier: cross-entropy of logits (examples, classes) and integer labels (examples,).
+    """Returns the objective of a classifier: the cross-entropy of logits and integer labels.
+
+    Logits are (examples, classes), labels (examples,); further axes between them, such as tokens, are averaged over.
 
     Args:
       l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
 
     Raises:
-      ValueError: if `l2` is negative.
+      InputError: if `l2` is negative.
+
+    Example:
+      >>> import optax
+      >>> from verax.data import Batch
+      >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
+      >>> classification().losses(jnp.zeros((2, 4)), batch).round(4).tolist()  # log 4
+      [1.3863, 1.3863]
     """
 
     def losses(outputs: Any, batch: Batch) -> Any:
         _require_shape("outputs of a classifier", outputs, batch.targets.shape, trailing=1)
-        return optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets)
+        return optax.softmax_cross_entropy_with_integer_labels(_wide(outputs), batch.targets)
 
     return Objective("classification", losses, _penalty(l2))
 
 
 def binary(*, l2: float = 0.0) -> Objective:
-    """Returns the objective of a binary classifier: cross-entropy of one logit an example, (examples,) or (examples, 1),
-    and targets 0 or 1.
+    """Returns the objective of a binary classifier: the cross-entropy of one logit an example and targets 0 or 1.
+
+    Logits are (examples,) or (examples, 1); a positive one means class 1.
+
+    Args:
+      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
 
     Raises:
-      ValueError: if `l2` is negative.
+      InputError: if `l2` is negative.
+
+    Example:
+      >>> from verax.data import Batch
+      >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
+      >>> binary().losses(jnp.zeros((2, 1)), batch).round(4).tolist()  # log 2
+      [0.6931, 0.6931]
     """
 
     def losses(outputs: Any, batch: Batch) -> Any:
-        logits = _flat(outputs)
+        logits = _wide(_flat(outputs))
         _require_shape("outputs of a binary classifier", logits, batch.targets.shape)
         return optax.sigmoid_binary_cross_entropy(logits, batch.targets.astype(logits.dtype))
 
@@ -144,8 +168,17 @@ def regression(*, l2: float = 0.0) -> Objective:
 
     Outputs and targets are both (examples,) or both (examples, outputs); a single trailing output fits flat targets.
 
+    Args:
+      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
+
     Raises:
-      ValueError: if `l2` is negative.
+      InputError: if `l2` is negative.
+
+    Example:
+      >>> from verax.data import Batch
+      >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0.0, 1.0]), jnp.ones(2))
+      >>> regression().losses(jnp.array([[2.0], [1.0]]), batch).tolist()
+      [4.0, 0.0]
     """
     return Objective("regression", lambda outputs, batch: squared_errors(outputs, batch.targets), _penalty(l2))
 
@@ -159,7 +192,8 @@ def objective_from_loss(
       losses: `(outputs, batch) -> losses`, with a leading axis of examples; a scalar when `per_example` is False.
         `batch.inputs` is there for losses that need it.
       task: which metrics fit; `custom` has the loss alone.
-      per_example: False for a loss of a whole batch (contrastive learning). It is never trained on padded rows.
+      per_example: False for a loss of a whole batch (contrastive learning). It is never computed on padded rows:
+        validation takes full batches and leaves the remaining rows out.
       l2: coefficient of the penalty on weights.
 
     Example:
@@ -174,11 +208,12 @@ def squared_errors(outputs: Any, targets: Any) -> Any:
     """Returns the squared error of each example, averaged over its outputs.
 
     Raises:
-      ValueError: if the shapes differ, other than by one trailing output against flat targets.
+      InputError: if the shapes differ, other than by one trailing output against flat targets.
     """
     if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
         outputs = outputs[..., 0]
     _require_shape("outputs of a regressor", outputs, targets.shape)
+    outputs = _wide(outputs)
     errors = optax.squared_error(outputs, targets.astype(outputs.dtype))
     return errors.reshape((errors.shape[0], -1)).mean(axis=1)
 
@@ -186,13 +221,38 @@ def squared_errors(outputs: Any, targets: Any) -> Any:
 def squared_weights(params: Tree) -> Any:
     """Returns the sum of squares of all weights that decay (see `decay_mask`)."""
     decays = jax.tree.leaves(decay_mask(params))
-    squares = [jnp.sum(jnp.square(leaf)) for leaf, decay in zip(jax.tree.leaves(params), decays, strict=True) if decay]
+    squares = [
+        jnp.sum(jnp.square(_wide(leaf))) for leaf, decay in zip(jax.tree.leaves(params), decays, strict=True) if decay
+    ]
     return sum(squares) if squares else 0.0
 
 
 def _flat(outputs: Any) -> Any:
     """Returns logits (examples,) from (examples,) or (examples, 1)."""
     return outputs[..., 0] if outputs.ndim == 2 and outputs.shape[-1] == 1 else outputs
+
+
+def _wide(values: Any) -> Any:
+    """Returns half-precision numbers as float32, in which sums over a batch are exact enough; others as they are."""
+    narrow = jnp.issubdtype(values.dtype, jnp.floating) and values.dtype.itemsize < 4
+    return values.astype(jnp.float32) if narrow else values
+
+
+def _check_losses(losses: Any, weight: Any, per_example: bool) -> None:
+    if per_example and losses.ndim == 0:
+        raise InputError(
+            "the loss must have one value for each example, got a scalar. Leave out the mean, or say "
+            "vx.objective_from_loss(fn, per_example=False) if it is a loss of the whole batch."
+        )
+    if per_example and losses.shape[0] != jnp.shape(weight)[0]:
+        raise InputError(
+            f"the loss must have one value for each of the {jnp.shape(weight)[0]} examples, got shape {losses.shape}."
+        )
+    if not per_example and losses.ndim:
+        raise InputError(
+            f"a loss of the whole batch must be a scalar, got shape {losses.shape}. Take the mean, or leave out "
+            "per_example=False if it has one value for each example."
+        )
 
 
 def _align(weight: Any, losses: Any) -> Any:
@@ -204,13 +264,13 @@ def _align(weight: Any, losses: Any) -> Any:
 def _require_shape(what: str, outputs: Any, targets_shape: tuple[int, ...], trailing: int = 0) -> None:
     if outputs.shape[: outputs.ndim - trailing] != targets_shape:
         classes = " and a last axis of classes" if trailing else ""
-        raise ValueError(
+        raise InputError(
             f"{what} must have the shape of the targets, {targets_shape}{classes}, got {outputs.shape}. "
             "Check the network's last layer and the shape of the targets."
         )
 
 
 def _penalty(l2: float) -> float:
-    if isinstance(l2, (int, float)) and l2 < 0:
-        raise ValueError(f"l2 must not be negative, got {l2}.")
+    if isinstance(l2, int | float) and not 0 <= l2 < float("inf"):
+        raise InputError(f"l2 must be a number of at least 0, got {l2}.")
     return l2

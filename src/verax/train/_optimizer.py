@@ -6,10 +6,24 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool
 
-from verax.trees import Tree, all_finite, path_text
+from verax.trees import Tree, path_text
+
+# 2**n - 1: the last step of every accumulation over a power of two, and moments along a warm-up.
+PROBED_AFTER = (0, 1, 3, 7, 15, 31, 63, 255, 1023, 8191)
+
+# Gradients, parameters, and the parameters that the optimizer's state began with: the last two rows are for optimizers
+# that keep parameters in their state (schedule-free, lookahead), which must not be shown others.
+CASES = np.array(
+    [
+        (np.nan, 0.5, 0.5), (np.inf, 0.5, 0.5), (0.0, 0.5, 0.5), (0.0, 0.0, 0.0), (0.25, 0.5, 0.5), (0.25, 0.0, 0.0),
+        (0.0, 0.0, 0.5), (0.25, 0.0, 0.5),
+    ],
+    np.float32,
+)  # fmt: skip
 
 NEVER_DECAYED = ("bias", "b", "scale", "offset", "gamma", "beta")
 
@@ -48,37 +62,69 @@ class OptimizerFacts(NamedTuple):
 def probe_optimizer(optimizer: optax.GradientTransformation, params: Tree) -> OptimizerFacts:
     """Returns what an optimizer does with bad gradients and with parameters, measured on a tiny tree of the same paths.
 
-    Traceable; costs microseconds, because every axis is shortened to length 1 or 2.
+    Schedules may begin at zero and accumulation may pass on only every k-th update, so the probe is repeated with the
+    optimizer's counters moved on. Traceable; costs microseconds, because every axis is shortened to length 1.
+
+    Example:
+      >>> facts = probe_optimizer(optax.adamw(1e-3), {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)})
+      >>> bool(facts.hides_nonfinite), bool(facts.decays_all), bool(facts.decay_is_additive)
+      (False, True, True)
     """
-    shapes = jax.tree.map(lambda leaf: (min(2, size) for size in leaf.shape), params)
-    tiny = jax.tree.map(
-        lambda leaf, shape: jnp.full(tuple(shape), 0.5, leaf.dtype),
-        params,
-        shapes,
-        is_leaf=lambda x: hasattr(x, "shape"),
-    )
-    update = optax.with_extra_args_support(optimizer).update
-    state = optimizer.init(tiny)
+    if not jax.tree.leaves(params):
+        return OptimizerFacts(jnp.array(False), jnp.array(False), jnp.array(True))
+    inner, loss = with_standard_promotion(optimizer), jnp.asarray(1.0)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct([min(1, size) for size in leaf.shape], leaf.dtype), params)
 
-    def updates(gradient: float, at: Tree) -> Tree:
-        grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, gradient), at)
-        loss = jnp.asarray(1.0)
-        return update(grads, state, at, value=loss, grad=grads, value_fn=lambda _: loss)[0]
+    def updates(gradient: Any, value: Any, begun_at: Any, steps: Any) -> Tree:
+        grads, at, begun = (
+            jax.tree.map(lambda leaf: jnp.full_like(leaf, number), shapes) for number in (gradient, value, begun_at)
+        )
+        state = _moved_on(inner.init(begun), steps)
+        return inner.update(grads, state, at, value=loss, grad=grads, value_fn=lambda _: loss)[0]
 
-    zeros = jax.tree.map(jnp.zeros_like, tiny)
-    hidden = jnp.array([all_finite(updates(bad, tiny)) for bad in (jnp.nan, jnp.inf)]).any()
-    still, still_at_zero = updates(0.0, tiny), updates(0.0, zeros)
-    moved = [
-        jnp.any(leaf != 0)
-        for leaf, decays in zip(jax.tree.leaves(still), jax.tree.leaves(decay_mask(params)), strict=True)
-        if not decays
-    ]
-    decay = jax.tree.map(jnp.subtract, still, still_at_zero)
-    effect = jax.tree.map(jnp.subtract, updates(0.25, tiny), updates(0.25, zeros))
-    alike = jax.tree.map(lambda a, b: jnp.allclose(a, b, rtol=1e-3, atol=1e-7), decay, effect)
-    return OptimizerFacts(
-        hidden, jnp.array(moved).any() if moved else jnp.array(False), jnp.array(jax.tree.leaves(alike)).all()
-    )
+    # One trace of the optimizer for all cases. The axes of a result are: case, steps, the leaf's own.
+    each = jax.vmap(jax.vmap(updates, (None, None, None, 0)), (0, 0, 0, None))(*CASES.T, jnp.array(PROBED_AFTER))
+    leaves = jax.tree.leaves(each)
+    flat = jnp.concatenate([leaf.reshape((*leaf.shape[:2], -1)).astype(jnp.float32) for leaf in leaves], axis=-1)
+    sizes = [int(np.prod(leaf.shape[2:])) for leaf in leaves]
+    decays = np.repeat(jax.tree.leaves(decay_mask(shapes)), sizes)
+    eps = 16 * max(float(jnp.finfo(leaf.dtype).eps) for leaf in leaves)
+    at_nan, at_inf, rest, rest_zero, driven, driven_zero, rest_shown, driven_shown = flat
+    hidden = [jnp.isfinite(bad).all(axis=-1).any() for bad in (at_nan, at_inf)]
+    decay = rest - rest_zero
+    moved = abs(decay) > eps * jnp.minimum(abs(rest), abs(rest_zero))
+    tolerance = 1e-3 * abs(decay) + eps * (abs(driven) + abs(driven_zero))
+    alike = [driven - driven_zero - decay, rest_shown - rest_zero, driven_shown - driven_zero]
+    additive = (abs(jnp.stack(alike)) <= tolerance[None]).all()
+    return OptimizerFacts(jnp.stack(hidden).any(), moved[:, ~decays].any(), additive)
+
+
+def _moved_on(state: Tree, steps: Any) -> Tree:
+    """Returns an optimizer's state with its counters moved on."""
+
+    def moved(leaf: Any) -> Any:
+        counts = jnp.ndim(leaf) == 0 and jnp.issubdtype(jnp.result_type(leaf), jnp.signedinteger)
+        return leaf + steps.astype(jnp.result_type(leaf)) if counts else leaf
+
+    return jax.tree.map(moved, state)
+
+
+def with_standard_promotion(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """Returns the optimizer, traced under JAX's standard dtype promotion, which Optax is written for.
+
+    Whoever sets `jax_numpy_dtype_promotion` to `strict` for their own code can then still train with Adam.
+    """
+    inner = optax.with_extra_args_support(optimizer)
+
+    def init(params: Tree) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return inner.init(params)
+
+    def update(updates: Tree, state: Any, params: Tree = None, **extra: Any) -> tuple[Tree, Any]:
+        with jax.numpy_dtype_promotion("standard"):
+            return inner.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def decay_weights_only(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:

@@ -107,8 +107,8 @@ def run_chunk(
         for offset in range(steps):
             state, record = step(state, data.batch(data.start + offset))
             records.append(record)
-        columns = jax.tree.map(lambda *values: jnp.stack(values), *records)
-        return state, ChunkRecord(*columns, all_finite(state.variables.params))
+        total, weight, finite = (jnp.stack(column) for column in zip(*records, strict=True))
+        return state, ChunkRecord(total, weight, finite, all_finite(state.variables.params))
 
     def body(offset: Any, carry: Any) -> Any:
         state, total, weight, finite = carry
@@ -122,5 +122,5 @@ def run_chunk(
 
     empty = jnp.zeros(program.chunk_steps, jnp.float32)
     carry = (state, empty, empty, jnp.ones(program.chunk_steps, bool))
-    state, *columns = lax.fori_loop(0, steps, body, carry)
-    return state, ChunkRecord(*columns, all_finite(state.variables.params))
+    state, total, weight, finite = lax.fori_loop(0, steps, body, carry)
+    return state, ChunkRecord(total, weight, finite, all_finite(state.variables.params))

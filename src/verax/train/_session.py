@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from verax.data import Batch, Dataset, Examples, check_data, load
 from verax.findings import Finding, InputError, raise_errors
 from verax.jaxpr import has_primitive, rows_are_independent
 from verax.network import Network, Variables, as_network
-from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size
+from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size, full_batches
 from verax.train._cache import enable_compilation_cache
 from verax.train._experiment import Experiment
 from verax.train._keys import base_key, purpose_key
-from verax.train._optimizer import OptimizerFacts, decay_weights_only, probe_optimizer
+from verax.train._optimizer import OptimizerFacts, decay_weights_only, probe_optimizer, with_standard_promotion
 from verax.train._program import ChunkData, Parts, Program, run_chunk
 from verax.train._state import TrainState
 from verax.train._step import make_eval_step
-from verax.trees import Tree, count, differences
+from verax.trees import Tree, count, differences, leaves_by_path
 
 SLOW_IN_LOOPS_ON_CPU = ("conv_general_dilated",)
 
@@ -66,7 +68,7 @@ class Session:
     def epoch_data(self, epoch: int) -> tuple[ChunkData, ChunkData | None]:
         """Returns the data of an epoch (the first is 0) for equal steps, and for the rest."""
         rows, weight, rest = self.plan.rows(self.experiment.seed, epoch)
-        start = jnp.int32(0)
+        start = np.int32(0)
         equal = ChunkData(*self.train_data, jnp.asarray(rows), None if weight is None else jnp.asarray(weight), start)
         last = ChunkData(*self.train_data, jnp.asarray(rest[None]), None, start) if self.plan.rest else None
         return equal, last
@@ -90,13 +92,15 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
     key = base_key(experiment.seed)
 
-    shapes = jax.eval_shape(network.init, key, few.inputs)
-    forward, outputs = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)(
-        shapes, few.inputs, key
-    )
-    findings = raise_errors(
-        check_data(dataset, task=experiment.objective.task, outputs_shape=outputs, batch_size=experiment.batch_size)
-    )
+    task, batch_size = experiment.objective.task, experiment.batch_size
+    try:
+        shapes = jax.eval_shape(network.init, key, few.inputs)
+        apply = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)
+        forward, outputs = apply(shapes, few.inputs, key)
+    except Exception:
+        raise_errors(check_data(dataset, task=task, batch_size=batch_size))  # bad data may be the reason
+        raise
+    findings = raise_errors(check_data(dataset, task=task, outputs_shape=outputs, batch_size=batch_size))
     _check_watched(experiment, dataset)
     loaded_seconds = time.perf_counter() - clock
 
@@ -104,7 +108,8 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     state, optimizer_facts = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))(key, few.inputs)
     if initial is not None:
         variables = starting_variables(initial, state.variables)
-        state = state.replace(variables=variables, opt_state=experiment.optimizer.init(variables.params))
+        opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
+        state = state.replace(variables=variables, opt_state=opt_state)
     optimizer, remarks = _decaying(experiment, optimizer_facts)
 
     plan = _plan(experiment, network, shapes, few, train.size, key)
@@ -115,8 +120,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
     )
     device_data = jax.tree.map(jnp.asarray, train)
-    validation = dataset.examples("validation") if "validation" in dataset.splits else None
-    batches = evaluation_batches(validation, even_batch_size(validation.size)) if validation else ()
+    batches = _validation_batches(experiment, dataset)
     session = Session(
         experiment, network, dataset, state, plan, program, None, None, None, device_data,
         tuple(jax.tree.map(jnp.asarray, batch) for batch in batches),
@@ -142,7 +146,8 @@ def first_state(experiment: Experiment, network: Network, key: Any, inputs: Tree
     """Returns the state before the first step, and what the optimizer hides; pure, to be compiled as one program."""
     variables = network.init(purpose_key(key, "init"), inputs)
     facts = probe_optimizer(experiment.optimizer, variables.params)
-    return TrainState(jnp.int32(0), key, variables, experiment.optimizer.init(variables.params)), facts
+    opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
+    return TrainState(jnp.int32(0), key, variables, opt_state), facts
 
 
 def starting_variables(initial: Any, drawn: Variables) -> Variables:
@@ -160,20 +165,26 @@ def starting_variables(initial: Any, drawn: Variables) -> Variables:
     lines = differences(drawn._asdict(), found._asdict())
     if lines:
         raise InputError("initial weights do not fit the network:\n" + "\n".join(f"  {line}" for line in lines))
-    return jax.tree.map(jnp.array, Variables(*found))  # a copy: the caller's arrays must outlive donation
+    leaves = leaves_by_path(found._asdict())
+    copied = [jnp.array(leaves[path]) for path in leaves_by_path(drawn._asdict())]  # the caller's outlive donation
+    return jax.tree.unflatten(jax.tree.structure(drawn), copied)
 
 
 def _check_watched(experiment: Experiment, dataset: Dataset) -> None:
     """Refuses to watch a metric that the run will not have."""
     if experiment.stopping is None:
         return
-    known = [
-        "loss",
-        *{"classification": ["accuracy"], "binary": ["accuracy"], "regression": ["rmse"]}.get(
-            experiment.objective.task, []
-        ),
-    ]
-    experiment.stopping.check_metric([f"validation/{name}" for name in known] if "validation" in dataset.splits else [])
+    known = [f"validation/{name}" for name in experiment.objective.metrics] if "validation" in dataset.splits else []
+    experiment.stopping.check_metric(known)
+
+
+def _validation_batches(experiment: Experiment, dataset: Dataset) -> Iterable[Batch]:
+    if "validation" not in dataset.splits:
+        return ()
+    validation = dataset.examples("validation")
+    if not experiment.objective.per_example:
+        return full_batches(validation, experiment.batch_size)
+    return evaluation_batches(validation, even_batch_size(validation.size))
 
 
 def _decaying(experiment: Experiment, facts: OptimizerFacts) -> tuple[Any, tuple[Finding, ...]]:
@@ -192,9 +203,14 @@ def _decaying(experiment: Experiment, facts: OptimizerFacts) -> tuple[Any, tuple
 
 def _plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, size: int, key: Any) -> EpochPlan:
     """Returns the plan of an epoch; a partial batch is padded where rows are known not to touch one another."""
+
+    def losses(few: Examples, variables: Any, key: Any) -> Any:
+        outputs, _ = network.apply(variables, few.inputs, key=key)
+        return experiment.objective.losses(outputs, Batch(*few, jnp.ones(few.size, jnp.float32)))
+
     padded = experiment.objective.per_example and not jax.tree.leaves(shapes.model_state)
     if experiment.remainder == "partial" and size % experiment.batch_size and padded:
-        padded = rows_are_independent(lambda x, v, k: network.apply(v, x, key=k)[0], few.inputs, shapes, key)
+        padded = rows_are_independent(losses, few, shapes, key)
     return EpochPlan(size, experiment.batch_size, experiment.remainder, padded and experiment.remainder == "partial")
 
 
@@ -213,16 +229,17 @@ def _compile(session: Session) -> tuple[Any, Any, Any]:
     step = jax.jit(one_step, donate_argnums=0)
     lowered = [
         jax.jit(chunk).lower(state, equal, jnp.int32(0)) if program.rolled else step.lower(state, equal),
-        step.lower(state, last) if last is not None else None,
-        jax.jit(make_eval_step(session.network, session.experiment.objective)).lower(
-            state.variables, session.validation[0]
-        )
-        if session.validation
-        else None,
+        None,
+        None,
     ]
+    if last is not None:
+        lowered[1] = step.lower(state, last)
+    if session.validation:
+        evaluate = make_eval_step(session.network, session.experiment.objective)
+        lowered[2] = jax.jit(evaluate).lower(state.variables, session.validation[0])
     with ThreadPoolExecutor(len(lowered)) as pool:
-        compiled = pool.map(lambda each: None if each is None else each.compile(), lowered)
-        return tuple(compiled)  # type: ignore[return-value]
+        compiled = list(pool.map(lambda each: None if each is None else each.compile(), lowered))
+    return compiled[0], compiled[1], compiled[2]
 
 
 def _memory(compiled: Any) -> dict[str, int]:

@@ -13,12 +13,19 @@ from verax.data import Batch
 from verax.network import Network, Variables
 from verax.train._keys import noise_key
 from verax.train._objective import Objective
+from verax.train._optimizer import with_standard_promotion
 from verax.train._state import TrainState
 from verax.trees import Tree, all_finite
 
 
 class StepRecord(NamedTuple):
-    """What a step measured, on the device: the sum of losses, the sum of weights, and whether the gradients were finite."""
+    """What a step measured, on the device.
+
+    Attributes:
+      total: the sum of weighted losses, the penalty included.
+      weight: the sum of the weights.
+      grads_finite: whether all gradients were finite; True where nobody watches.
+    """
 
     total: Any
     weight: Any
@@ -49,7 +56,7 @@ def make_train_step(
       >>> step = make_train_step(network, regression(), optax.sgd(0.1))
     """
     loss = objective.bind(network)
-    update = optax.with_extra_args_support(optimizer).update
+    update = with_standard_promotion(optimizer).update
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepRecord]:
         key = noise_key(state.key, state.step)

@@ -23,7 +23,7 @@ class EarlyStopping:
       metric: what is watched, from the validation split: `validation/loss`, `validation/accuracy`, `validation/rmse`.
 
     Raises:
-      ValueError: if patience is below 1 or min_delta negative.
+      InputError: if patience is below 1 or min_delta negative.
 
     Example:
       >>> EarlyStopping(patience=3).update(LoopState(), 0.5, step=10).best_value
@@ -35,20 +35,23 @@ class EarlyStopping:
     metric: str = "validation/loss"
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise ValueError(f"patience must be at least 1 epoch, got {self.patience}.")
-        if not self.min_delta >= 0:
-            raise ValueError(f"min_delta must not be negative, got {self.min_delta}.")
+        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 1:
+            raise InputError(f"patience must be a whole number of epochs, at least 1, got {self.patience!r}.")
+        if not isinstance(self.min_delta, int | float) or not self.min_delta >= 0:
+            raise InputError(f"min_delta must be a number of at least 0, got {self.min_delta!r}.")
 
     def check_metric(self, known: Iterable[str]) -> None:
         """Raises an InputError if the metric is not among those the run will have."""
         known = list(known)
-        if self.metric not in known:
-            close = difflib.get_close_matches(self.metric, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+        if self.metric in known:
+            return
+        close = difflib.get_close_matches(self.metric, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        if not known:
             raise InputError(
-                f"stopping metric must be one of {', '.join(known) or 'none: the data has no validation split'}, got {self.metric!r}.{hint}"
+                f"{self.metric!r} cannot be watched: the data has no validation split. Add one with .split()."
             )
+        raise InputError(f"the metric must be one of {', '.join(known)}, got {self.metric!r}.{hint}")
 
     def update(self, loop: LoopState, value: float, step: int) -> LoopState:
         """Returns the loop state after an epoch that ended with this value; NaN is never an improvement."""

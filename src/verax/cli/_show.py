@@ -1,0 +1,180 @@
+"""`verax show`: what a run, a model, a certificate or an experiment is; nothing of the user's is run."""
+
+from __future__ import annotations
+
+import ast
+import json as json_format
+import math
+from pathlib import Path
+from typing import Any
+
+from verax.cli._progress import numbers
+from verax.cli._runs import kind_of
+from verax.cli._say import console, metrics_table, say, say_json, seconds_text, table
+from verax.findings import InputError
+
+MOST_LEAVES = 60
+STATUS = {"passed": "passed", "failed": "FAILED", "waived": "waived", "not_run": "NOT RUN"}
+
+
+def show(target: Path, /, *, json: bool = False) -> int:
+    """Describes a run folder, a model.vx, a certificate.json or an experiment's file, without running any of it.
+
+    Args:
+      target: what to describe.
+      json: prints it as JSON on stdout.
+    """
+    describe = {"run": _run, "model": _model, "certificate": _certificate, "experiment": _experiment}[kind_of(target)]
+    content = describe(target, not json)
+    if json:
+        say_json(content)
+    return 0
+
+
+def _run(folder: Path, talk: bool) -> dict[str, Any]:
+    from verax.train import finding_from_json, read_experiment, read_history
+
+    experiment, history = read_experiment(folder), read_history(folder)
+    leaves = _leaves(folder)
+    findings = [finding_from_json(each) for each in _json(folder / "findings.json", [])]
+    ledger = (folder / "test_ledger.jsonl").read_text().splitlines() if (folder / "test_ledger.jsonl").exists() else []
+    certificate = _json(folder / "certificate.json", None)
+    epochs = [record for record in history if record.kind == "epoch"]
+    last = epochs[-1].values if epochs else {}
+    stopped = next((record.values["stopped"] for record in history if "stopped" in record.values), "it has not ended")
+    content = {
+        "kind": "run",
+        "experiment": {name: value for name, value in experiment.items() if name != "source"},
+        "epochs": len(epochs),
+        "stop_reason": stopped,
+        "metrics": last,
+        "parameters": leaves,
+        "findings": [str(finding) for finding in findings],
+        "test_openings": len(ledger),
+        "certificate": certificate and certificate["headline"],
+    }
+    if not talk:
+        return content
+    setting = ", ".join(f"{name}={value}" for name, value in experiment["hyperparameters"].items())
+    say(f"run {folder}: {experiment['function']}({setting}) of {experiment['source_path'] or 'a bare value'}")
+    versions = experiment["environment"]
+    say(f"made with verax {versions.get('verax')}, jax {versions.get('jax')}, on {versions.get('device')}")
+    seconds = seconds_text(history.records[-1].seconds if len(history) else 0.0)
+    say(f"training: {len(epochs)} epochs in {seconds}; {'; '.join(filter(None, (stopped, numbers(last))))}")
+    if leaves:
+        _print_leaves(leaves)
+    for finding in findings:
+        say(f"{finding.severity}: {finding}")
+    say(f"test split: opened {len(ledger)} times")
+    say(f"certificate: {certificate['headline'] if certificate else f'none yet; run: verax certify {folder}'}")
+    return content
+
+
+def _leaves(folder: Path) -> list[dict[str, Any]]:
+    """Returns path, shape, dtype and count of every parameter, from the manifest of the final state."""
+    manifest = _json(folder / "checkpoints" / "final" / "manifest.json", {"leaves": []})
+    inside = "variables/params/"
+    kept = [each for each in manifest["leaves"] if each["path"].startswith(inside)]
+    return [
+        {
+            "path": each["path"].removeprefix(inside),
+            "shape": each["shape"],
+            "dtype": each["dtype"],
+            "count": math.prod(each["shape"]),
+        }
+        for each in kept
+    ]
+
+
+def _print_leaves(leaves: list[dict[str, Any]]) -> None:
+    rows = [(each["path"], "x".join(map(str, each["shape"])), each["dtype"], f"{each['count']:,}") for each in leaves]
+    total = sum(each["count"] for each in leaves)
+    title = f"{total:,} parameters in {len(leaves)} leaves"
+    console().print(table(("path", "shape", "dtype", "count"), rows[:MOST_LEAVES], title=title, numbers=("count",)))
+    if len(rows) > MOST_LEAVES:
+        say(f"... and {len(rows) - MOST_LEAVES} more; --json gives all.")
+
+
+def _model(folder: Path, talk: bool) -> dict[str, Any]:
+    from verax.export import load
+
+    model = load(folder)
+    signature = model.signature
+    if talk:
+        say(f"model {folder}: {signature.name}, {signature.task}")
+        versions = ", ".join(f"{name} {version}" for name, version in signature.versions.items())
+        say(f"made {signature.created[:10]} with {versions}")
+        say(f"readable until at least {signature.promised_until}; runs on {', '.join(signature.platforms)}")
+        schema = model.schema
+        one = f"{schema.dtype}[{','.join(map(str, schema.shape))}]" if schema.dtype else "a tree"
+        say(f"takes {schema.kind} rows, each {one}; batches of {signature.batch_sizes or 'any size'}")
+        if schema.columns:
+            rows = [(each.name, _kind(each), "yes" if each.missing else "no") for each in schema.columns]
+            console().print(table(("column", "values", "may be missing"), rows))
+        if signature.classes is not None:
+            say(f"{schema.target}: {', '.join(signature.classes)}")
+        say(f"temperature: {'none' if signature.temperature is None else f'{signature.temperature:.4f}'}")
+        console().print(table(("array", "dtype and shape"), list(signature.weights.items())[:MOST_LEAVES]))
+    return {"kind": "model", **signature.to_json()}
+
+
+def _kind(column: Any) -> str:
+    if column.categories is None:
+        return "number"
+    shown = ", ".join(column.categories[:6])
+    return shown + (f", ... ({len(column.categories)} in all)" if len(column.categories) > 6 else "")
+
+
+def _certificate(path: Path, talk: bool) -> dict[str, Any]:
+    content = _json(path, None)
+    if not (isinstance(content, dict) and {"verdict", "items", "headline", "test"} <= content.keys()):
+        raise InputError(f"{path} is no certificate. Give the certificate.json that verax certify wrote.")
+    if talk:
+        say(f"{content.get('name', path)}: {content['headline']}")
+        rows = [(STATUS[each["status"]], each["id"], each["reason"]) for each in content["items"]]
+        console().print(table(("status", "item", "reason"), rows))
+        tests = {name: tuple(each.values()) for name, each in content["test"].items()}
+        finite = {name: values for name, values in tests.items() if None not in values}
+        console().print(metrics_table(finite, "on the test split"))
+    return content
+
+
+def _experiment(path: Path, talk: bool) -> dict[str, Any]:
+    """Reads the signature of `experiment` from the source text."""
+    from verax.train import read_source
+
+    source = read_source(path)
+    try:
+        tree = ast.parse(source.text)
+    except SyntaxError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid Python: {error.msg}.") from error
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    function = functions.get("experiment")
+    if function is None:
+        raise InputError(f"{path} must define a function experiment(...) that returns a vx.Experiment.")
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args]
+    late = [None] * (len(named) - len(arguments.defaults)) + list(arguments.defaults) + list(arguments.kw_defaults)
+    rows = [
+        {
+            "name": each.arg,
+            "type": ast.unparse(each.annotation) if each.annotation else "",
+            "default": ast.unparse(default) if default else "required",
+        }
+        for each, default in zip([*named, *arguments.kwonlyargs], late, strict=True)
+    ]
+    if talk:
+        first = (ast.get_docstring(function) or "").partition("\n")[0]
+        say(f"experiment {path}: {first}" if first else f"experiment {path}")
+        console().print(table(("hyperparameter", "type", "default"), [tuple(row.values()) for row in rows]))
+        say(f"next: verax train {path}")
+    return {"kind": "experiment", "path": str(path), "hyperparameters": rows}
+
+
+def _json(path: Path, absent: Any) -> Any:
+    try:
+        return json_format.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return absent
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read: {error}. It is damaged, or was not written by Verax.") from error

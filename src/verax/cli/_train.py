@@ -1,0 +1,67 @@
+"""`verax train`: trains the experiment that a file defines, and writes its run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from verax.cli._file import load_experiment
+from verax.cli._progress import numbers, watch
+from verax.cli._runs import new_folder, on_disk
+from verax.cli._say import say, say_findings, say_json, seconds_text
+
+
+def train(file: Path, /, *, out: Path | None = None, json: bool = False, **hyperparameters: Any) -> int:
+    """Trains the experiment that a file defines, and writes its run folder.
+
+    The file defines a function experiment(...) that returns a vx.Experiment; its parameters are options here.
+    `verax train FILE.py --help` lists them.
+
+    Args:
+      file: the Python file.
+      out: the folder to write; runs/NAME-DATE-TIME if not given. Nothing is overwritten.
+      json: prints a summary as JSON on stdout; progress goes to stderr.
+      **hyperparameters: for the experiment.
+    """
+    from verax.train import records
+
+    experiment = load_experiment(file)
+    folder = new_folder(out, file.stem)
+    try:
+        run = watch(records(experiment, out=folder, **given(hyperparameters)), to_stderr=json)
+    except KeyboardInterrupt:
+        say(f"Stopped before the end. {on_disk(folder)} There are no weights to use.", to_stderr=True)
+        raise
+    failed = say_findings(run.findings)
+    last = last_values(run.history)
+    if json:
+        say_json(
+            {
+                "run": str(folder),
+                "stop_reason": run.stop_reason,
+                "metrics": last,
+                "hyperparameters": dict(run.experiment.hyperparameters),
+                "findings": [str(finding) for finding in run.findings],
+                **run.facts,
+            }
+        )
+    else:
+        facts = run.facts
+        say(f"{run.network.name}, {facts['parameters']:,} parameters: {run.stop_reason}; {numbers(last)}")
+        say(
+            f"compiled in {seconds_text(facts['compile_seconds'])}, trained in {seconds_text(facts['train_seconds'])} "
+            f"({facts['examples_per_second']:,.0f} examples/s)"
+        )
+        say(f"run: {folder}\nnext: verax certify {folder}")
+    return int(failed)
+
+
+def given(hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Returns the hyperparameters without a seed that was not given."""
+    return {name: value for name, value in hyperparameters.items() if name != "seed" or value is not None}
+
+
+def last_values(history: Any) -> dict[str, float]:
+    """Returns the values of the last epoch, or an empty dict."""
+    epochs = [record for record in history if record.kind == "epoch"]
+    return dict(epochs[-1].values) if epochs else {}
