@@ -165,6 +165,13 @@ def test_a_damaged_run_is_refused(spoil, expected, run_folder, tmp_path, capsys)
     assert snapshot(folder) == before
 
 
+NO_EPOCHS = """import optax, verax as vx
+loss, optimizer = vx.classification(), optax.sgd(1.0)
+def experiment():
+    return vx.Experiment(None, loss, optimizer, vx.data.digits(), epochs=0)
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -175,7 +182,7 @@ def test_a_damaged_run_is_refused(spoil, expected, run_folder, tmp_path, capsys)
         ("def experiment():\n    return 3\n", "must return a vx.Experiment, got int"),
         ("def experiment(out=3):\n    return out\n", "must not have a parameter 'out'"),
         ("def experiment(net: object):\n    return net\n", "cannot be written on a command line"),
-        ("import verax as vx\ndef experiment():\n    return vx.Experiment(1, 2, 3, 4, epochs=0)\n", "broken.py, line 3"),
+        (NO_EPOCHS, "broken.py, line 4: "),
         ("def experiment(size):\n    return size\n", "--size"),
         ("raise KeyError('gone')\n", "KeyError: 'gone'"),
     ],
@@ -204,11 +211,8 @@ def test_only_the_users_own_lines_are_shown(blobs, tmp_path, monkeypatch, capsys
 def test_an_error_that_nobody_has_foreseen_keeps_its_traceback(monkeypatch):
     from verax.cli import _show
 
-    def fails(*_):
-        raise KeyError("a mistake in Verax")
-
-    monkeypatch.setattr(_show, "kind_of", fails)
-    with pytest.raises(KeyError, match="a mistake in Verax"):
+    monkeypatch.setattr(_show, "kind_of", {}.__getitem__)  # a mistake in Verax
+    with pytest.raises(KeyError, match="anything"):
         main(["show", "anything"])
 
 

@@ -208,3 +208,9 @@ def test_an_evaluation_can_be_drawn_as_it_is():
     evaluation = score("classification", probabilities, labels, classes=NAMES)
     assert plot.confusion_matrix(evaluation.confusion, evaluation.classes).has_data()
     assert plot.reliability_diagram(evaluation.calibration).has_data()
+
+
+def test_infinities_of_both_signs_can_be_averaged():
+    losses = (*([1.0] * 2000), float("inf"), float("-inf"), *([1.0] * 1998))
+    history = History((Record("chunk", 4000, 1, {"train/loss": losses}, 0.1),))
+    assert np.isnan(lines(plot.training_curves(history))["train"][1]).sum() == 1

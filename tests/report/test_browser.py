@@ -1,4 +1,4 @@
-"""The page in a real browser: silent, self-contained, never wider than the window, readable in light, dark and print."""
+"""The page in a real browser: silent, self-contained, not wider than the window, readable in light, dark, print."""
 
 import os
 import shutil
@@ -46,12 +46,13 @@ CONTRAST = """
 })()
 """
 
-# Everything that reaches beyond its window, apart from what scrolls in a box of its own.
+# Everything that reaches beyond the window, apart from what scrolls in a box of its own. `innerWidth` would not do:
+# where a page is too wide, a phone zooms out and it grows too.
 TOO_WIDE = """
-[document.documentElement.scrollWidth > innerWidth ? 'page ' + document.documentElement.scrollWidth : ''].concat(
+(width => [document.documentElement.scrollWidth > width ? 'page ' + document.documentElement.scrollWidth : ''].concat(
   [...document.body.querySelectorAll('*')]
-    .filter(e => !e.closest('.scroll, svg, .visually-hidden') && e.getBoundingClientRect().right > innerWidth + 0.5)
-    .map(e => e.tagName + '.' + e.className)).filter(Boolean)
+    .filter(e => !e.closest('.scroll, svg, .visually-hidden') && e.getBoundingClientRect().right > width + 0.5)
+    .map(e => e.tagName + '.' + e.className)).filter(Boolean))
 """
 
 SMALLEST_TEXT = """
@@ -92,7 +93,7 @@ def test_a_page_is_silent_fits_and_can_be_read(browser, files, shots, kind, widt
     browser.open(files[kind], width=width, dark=dark)
     assert browser.complaints() == []
     assert browser.requests() == [files[kind].as_uri()]
-    assert browser.value(TOO_WIDE) == []
+    assert browser.value(f"{TOO_WIDE}({width})") == []
     contrast = browser.value(CONTRAST)
     assert contrast["seen"] > 100 and contrast["weak"] == []
     assert browser.value(SMALLEST_TEXT) >= 7.5
@@ -109,7 +110,7 @@ def test_paper_is_white_whatever_the_screen(browser, files, shots, kind, dark):
     browser.open(files[kind], width=720, dark=dark, media="print")
     assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.value(CONTRAST)["weak"] == []
-    assert browser.value(TOO_WIDE) == []
+    assert browser.value(f"{TOO_WIDE}(720)") == []
     browser.screenshot(shots / f"{kind}-print.png")
     paper = browser.pdf()
     (shots / f"{kind}.pdf").write_bytes(paper)
@@ -124,7 +125,7 @@ def test_links_lead_to_the_items_and_details_unfold_without_scripts(browser, fil
     closed = browser.value("document.documentElement.scrollHeight")
     browser.value("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert browser.value("document.documentElement.scrollHeight") > closed + 500
-    assert browser.value(TOO_WIDE) == []
+    assert browser.value(f"{TOO_WIDE}(390)") == []
 
 
 FAULTS = {
@@ -132,7 +133,7 @@ FAULTS = {
     "exception": ("<p>x</p><script>throw Error('broken')</script>", lambda b: b.complaints()),
     "request": ("<img src='http://127.0.0.1:9/x.png' alt='x'>", lambda b: b.requests()[1:]),
     "file": ("<link rel='stylesheet' href='other.css'>", lambda b: b.requests()[1:]),
-    "width": ("<p style='width: 500px'>x</p>", lambda b: b.value(TOO_WIDE)),
+    "width": ("<p style='width: 500px'>x</p>", lambda b: b.value(f"{TOO_WIDE}(390)")),
     "contrast": ("<p style='background: #777; color: #999'>x</p>", lambda b: b.value(CONTRAST)["weak"]),
     "small": ("<svg class='plot' viewBox='0 0 900 10' width='90'><text font-size='10'>x</text></svg>",
               lambda b: b.value(SMALLEST_TEXT) < 7.5),

@@ -14,6 +14,7 @@ from verax.certify import ITEMS, Certificate, Outcome
 from verax.evaluate import Estimate, score
 from verax.findings import Finding, Leaf, Split
 from verax.report._status import NAMES, NEXT
+from verax.train import History, Record
 
 VOID = {"br", "img", "link", "meta"}
 EVIL = '<script>alert(\'x\')</script>" onload="x" </style><!-- \x00'
@@ -248,3 +249,11 @@ def test_a_page_needs_no_more_than_what_json_holds(passed):
     test = {name: Estimate(**estimate) for name, estimate in content["test"].items()}
     again = Certificate(content["name"], items, test, content["fingerprints"], content["environment"])
     assert report.html(again) == report.html(passed)
+
+
+def test_what_a_history_holds_besides_curves_is_left_out():
+    values = {"train/loss": (1.0, 0.5), "validation/odd": 1.0, "examples_per_second": 3.0}
+    records = (Record("event", 0, 0, {"validation/stopped": 1.0}, 0.0), Record("chunk", 2, 1, values, 0.1))
+    bare = Certificate("n", tuple(Outcome(name, "passed") for name in ITEMS))
+    assert list(report.figures(bare, history=History(records))) == ["curve-loss"]
+    assert report.figures(bare, history=History()) == {}

@@ -1,4 +1,4 @@
-"""The user's file: run once a process."""
+"""The user's file: run once a process, as long as it does not change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 
-@functools.lru_cache(maxsize=1)
 def load_experiment(file: Path) -> Callable[..., Any]:
     """Returns the function `experiment` of a Python file; the file is run when it is first asked for.
 
@@ -17,4 +16,9 @@ def load_experiment(file: Path) -> Callable[..., Any]:
     """
     from verax.train import read_source
 
-    return read_source(file).function("experiment")
+    return _function(read_source(file))
+
+
+@functools.lru_cache(maxsize=1)
+def _function(source: Any) -> Callable[..., Any]:
+    return source.function("experiment")

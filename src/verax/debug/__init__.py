@@ -1,0 +1,26 @@
+"""What is wrong with a network, its gradients and its training, measured."""
+
+from verax.debug._describe import Description, LeafDescription, describe
+from verax.debug._differences import numerical_gradient
+from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
+from verax.debug._gradients import assert_gradients, check_gradients
+from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
+from verax.debug._overfit import OverfitResult, overfit_batch
+
+__all__ = [
+    "check_gradients",
+    "assert_gradients",
+    "numerical_gradient",
+    "GradientReport",
+    "LeafGradient",
+    "Worst",
+    "gradient_health",
+    "leaf_statistics",
+    "GradientHealth",
+    "LeafHealth",
+    "overfit_batch",
+    "OverfitResult",
+    "describe",
+    "Description",
+    "LeafDescription",
+]

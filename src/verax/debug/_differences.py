@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -49,6 +50,14 @@ class Point:
         return sum(leaf.size for leaf in self.leaves)
 
 
+@contextmanager
+def float64() -> Iterator[None]:
+    """Turns float64 on, for a check alone. Promotion is standard meanwhile: constants that are float32 in the caller's
+    code meet float64 arguments, which strict promotion would refuse."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 def numerical_gradient(f: Callable[[Any], Any], params: Tree, *, eps: float = 1e-5) -> Tree:
     """Returns the gradient of a scalar function by central differences of every coordinate, computed in float64.
 
@@ -74,28 +83,29 @@ def numerical_gradient(f: Callable[[Any], Any], params: Tree, *, eps: float = 1e
     """
     if not eps > 0:
         raise ValueError(f"eps must be positive, got {eps}.")
-    with jax.enable_x64(True):
+    with float64():
         at = point(f, params)
-        gradients = iter([central_differences(at, leaf, np.arange(at.leaves[leaf].size), eps) for leaf in range(len(at.leaves))])
+        gradients = iter([central_differences(at, leaf, eps) for leaf in range(len(at.leaves))])
     return jax.tree.map(
         lambda leaf: next(gradients).reshape(np.shape(leaf)) if is_floating(leaf) else np.zeros(np.shape(leaf)), params
     )
 
 
-def central_differences(at: Point, leaf: int, positions: np.ndarray, eps: float) -> np.ndarray:
-    """Returns the central difference of each of some coordinates of a leaf."""
+def central_differences(at: Point, leaf: int, eps: float) -> np.ndarray:
+    """Returns the central difference of each coordinate of a leaf."""
+    positions = range(at.leaves[leaf].size)
     values = at.evaluate([[(leaf, position, sign * eps)] for sign in (1, -1) for position in positions])
     plus, minus = values.reshape(2, -1)
     return (plus - minus) / (2 * eps)
 
 
 def widened(tree: Tree) -> Tree:
-    """Returns a tree with its floating-point leaves in float64; call it where float64 is on."""
+    """Returns a tree with its floating-point leaves in float64; call it within `float64()`."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64) if is_floating(leaf) else leaf, tree)
 
 
 def point(f: Callable[..., Any], params: Tree, *args: Any) -> Point:
-    """Traces `f(params, *args)`; call it, and what it returns, where float64 is on.
+    """Traces `f(params, *args)`; call it, and what it returns, within `float64()`.
 
     Raises:
       ValueError: if `f` does not return one floating-point number.
@@ -113,12 +123,12 @@ def point(f: Callable[..., Any], params: Tree, *args: Any) -> Point:
 
 
 def trace(f: Callable[..., Any], *args: Any) -> ClosedJaxpr:
-    """Returns the program of a scalar function.
+    """Returns the program of a scalar function, traced anew even if it was traced before.
 
     Raises:
       ValueError: if it does not return one floating-point number.
     """
-    program, shape = jax.make_jaxpr(f, return_shape=True)(*args)
+    program, shape = jax.make_jaxpr(lambda *args: f(*args), return_shape=True)(*args)
     results = jax.tree.leaves(shape)
     if len(results) != 1 or results[0].shape != () or not is_floating(results[0]):
         found = ", ".join(f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]" for leaf in results) or "nothing"

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verax.debug._differences import Point, Shift, point, trace, widened
+from verax.debug._differences import Point, Shift, float64, point, trace, widened
 from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
 from verax.debug._judge import Judgement, index_of, judge_differences, judge_fits, rounding
 from verax.findings import Finding, Leaf
@@ -68,14 +68,15 @@ def check_gradients(
             raise ValueError(f"{name} must be positive, got {value}.")
     if max_coordinates_per_leaf is not None and max_coordinates_per_leaf < 1:
         raise ValueError(f"max_coordinates_per_leaf must be at least 1, got {max_coordinates_per_leaf}.")
-    with jax.enable_x64(True):
+    with float64():
         at = point(loss, params, *args)
         if not at.size:
             raise ValueError("params must hold floating-point numbers to differentiate by, got none.")
         wide, wide_args = widened(params), widened(args)
-        values = at.evaluate([[], []])
-        if not (same_program(at.program, trace(loss, wide, *wide_args)) and np.array_equal(*values, equal_nan=True)):
-            return GradientReport((), float(values[0]), "float64", (), (_NOT_DETERMINISTIC,))
+        here, again = at.evaluate([[]]), at.evaluate([[]])
+        same = np.array_equal(here, again, equal_nan=True)
+        if not (same and same_program(at.program, trace(loss, wide, *wide_args))):
+            return GradientReport((), float(here[0]), "float64", (), (_NOT_DETERMINISTIC,))
         automatic = _make_automatic(loss, wide, wide_args)
         value, gradient = automatic(wide)
         if not np.isfinite(value):

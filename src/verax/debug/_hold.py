@@ -85,8 +85,7 @@ def pinned(state: Any, count: Any) -> Any:
     """Returns an optimizer's state with the counters of its schedules, and no others, at a count.
 
     Example:
-      >>> state = optax.adam(optax.cosine_decay_schedule(1e-3, 100)).init(jnp.zeros(2))
-      >>> adam, _, schedule = pinned(state, 7)
+      >>> adam, schedule = pinned(optax.adam(optax.cosine_decay_schedule(1e-3, 100)).init(jnp.zeros(2)), 7)
       >>> int(adam.count), int(schedule.count)
       (0, 7)
     """

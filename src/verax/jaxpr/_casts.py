@@ -39,7 +39,7 @@ def narrowing_casts(fn: Callable[..., Any], *args: Any) -> tuple[Cast, ...]:
       >>> narrowing_casts(lambda x: jnp.sin(x) * 2, jnp.ones(3))
       ()
     """
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # the caller's constants may be float32
         closed = jax.make_jaxpr(fn)(*jax.tree.map(_widened, args))
     return narrowing_equations(closed)
 

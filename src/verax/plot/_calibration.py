@@ -8,7 +8,7 @@ from verax.evaluate import Calibration, PredictiveCalibration, Reliability
 from verax.plot._canvas import BLUE, LINE, ORANGE, Axes, axes_or_new, dress, ink, legend, plain_log_ticks
 
 
-def reliability_diagram(calibration: Calibration, after: Calibration | None = None, *, ax: Axes | None = None) -> Axes:
+def reliability_diagram(calibration: Calibration, after: Calibration | None = None, *, ax: Axes = None) -> Axes:
     """Draws accuracy against confidence, with 95 % (Wilson) intervals; the dashed diagonal is perfect calibration.
 
     Above it stands how many examples each point is about, on a logarithmic scale: one of few may be off by chance.
@@ -41,7 +41,7 @@ def reliability_diagram(calibration: Calibration, after: Calibration | None = No
 
 
 def coverage(
-    calibration: PredictiveCalibration, after: PredictiveCalibration | None = None, *, ax: Axes | None = None
+    calibration: PredictiveCalibration, after: PredictiveCalibration | None = None, *, ax: Axes = None
 ) -> Axes:
     """Draws the share of targets inside each predicted interval against its level; on the dashed diagonal it is met.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-Axes = Any  # matplotlib.axes.Axes: Matplotlib is imported when something is drawn
+Axes = Any  # matplotlib.axes.Axes, or None for an argument: Matplotlib is imported when something is drawn
 Figure = Any  # matplotlib.figure.Figure
 
 WIDTH = 3.6  # inches: a column of a paper; on a phone, a font of 10 points stays one of about 10 pixels
@@ -20,7 +20,7 @@ PALETTE = {"ink": INK, "line": LINE, "grid": GRID, "blue": BLUE, "orange": ORANG
 SERIES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"))  # shapes differ as well
 
 
-def axes_or_new(ax: Axes | None, height: float = 2.5) -> Axes:
+def axes_or_new(ax: Axes, height: float = 2.5) -> Axes:
     """Returns the given axes untouched, or new ones of the common width and look in a figure of their own."""
     if ax is not None:
         return ax

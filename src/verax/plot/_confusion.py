@@ -14,7 +14,7 @@ LABELLED = 26
 
 
 def confusion_matrix(
-    confusion: Num[np.ndarray, "classes classes"], classes: Sequence[str] | None = None, *, ax: Axes | None = None
+    confusion: Num[np.ndarray, "classes classes"], classes: Sequence[str] | None = None, *, ax: Axes = None
 ) -> Axes:
     """Draws counts with true classes in rows and predicted ones in columns.
 

@@ -11,7 +11,7 @@ SPLITS = ("train", "validation")  # each has the same look in every picture
 POINTS = 400  # a longer series is averaged down to this many: more cannot be seen
 
 
-def training_curves(history: History, metric: str = "loss", *, ax: Axes | None = None) -> Axes:
+def training_curves(history: History, metric: str = "loss", *, ax: Axes = None) -> Axes:
     """Draws a metric of the training and the validation split; a dotted line marks where numbers stopped being finite.
 
     Epochs are drawn if there are at least two, the loss of every step otherwise. The axis is logarithmic where a loss
@@ -72,7 +72,9 @@ def _thinned(places: np.ndarray, values: np.ndarray) -> Curve:
     if len(places) <= POINTS:
         return places, values
     groups = np.array_split(np.arange(len(places)), POINTS)
-    return np.array([places[group].mean() for group in groups]), np.array([values[group].mean() for group in groups])
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        means = [values[group].mean() for group in groups]
+    return np.array([places[group].mean() for group in groups]), np.array(means)
 
 
 def _mark_not_finite(ax: Axes, curves: dict[str, Curve]) -> None:

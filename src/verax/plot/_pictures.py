@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
@@ -126,7 +126,8 @@ def png(image: Float[np.ndarray, "height width *channels"]) -> bytes:
     from matplotlib.image import imsave
 
     content = io.BytesIO()
-    imsave(content, image, cmap="gray", vmin=0, vmax=1, format="png", metadata={"Software": None})
+    unsigned: dict[str, Any] = {"Software": None}
+    imsave(content, image, cmap="gray", vmin=0, vmax=1, format="png", metadata=unsigned)
     return content.getvalue()
 
 

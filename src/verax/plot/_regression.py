@@ -12,7 +12,7 @@ Values = Num[Array | np.ndarray, "..."]  # of other shapes the error below tells
 POINTS = 1500  # more only lie upon each other, and a report has to stay small
 
 
-def predicted_against_true(predictions: Values, targets: Values, *, ax: Axes | None = None) -> Axes:
+def predicted_against_true(predictions: Values, targets: Values, *, ax: Axes = None) -> Axes:
     """Draws each prediction over its target; on the dashed diagonal they are equal.
 
     Of more than 1,500 examples an even, always equal selection is drawn, and the axes say so.
@@ -37,7 +37,7 @@ def predicted_against_true(predictions: Values, targets: Values, *, ax: Axes | N
     return ax
 
 
-def residuals(predictions: Values, targets: Values, *, ax: Axes | None = None) -> Axes:
+def residuals(predictions: Values, targets: Values, *, ax: Axes = None) -> Axes:
     """Draws prediction minus target over the prediction; a slope or a funnel is something the model has not learned.
 
     Args:

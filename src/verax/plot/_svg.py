@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 from verax.plot._canvas import PALETTE, Axes, Figure, without_glyph_warnings
@@ -29,7 +30,7 @@ def svg(figure: Figure | Axes, title: str, *, name: str) -> str:
 
     figure = getattr(figure, "figure", None) or figure
     drawn = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "svg.id": None}
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "svg.id": None}
     with matplotlib.rc_context(settings), without_glyph_warnings():
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(drawn.getvalue())

@@ -36,7 +36,8 @@ def figures(
 
 def drawings(material: Material) -> dict[str, Any]:
     """Returns a picture for all that the material allows."""
-    drawn = {f"curve-{metric}": plot.training_curves(material.history, metric) for metric in metrics(material.history)}
+    history = material.history or History()
+    drawn = {f"curve-{metric}": plot.training_curves(history, metric) for metric in metrics(history)}
     evaluation, before, after = material.evaluation, material.before, material.after
     if evaluation is not None and evaluation.confusion is not None:
         drawn["confusion"] = plot.confusion_matrix(evaluation.confusion, evaluation.classes)
@@ -54,11 +55,12 @@ def drawings(material: Material) -> dict[str, Any]:
 
 def metrics(history: History | None) -> list[str]:
     """Returns the metrics that a history has of the training or the validation split, the loss first."""
+    splits = {"epoch": ("train/", "validation/"), "chunk": ("train/",), "event": ()}  # as `plot.training_curves` reads
     found = [
         name.partition("/")[2]
         for record in history or ()
-        for name, value in record.values.items()
-        if name.startswith(("train/", "validation/")) and isinstance(value, int | float | tuple | list)
+        for name in record.values
+        if name.startswith(splits[record.kind])
     ]
     return sorted(dict.fromkeys(found), key=lambda metric: metric != "loss")[:METRICS]
 

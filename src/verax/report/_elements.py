@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 VOID = {"br", "img", "link", "meta"}
 
@@ -14,7 +15,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Content = str | Markup | None | Iterable["Content"]  # nested in any way; None stands for nothing
+Content = str | Iterable[Any] | None  # text, markup, or those nested in any way; None stands for nothing
 
 
 def tag(name: str, /, *content: Content, **attributes: str | bool | None) -> Markup:

@@ -82,7 +82,7 @@ def rows(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str,
 
 def sentence_case(text: str) -> str:
     """Returns a sentence that begins with a capital letter, unless its first word is a name from code."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]+([ ,;.:]|$)", text) else text
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+([ ,;:]|[.] |$)", text) else text
 
 
 def is_interval(value: Any) -> bool:
@@ -91,13 +91,13 @@ def is_interval(value: Any) -> bool:
     return set(names) == {"value", "low", "high"}
 
 
-def interval(value: Any) -> tuple[float | None, float | None, float | None]:
+def interval(value: Any) -> tuple[Any, Any, Any]:
     """Returns value, low and high of what `is_interval` accepts."""
     fields = value if isinstance(value, Mapping) else value._asdict()
     return fields["value"], fields["low"], fields["high"]
 
 
-def _number(name: str, value: float) -> str:
+def _number(name: str, value: int | float) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     if RATE.search(name):
@@ -113,13 +113,13 @@ def _number(name: str, value: float) -> str:
     return re.sub(r"e([+-])0*", r"e\1", f"{value:.4g}").replace("e+", "e").replace("-", "−")
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: int | float) -> str:
     if abs(seconds) >= 120:
         return f"{seconds / 60:.1f} min"
     factor, unit = next((factor, unit) for least, factor, unit in TIMES if abs(seconds) >= least)
     return f"{seconds * factor:.3g} {unit}"
 
 
-def _size(size: float) -> str:
+def _size(size: int | float) -> str:
     least, unit = next(each for each in SIZES if abs(size) >= each[0])
     return f"{size / (least or 1):,.3g} {unit}" if size < 1e12 else f"{size / 1e9:,.0f} GB"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import optax
 
 from verax.findings import InputError
+from verax.network import as_network
 from verax.train._objective import Objective
 from verax.train._stopping import EarlyStopping
 
@@ -33,13 +36,19 @@ class Experiment:
       stopping: when to stop early; None trains to the end.
       remainder: what becomes of the last batch of an epoch when it is not full: `partial` trains on it as it is, `wrap`
         fills it with rows from the epoch's beginning, `drop` leaves it out.
-      decay: `weights` keeps a weight decay of the optimizer from biases and normalisation scales, `all` leaves it alone.
+      decay: `weights` keeps the optimizer's weight decay from biases and normalisation scales, `all` leaves it alone.
       chunk_steps: steps between two reads of the device, where steps run in one compiled loop.
       limits: limits of the certificate's items, by name, where the defaults do not fit.
       hyperparameters: what made this value, set by Verax.
 
     Raises:
-      ValueError: if a number is out of its range.
+      InputError: if a number is out of its range, or a part is of the wrong kind.
+
+    Example:
+      >>> import optax
+      >>> from flax import linen as nn
+      >>> Experiment(nn.Dense(10), vx.classification(), optax.adam(1e-3), vx.data.digits(), epochs=3).batch_size
+      32
     """
 
     network: Any
@@ -62,13 +71,18 @@ class Experiment:
             raise InputError(f"give epochs or steps, one of them, got epochs={self.epochs}, steps={self.steps}.")
         for name in ("batch_size", "epochs", "steps", "chunk_steps"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise InputError(f"seed must be a whole number in [0, 2**32), got {self.seed!r}.")
+            if value is not None:
+                object.__setattr__(self, name, _whole(name, value, "of at least 1", range(1, 2**62)))
+        object.__setattr__(self, "seed", _whole("seed", self.seed, "in [0, 2**32)", range(2**32)))
         for name, choices in (("remainder", ("partial", "wrap", "drop")), ("decay", ("weights", "all"))):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
+        if not (self.stopping is None or isinstance(self.stopping, EarlyStopping)):
+            raise InputError(f"stopping must be a vx.EarlyStopping or None, got {_kind(self.stopping)}.")
+        try:
+            as_network(self.network)
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error)) from error
         if not isinstance(self.objective, Objective):
             raise InputError(
                 f"objective must be a vx.Objective such as vx.classification(), got {_kind(self.objective)}. "
@@ -80,12 +94,17 @@ class Experiment:
             )
 
 
+def _whole(name: str, value: Any, text: str, allowed: range) -> int:
+    """Returns a whole number of any kind (NumPy's too) as an int."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral) or int(value) not in allowed:
+        raise InputError(f"{name} must be a whole number {text}, got {value!r}.")
+    return int(value)
+
+
 def _kind(value: Any) -> str:
-    return (
-        f"{type(value).__name__} {value!r}"[:80]
-        if not callable(value)
-        else f"the function {getattr(value, '__name__', value)}; call it"
-    )
+    if callable(value):
+        return f"the function {getattr(value, '__name__', value)}; call it"
+    return f"{type(value).__name__} {value!r}"[:80]
 
 
 def resolve(experiment: Experiment | Callable[..., Experiment], hyperparameters: Mapping[str, Any]) -> Experiment:

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from verax.data import Examples, load
 from verax.network import as_network
@@ -43,7 +42,7 @@ def fingerprint(experiment: Experiment) -> str:
     traced = jax.make_jaxpr(everything)(base_key(0), examples)
     numbers = ("batch_size", "epochs", "steps", "seed", "stopping", "remainder", "decay")
     total = hashlib.sha256(ADDRESS.sub("", str(traced.jaxpr)).encode())
-    total.update(digest([np.asarray(each) for each in traced.consts]).encode())
+    total.update(digest(list(traced.consts)).encode())
     total.update(repr([getattr(experiment, name) for name in numbers]).encode())
     total.update(f"{dataset.fingerprint}{dataset.steps!r}".encode())
     return total.hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 
 from verax.findings import Finding, Moment
 from verax.train._experiment import Experiment, resolve
-from verax.train._folder import append_record, begin_folder, finish_folder
+from verax.train._folder import append_record, begin_folder, check_free, finish_folder
 from verax.train._history import History, Record
 from verax.train._loop import session_chunks
 from verax.train._run import Run
@@ -61,6 +61,8 @@ def records(
     The first record is an event with `total_steps`, `steps_per_epoch`, `parameters` and `compile_seconds`; the last one
     says in `stopped` why training ended.
     """
+    if out is not None:
+        check_free(out)
     session = prepare(resolve(experiment, hyperparameters), initial)
     chosen = session.experiment
     folder = None if out is None else begin_folder(out, experiment, chosen, session.dataset.fingerprint)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,15 +40,27 @@ def environment() -> dict[str, str]:
     }
 
 
-def begin_folder(folder: str | Path, experiment: Any, made: Experiment, data_fingerprint: str) -> Path:
-    """Makes the folder of a run and writes `experiment.json`; the rest follows as it comes.
+def check_free(folder: str | Path) -> Path:
+    """Returns the folder, if a run can be written there.
 
     Raises:
-      InputError: if the folder exists and is not empty, or a hyperparameter cannot be written as JSON.
+      InputError: if it exists and is not empty.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists already and is not empty. Choose another folder for the run.")
+    return folder
+
+
+def begin_folder(folder: str | Path, experiment: Any, made: Experiment, data_fingerprint: str) -> Path:
+    """Makes the folder of a run and writes `experiment.json`; the rest follows as it comes.
+
+    Where a hyperparameter cannot be written as JSON, the folder says that the run cannot be made again from it.
+
+    Raises:
+      InputError: if the folder exists and is not empty.
+    """
+    folder = check_free(folder)
     source = source_of(experiment)
     try:
         hyperparameters = json.loads(json.dumps(dict(made.hyperparameters), allow_nan=False))
@@ -111,12 +122,19 @@ def read_experiment(folder: str | Path) -> dict[str, Any]:
 
 
 def read_history(folder: str | Path) -> History:
-    """Returns the history of a run folder; a last line that was cut off by a crash is left out."""
+    """Returns the history of a run folder; a last line that was cut off by a crash is left out.
+
+    Raises:
+      InputError: if another line is damaged.
+    """
+    path = Path(folder) / "history.jsonl"
     try:
-        lines = (Path(folder) / "history.jsonl").read_text().splitlines(keepends=True)
+        lines = path.read_text().splitlines(keepends=True)
+        return History.from_jsonl(line for line in lines if line.endswith("\n"))
     except FileNotFoundError:
         return History()
-    return History.from_jsonl(line for line in lines if line.endswith("\n"))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}. Restore it, or train again.") from error
 
 
 def load_run(folder: str | Path) -> Run:
@@ -129,13 +147,13 @@ def load_run(folder: str | Path) -> Run:
     content = read_experiment(folder)
     if not content["resumable"]:
         raise InputError(
-            f"{folder} cannot be made again from disk: its experiment was a bare value, or its hyperparameters are not JSON. "
-            "Train a function experiment(...) from a file."
+            f"{folder} cannot be made again from disk: its experiment was a bare value, or its hyperparameters are not "
+            "JSON. Train a function experiment(...) from a file."
         )
     if not (folder / "checkpoints" / "final").is_dir():
         raise InputError(f"{folder} holds no final state: the run did not finish.")
     function = SourceFile(content["source_path"], content["source"]).function(content["function"])
-    experiment = resolve(function, {**_accepted(function, content["hyperparameters"]), "seed": content["seed"]})
+    experiment = resolve(function, content["hyperparameters"])
     dataset = load(experiment.data)
     if dataset.fingerprint != content["data_fingerprint"]:
         raise InputError(f"the data of {folder} have changed since it was trained. Restore them, or train again.")
@@ -151,7 +169,7 @@ def load_run(folder: str | Path) -> Run:
         load_state(folder / "checkpoints" / "final", like),
         load_state(best, like) if best.is_dir() else None,
         history,
-        tuple(finding_from_json(each) for each in json.loads((folder / "findings.json").read_text())),
+        _read_findings(folder / "findings.json"),
         last.get("stopped", ""),
         dict(last.get("facts", {})),
     )
@@ -173,21 +191,15 @@ def finding_to_json(finding: Finding) -> dict[str, Any]:
 def finding_from_json(content: Mapping[str, Any]) -> Finding:
     """Returns the finding that `finding_to_json` wrote."""
     place = content["where"]
-    where = (
-        None
-        if place is None
-        else PLACES[place["kind"]](**{name: value for name, value in place.items() if name != "kind"})
-    )
-    return Finding(**{**content, "where": where})
+    fields = {} if place is None else {name: value for name, value in place.items() if name != "kind"}
+    return Finding(**{**content, "where": None if place is None else PLACES[place["kind"]](**fields)})
 
 
-def _accepted(function: Callable[..., Any], hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the hyperparameters without a seed that Verax, not the function, had taken."""
-    return {
-        name: value
-        for name, value in hyperparameters.items()
-        if name != "seed" or "seed" in inspect.signature(function).parameters
-    }
+def _read_findings(path: Path) -> tuple[Finding, ...]:
+    try:
+        return tuple(finding_from_json(each) for each in json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is missing or damaged: {error}. Did the run finish?") from error
 
 
 def _is_installed(name: str) -> bool:

@@ -117,7 +117,7 @@ class Sent(NamedTuple):
 
 def _send(session: Session, state: TrainState) -> Iterator[Sent]:
     """Yields the chunks of a run, each handed to the device when it is asked for."""
-    plan, chunk_steps = session.plan, session.program.chunk_steps
+    plan, chunk_steps = session.plan, session.chunk_steps
     step = int(state.step)
     while step < session.total_steps:
         epoch, position = divmod(step, plan.steps)
@@ -146,11 +146,12 @@ def _advance(session: Session, chunk: Sent) -> Sent:
     if session.program.rolled and not chunk.is_rest:
         state, record = session.chunk(chunk.before, chunk.data, np.int32(chunk.steps))
         return chunk._replace(state=state, records=[record])
-    call = session.rest if chunk.is_rest else session.chunk
-    state = jax.tree.map(lambda leaf: leaf.copy(), chunk.before)  # each step donates its input
+    call, most = (session.rest, 1) if chunk.is_rest else (session.chunk, session.program.chunk_steps)
+    state = jax.tree.map(lambda leaf: leaf.copy(), chunk.before)  # each call donates its input
     records = []
-    for offset in range(chunk.steps):
-        state, record = call(state, chunk.data._replace(start=np.int32(chunk.data.start + offset)))
+    for offset in range(0, chunk.steps, most):
+        steps = np.int32(min(most, chunk.steps - offset))
+        state, record = call(state, chunk.data._replace(start=np.int32(chunk.data.start + offset)), steps)
         records.append(record)
     return chunk._replace(state=state, records=records)
 

@@ -79,7 +79,7 @@ class Objective:
         return loss
 
     def predictions(self, outputs: Tree) -> Any:
-        """Returns what is scored: class probabilities (examples, classes), or for other tasks the outputs as they are."""
+        """Returns what is scored: class probabilities (examples, classes); for other tasks the outputs as they are."""
         if self.task == "classification":
             return jax.nn.softmax(outputs, axis=-1)
         if self.task == "binary":
@@ -126,8 +126,8 @@ def classification(*, l2: float = 0.0) -> Objective:
       >>> import optax
       >>> from verax.data import Batch
       >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
-      >>> classification().losses(jnp.zeros((2, 4)), batch).round(4).tolist()  # log 4
-      [1.3863, 1.3863]
+      >>> classification().losses(jnp.zeros((2, 4)), batch).tolist() == [np.log(np.float32(4))] * 2
+      True
     """
 
     def losses(outputs: Any, batch: Batch) -> Any:
@@ -151,8 +151,8 @@ def binary(*, l2: float = 0.0) -> Objective:
     Example:
       >>> from verax.data import Batch
       >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
-      >>> binary().losses(jnp.zeros((2, 1)), batch).round(4).tolist()  # log 2
-      [0.6931, 0.6931]
+      >>> binary().losses(jnp.zeros((2, 1)), batch).tolist() == [np.log(np.float32(2))] * 2
+      True
     """
 
     def losses(outputs: Any, batch: Batch) -> Any:

@@ -76,20 +76,22 @@ def probe_optimizer(optimizer: optax.GradientTransformation, params: Tree) -> Op
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct([min(1, size) for size in leaf.shape], leaf.dtype), params)
 
     def updates(gradient: Any, value: Any, begun_at: Any, steps: Any) -> Tree:
-        grads, at, begun = (
-            jax.tree.map(lambda leaf: jnp.full_like(leaf, number), shapes) for number in (gradient, value, begun_at)
-        )
-        state = _moved_on(inner.init(begun), steps)
-        return inner.update(grads, state, at, value=loss, grad=grads, value_fn=lambda _: loss)[0]
+        def full(number: Any) -> Tree:
+            return jax.tree.map(lambda leaf: jnp.full_like(leaf, number), shapes)
+
+        grads, state = full(gradient), _moved_on(inner.init(full(begun_at)), steps)
+        return inner.update(grads, state, full(value), value=loss, grad=grads, value_fn=lambda _: loss)[0]
 
     # One trace of the optimizer for all cases. The axes of a result are: case, steps, the leaf's own.
-    each = jax.vmap(jax.vmap(updates, (None, None, None, 0)), (0, 0, 0, None))(*CASES.T, jnp.array(PROBED_AFTER))
+    each = jax.vmap(jax.vmap(updates, (None, None, None, 0)), (0, 0, 0, None))(
+        CASES[:, 0], CASES[:, 1], CASES[:, 2], jnp.array(PROBED_AFTER)
+    )
     leaves = jax.tree.leaves(each)
     flat = jnp.concatenate([leaf.reshape((*leaf.shape[:2], -1)).astype(jnp.float32) for leaf in leaves], axis=-1)
     sizes = [int(np.prod(leaf.shape[2:])) for leaf in leaves]
     decays = np.repeat(jax.tree.leaves(decay_mask(shapes)), sizes)
     eps = 16 * max(float(jnp.finfo(leaf.dtype).eps) for leaf in leaves)
-    at_nan, at_inf, rest, rest_zero, driven, driven_zero, rest_shown, driven_shown = flat
+    at_nan, at_inf, rest, rest_zero, driven, driven_zero, rest_shown, driven_shown = tuple(flat)
     hidden = [jnp.isfinite(bad).all(axis=-1).any() for bad in (at_nan, at_inf)]
     decay = rest - rest_zero
     moved = abs(decay) > eps * jnp.minimum(abs(rest), abs(rest_zero))

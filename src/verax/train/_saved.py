@@ -80,8 +80,9 @@ def load_state(path: str | Path, like: Tree) -> Tree:
         raise InputError(f"the state in {path} does not fit:\n" + "\n".join(f"  {line}" for line in sorted(lines)))
     arrays = _read_arrays(path)
     leaves = []
-    for index, (name, leaf) in enumerate(zip(stored, expected.values(), strict=True)):
-        found = arrays.get(_slot(index))
+    slots = {name: _slot(index) for index, name in enumerate(stored)}
+    for name, leaf in expected.items():
+        found = arrays.get(slots[name])
         restored = None if found is None else _restore(np.asarray(found), leaf)
         if restored is None or leaf_digest(restored) != stored[name]["sha256"]:
             raise InputError(
@@ -92,21 +93,24 @@ def load_state(path: str | Path, like: Tree) -> Tree:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
+    damaged = f"the state in {path} is damaged: {MANIFEST} cannot be read. Use another checkpoint."
     try:
         manifest = json.loads((path / MANIFEST).read_text())
-        assert {"format", "leaves"} <= manifest.keys()
-    except FileNotFoundError:
-        raise InputError(
-            f"{path} holds no saved state: {MANIFEST} is missing. Expected a folder that save_state wrote."
-        ) from None
-    except (ValueError, AssertionError):
-        raise InputError(
-            f"the state in {path} is damaged: {MANIFEST} cannot be read. Use another checkpoint."
-        ) from None
-    if manifest["format"] > FORMAT:
-        raise InputError(
-            f"the state in {path} has format {manifest['format']}, this Verax reads up to {FORMAT}. Update Verax."
-        )
+    except (FileNotFoundError, NotADirectoryError):
+        said = f"{path} holds no saved state: {MANIFEST} is missing."
+        raise InputError(f"{said} Expected a folder that save_state wrote.") from None
+    except (ValueError, OSError) as error:
+        raise InputError(damaged) from error
+    entry = {"path": str, "shape": list, "dtype": str, "sha256": str}
+    try:
+        whole = all(isinstance(leaf[name], kind) for leaf in manifest["leaves"] for name, kind in entry.items())
+        number = int(manifest["format"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(damaged) from error
+    if not whole:
+        raise InputError(damaged)
+    if number > FORMAT:
+        raise InputError(f"the state in {path} has format {number}, this Verax reads up to {FORMAT}. Update Verax.")
     return manifest
 
 

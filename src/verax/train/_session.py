@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import numpy as np
 
 from verax.data import Batch, Dataset, Examples, check_data, load
 from verax.findings import Finding, InputError, raise_errors
-from verax.jaxpr import has_primitive, rows_are_independent
+from verax.jaxpr import equations, has_primitive, rows_are_independent
 from verax.network import Network, Variables, as_network
 from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size, full_batches
 from verax.train._cache import enable_compilation_cache
@@ -27,6 +28,8 @@ from verax.train._step import make_eval_step
 from verax.trees import Tree, count, differences, leaves_by_path
 
 SLOW_IN_LOOPS_ON_CPU = ("conv_general_dilated",)
+LARGE_ACTIVATIONS = 2**24  # bytes of a forward pass
+LONG_RUN = 400  # steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class Session:
       state: before the first step.
       plan: how an epoch is cut into steps.
       program: what a chunk of steps is.
-      chunk: the compiled chunk, `chunk(state, data, steps)`; with an unrolled program one step, its state donated.
+      chunk: the compiled chunk, `chunk(state, data, steps)`; with an unrolled program a few steps, the state donated.
       rest: the compiled last step of an epoch where it has a shape of its own, or None.
       evaluate: the compiled evaluation step, or None without a validation split.
       train_data: the training split on the device.
@@ -64,6 +67,11 @@ class Session:
     total_steps: int
     findings: tuple[Finding, ...]
     facts: dict[str, Any]
+
+    @property
+    def chunk_steps(self) -> int:
+        """Steps between two reads of the device; an unrolled program takes several calls for them."""
+        return min(self.experiment.chunk_steps, self.plan.equal_steps)
 
     def epoch_data(self, epoch: int) -> tuple[ChunkData, ChunkData | None]:
         """Returns the data of an epoch (the first is 0) for equal steps, and for the rest."""
@@ -113,10 +121,13 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     optimizer, remarks = _decaying(experiment, optimizer_facts)
 
     plan = _plan(experiment, network, shapes, few, train.size, key)
+    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps
+    chunk_steps = min(experiment.chunk_steps, plan.equal_steps)
+    rolled = jax.default_backend() != "cpu" or not has_primitive(forward, SLOW_IN_LOOPS_ON_CPU)
     program = Program(
         make=lambda _: Parts(network, experiment.objective, optimizer),
-        chunk_steps=min(experiment.chunk_steps, plan.equal_steps),
-        rolled=jax.default_backend() != "cpu" or not has_primitive(forward, SLOW_IN_LOOPS_ON_CPU),
+        chunk_steps=chunk_steps if rolled else min(chunk_steps, _steps_in_a_row(forward, total_steps)),
+        rolled=rolled,
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
     )
     device_data = jax.tree.map(jnp.asarray, train)
@@ -124,7 +135,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     session = Session(
         experiment, network, dataset, state, plan, program, None, None, None, device_data,
         tuple(jax.tree.map(jnp.asarray, batch) for batch in batches),
-        experiment.steps or (experiment.epochs or 0) * plan.steps, findings + remarks, {},
+        total_steps, findings + remarks, {},
     )  # fmt: skip
     chunk, rest, evaluate = _compile(session)
     facts = {
@@ -214,6 +225,18 @@ def _plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, 
     return EpochPlan(size, experiment.batch_size, experiment.remainder, padded and experiment.remainder == "partial")
 
 
+def _steps_in_a_row(forward: Any, total_steps: int) -> int:
+    """Returns how many steps to unroll into one program where they cannot run in a compiled loop.
+
+    XLA's CPU backend maps the temporaries of each call anew; where they are large that costs a quarter of a step, and
+    four steps in one program share it (docs/decisions/0004). It also compiles four times as long, which a short run
+    does not earn back.
+    """
+    shapes = (var.aval for each in equations(forward) for var in each.eqn.outvars)
+    activations = sum(math.prod(aval.shape) * aval.dtype.itemsize for aval in shapes if hasattr(aval, "dtype"))
+    return 4 if activations > LARGE_ACTIVATIONS and total_steps >= LONG_RUN else 1
+
+
 def _compile(session: Session) -> tuple[Any, Any, Any]:
     """Returns the compiled chunk, rest and evaluation step; they compile at the same time."""
     program, state = session.program, session.state
@@ -222,18 +245,14 @@ def _compile(session: Session) -> tuple[Any, Any, Any]:
     def chunk(state: TrainState, data: ChunkData, steps: Any) -> Any:
         return run_chunk(program, {}, state, data, steps)
 
-    def one_step(state: TrainState, data: ChunkData) -> Any:
-        return run_chunk(single, {}, state, data, 1)
+    def one_step(state: TrainState, data: ChunkData, steps: Any) -> Any:
+        return run_chunk(single, {}, state, data, steps)
 
     single = Program(program.make, 1, rolled=False, watch_gradients=program.watch_gradients)
-    step = jax.jit(one_step, donate_argnums=0)
-    lowered = [
-        jax.jit(chunk).lower(state, equal, jnp.int32(0)) if program.rolled else step.lower(state, equal),
-        None,
-        None,
-    ]
+    donated = () if program.rolled else (0,)  # see `session_chunks`
+    lowered = [jax.jit(chunk, donate_argnums=donated).lower(state, equal, jnp.int32(0)), None, None]
     if last is not None:
-        lowered[1] = step.lower(state, last)
+        lowered[1] = jax.jit(one_step, donate_argnums=0).lower(state, last, jnp.int32(0))
     if session.validation:
         evaluate = make_eval_step(session.network, session.experiment.objective)
         lowered[2] = jax.jit(evaluate).lower(state.variables, session.validation[0])

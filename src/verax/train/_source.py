@@ -79,7 +79,7 @@ def read_source(path: str | Path) -> SourceFile:
 
 
 def source_of(experiment: Any) -> SourceFile | None:
-    """Returns the source file of the function that makes an experiment; None for a value, or a function without a file."""
+    """Returns the source file of the function that makes an experiment; None if it cannot be made again from one."""
     known = getattr(experiment, "__verax_source__", None)
     if known is not None:
         return known

@@ -53,7 +53,12 @@ def make_train_step(
       >>> import optax
       >>> from verax.network import as_network
       >>> network = as_network((lambda key, x: jnp.zeros(x.shape[1:]), lambda params, x: x @ params))
-      >>> step = make_train_step(network, regression(), optax.sgd(0.1))
+      >>> step = make_train_step(network, vx.regression(), optax.sgd(0.5))
+      >>> key, variables = jax.random.key(0), network.init(jax.random.key(0), jnp.ones((4, 1)))
+      >>> state = vx.TrainState(jnp.int32(0), key, variables, optax.sgd(0.5).init(variables.params))
+      >>> state, record = step(state, vx.data.Batch(jnp.ones((4, 1)), jnp.full(4, 2.0), jnp.ones(4)))
+      >>> float(record.total / record.weight), state.variables.params.tolist()
+      (4.0, [2.0])
     """
     loss = objective.bind(network)
     update = with_standard_promotion(optimizer).update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -9,8 +10,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from verax.data import load
 from verax.findings import InputError
-from verax.train import Experiment, Run, fingerprint, fit, resolve
+from verax.train import EarlyStopping, Experiment, Run, fingerprint, fit, resolve
 from verax.train._stopping import HIGHER_IS_BETTER
 
 
@@ -72,7 +76,7 @@ class Study:
 
 def search(
     experiment: Callable[..., Experiment],
-    space: Mapping[str, Sequence[Any]],
+    space: Mapping[str, Sequence[Any] | np.ndarray],
     *,
     metric: str = "validation/loss",
     **hyperparameters: Any,
@@ -101,14 +105,15 @@ def search(
 
 def trials(
     experiment: Callable[..., Experiment],
-    space: Mapping[str, Sequence[Any]],
+    space: Mapping[str, Sequence[Any] | np.ndarray],
     *,
     metric: str = "validation/loss",
     **hyperparameters: Any,
 ) -> Generator[Trial, None, Study]:
     """Yields each trial as it ends, and returns the study: `search` with something to watch."""
-    settings = _settings(space)
-    _check_space(experiment, space, metric, hyperparameters)
+    values = _values(space)
+    settings = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
+    _check_space(experiment, values, settings, metric, hyperparameters)
     done = []
     for setting in settings:
         clock = time.perf_counter()
@@ -121,50 +126,64 @@ def trials(
     return Study(tuple(done), metric, best, fit(experiment, **hyperparameters, **best.hyperparameters))
 
 
-def _settings(space: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def _values(space: Mapping[str, Sequence[Any] | np.ndarray]) -> dict[str, list[Any]]:
+    """Returns the values of each hyperparameter as a list of plain Python values."""
     if not space:
         raise InputError("the space must name at least one hyperparameter with its values, got none.")
+    lists = {}
     for name, values in space.items():
+        values = values.tolist() if isinstance(values, np.ndarray) else values
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise InputError(f"the space must give {name!r} a list of values to try, got {values!r}.")
-        if len({repr(value) for value in values}) < len(values):
-            raise InputError(f"the space gives {name!r} a value twice: {list(values)!r}.")
-    return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+        lists[name] = [value.item() if isinstance(value, np.generic) else value for value in values]
+        if len({repr(value) for value in lists[name]}) < len(lists[name]):
+            raise InputError(f"the space gives {name!r} a value twice: {lists[name]!r}.")
+    return lists
 
 
 def _check_space(
-    experiment: Callable[..., Experiment], space: Mapping[str, Sequence[Any]], metric: str, fixed: Mapping[str, Any]
+    experiment: Callable[..., Experiment],
+    space: Mapping[str, list[Any]],
+    settings: Sequence[Mapping[str, Any]],
+    metric: str,
+    fixed: Mapping[str, Any],
 ) -> None:
     """Refuses what cannot be searched, before the first trial."""
     both = set(space) & set(fixed)
     if both:
         raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
-    first = {name: values[0] for name, values in space.items()}
-    made = resolve(experiment, {**fixed, **first})
-    from verax.data import load
-    from verax.train import EarlyStopping
-
-    names = {"classification": ["accuracy"], "binary": ["accuracy"], "regression": ["rmse"]}.get(
-        made.objective.task, []
-    )
-    known = [f"validation/{name}" for name in ("loss", *names)] if "validation" in load(made.data).splits else []
-    EarlyStopping(metric=metric).check_metric(known)
-    reference = fingerprint(made)
+    made = [resolve(experiment, {**fixed, **setting}) for setting in settings]
+    for one in made:
+        splits = load(one.data).splits
+        known = [f"validation/{name}" for name in one.objective.metrics] if "validation" in splits else []
+        EarlyStopping(metric=metric).check_metric(known)
+    identity = functools.cache(lambda index: fingerprint(made[index]))
     for name, values in space.items():
-        others = (resolve(experiment, {**fixed, **first, name: value}) for value in values[1:])
-        if len(values) > 1 and all(fingerprint(other) == reference for other in others):
+        if len(values) > 1 and not _changes_something(name, settings, identity):
+            tried = ", ".join(map(repr, values))
             raise InputError(
-                f"the hyperparameter {name!r} changes nothing: {', '.join(map(repr, values))} give the same program and data. "
+                f"the hyperparameter {name!r} changes nothing: {tried} give the same program and data. "
                 "Does the experiment function use it?"
             )
 
 
+def _changes_something(name: str, settings: Sequence[Mapping[str, Any]], identity: Callable[[int], str]) -> bool:
+    """Returns whether two settings that differ in one hyperparameter alone give different programs or data."""
+    first: dict[str, int] = {}
+    for index, setting in enumerate(settings):
+        others = repr({other: value for other, value in setting.items() if other != name})
+        if identity(index) != identity(first.setdefault(others, index)):
+            return True
+    return False
+
+
 def _value(run: Run, metric: str) -> float:
-    """Returns the metric at the epoch whose weights the run would use: its best one if it stops early, else its last."""
-    values = run.history.series(metric)[1]
+    """Returns the metric at the epoch whose weights the run uses: its best one if it stops early, else its last."""
+    steps, values = run.history.series(metric)
     if not values or run.stop_reason.startswith("not finite"):
         return math.nan
-    return min(values, key=lambda value: _rank(value, metric)) if run.experiment.stopping else values[-1]
+    best = run.best if run.experiment.stopping else None
+    return values[-1] if best is None else values[steps.index(int(best.step))]
 
 
 def _rank(value: float, metric: str) -> float:
