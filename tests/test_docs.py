@@ -6,9 +6,11 @@ A block is left out when its fence says so (```` ```python no-run ````) or when 
 import re
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -56,12 +58,16 @@ def run_blocks(path: Path, module: types.ModuleType) -> tuple[int, int]:
 
 
 @pytest.fixture
-def page(monkeypatch, tmp_path) -> types.ModuleType:
-    """An empty module to run a page in; dataclasses look their module up by name. The current folder is empty too."""
+def page(monkeypatch, tmp_path) -> Iterator[types.ModuleType]:
+    """An empty module to run a page in; dataclasses look their module up by name. The current folder is empty too.
+
+    Types and ranks promote as they do for a reader, not as strictly as in the other tests.
+    """
     module = types.ModuleType("documentation_page")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
-    return module
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield module
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

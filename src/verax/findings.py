@@ -5,8 +5,11 @@ Standard library only: the linter and the command line import this file without 
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Severity = Literal["info", "warning", "error"]
@@ -114,3 +117,18 @@ def raise_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     if errors:
         raise InputError(errors)
     return findings
+
+
+def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Returns the frames of an error's traceback that lie in files of the user, the outermost first.
+
+    Not in Verax, in an installed library, or in generated code.
+    """
+    ours = str(Path(__file__).parent)
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
+        and not str(Path(frame.filename).resolve()).startswith((ours, *libraries))
+    ]

@@ -107,8 +107,12 @@ WRONG_WORDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "expected"), WRONG_WORDS, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "")
-def test_wrong_words_end_with_2_and_one_screen(words, expected, blobs, run_folder, model, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("words", "expected"), WRONG_WORDS, ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else ""
+)
+def test_wrong_words_end_with_2_and_one_screen(
+    words, expected, blobs, run_folder, model, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     np.save("rows.npy", np.zeros((2, 2), np.float32))
     before = snapshot(tmp_path, run_folder, model)
@@ -136,7 +140,9 @@ def wrong_format(folder: Path) -> None:
 
 def other_data(folder: Path) -> None:
     content = json.loads((folder / "experiment.json").read_text())
-    (folder / "experiment.json").write_text(json.dumps({**content, "source": content["source"].replace("default_rng(0)", "default_rng(1)")}))
+    (folder / "experiment.json").write_text(
+        json.dumps({**content, "source": content["source"].replace("default_rng(0)", "default_rng(1)")})
+    )
 
 
 def not_finished(folder: Path) -> None:

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -71,6 +73,18 @@ def test_predict_gives_names_and_probabilities(own_run, model, tmp_path, capsys)
     assert main(["export", str(own_run)]) == 0
     assert main(["predict", str(own_run), str(rows)]) == 0
     assert "green" in capsys.readouterr().out
+
+
+def test_predict_needs_no_network_library_and_none_of_the_users_code(model, tmp_path):
+    np.save(tmp_path / "rows.npy", np.zeros((2, 2), np.float32))
+    program = (
+        "import sys; from verax.cli import main\n"
+        f"assert main(['predict', {str(model)!r}, {str(tmp_path / 'rows.npy')!r}]) == 0\n"
+        "found = {'flax', 'haiku', 'optax', 'orbax', 'verax_experiment'} & set(sys.modules)\n"
+        "sys.exit(f'imported {found}' if found else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_show_describes_a_model(model, capsys):

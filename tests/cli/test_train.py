@@ -23,7 +23,21 @@ def test_a_run_folder_is_what_train_says(run_folder):
 
 
 def test_options_reach_the_experiment(blobs, tmp_path, capsys):
-    words = ["--hidden", "4", "--learning_rate", "1e-2", "--epochs", "1", "--center", "true", "--kind", "sgd", "--seed", "7", "--json"]
+    words = [
+        "--hidden",
+        "4",
+        "--learning_rate",
+        "1e-2",
+        "--epochs",
+        "1",
+        "--center",
+        "true",
+        "--kind",
+        "sgd",
+        "--seed",
+        "7",
+        "--json",
+    ]
     assert main(["train", str(blobs), *words, "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr()
     summary = json.loads(said.out)
@@ -39,6 +53,7 @@ def test_piped_progress_is_plain_lines_with_loss_metric_rate_and_time(blobs, tmp
     assert main(["train", str(blobs), "--epochs", "90"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     assert 10 <= len(lines) <= 20
+    assert len({line.split("step")[0] for line in lines}) == len(lines)
     assert "\r" not in "".join(lines)
     for word in ("loss", "validation loss", "validation accuracy", "steps/s", "left"):
         assert word in lines[0]
@@ -50,7 +65,9 @@ def test_piped_progress_is_plain_lines_with_loss_metric_rate_and_time(blobs, tmp
 def test_on_a_terminal_progress_is_a_live_line(blobs, tmp_path):
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "verax", "train", str(blobs), "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"})
+    process = subprocess.Popen(
+        command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    )
     os.close(slave)
     said = b""
     while True:
@@ -86,7 +103,13 @@ def test_nothing_is_overwritten(blobs, run_folder, capsys):
 def test_help_of_a_file_lists_its_parameters_with_defaults(blobs, capsys):
     assert main(["train", str(blobs), "--help"]) == 0
     said = capsys.readouterr().out
-    for text in ("--hidden INT", "width of the hidden layer. (default: 8)", "--learning-rate FLOAT", "(default: 0.03)", "--seed INT"):
+    for text in (
+        "--hidden INT",
+        "width of the hidden layer. (default: 8)",
+        "--learning-rate FLOAT",
+        "(default: 0.03)",
+        "--seed INT",
+    ):
         assert text in said
     assert "--center, --no-center" in said
 

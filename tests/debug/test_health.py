@@ -52,7 +52,9 @@ def test_statistics_are_traceable_and_agree_with_numpy():
 
 
 def test_half_precision_integers_and_nothing():
-    health = gradient_health({"half": jnp.ones(2, jnp.bfloat16), "index": jnp.array(3), "none": None, "empty": jnp.zeros(0)})
+    health = gradient_health(
+        {"half": jnp.ones(2, jnp.bfloat16), "index": jnp.array(3), "none": None, "empty": jnp.zeros(0)}
+    )
     assert {leaf.path: leaf.status for leaf in health.leaves} == {"half": "ok", "empty": "zero"}
     assert gradient_health({}).healthy
 
@@ -63,5 +65,7 @@ def test_the_table_shows_every_leaf():
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(ValueError, match=r"small and large must satisfy 0 < small < large, got small=2\.0, large=1\.0\."):
+    with pytest.raises(
+        ValueError, match=r"small and large must satisfy 0 < small < large, got small=2\.0, large=1\.0\."
+    ):
         gradient_health(jnp.ones(2), small=2.0, large=1.0)

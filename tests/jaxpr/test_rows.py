@@ -16,7 +16,9 @@ def normal(*shape, seed=0):
 
 def rows_that_change(fn, inputs, *args):
     """Returns whether a change of row 0 changes any other row of the outputs, by running it."""
-    changed = jax.tree.map(lambda leaf: leaf.at[0].set(leaf[1] if leaf.dtype == jnp.int32 else leaf[0] * -3 + 1), inputs)
+    changed = jax.tree.map(
+        lambda leaf: leaf.at[0].set(leaf[1] if leaf.dtype == jnp.int32 else leaf[0] * -3 + 1), inputs
+    )
     before, after = fn(inputs, *args), fn(changed, *args)
     return any(
         np.ndim(a) == 0 or np.shape(a)[0] != ROWS or not np.array_equal(np.asarray(a)[1:], np.asarray(b)[1:])
@@ -104,7 +106,10 @@ INDEPENDENT = {
     "transposed and back": (lambda x: (WEIGHTS @ x.T).T, FEATURES),
     "axes merged and parted": (lambda x: (x.reshape(-1, 5) @ WEIGHTS).reshape(ROWS, 7, 5), SEQUENCE),
     "axes merged behind time": (lambda x: x.swapaxes(0, 1).reshape(-1, 5).reshape(7, ROWS, 5).swapaxes(0, 1), SEQUENCE),
-    "vmap of a convolution": (jax.vmap(lambda x: jax.lax.conv(x.transpose(2, 0, 1)[None], normal(2, 1, 3, 3), (1, 1), "SAME")), IMAGES),
+    "vmap of a convolution": (
+        jax.vmap(lambda x: jax.lax.conv(x.transpose(2, 0, 1)[None], normal(2, 1, 3, 3), (1, 1), "SAME")),
+        IMAGES,
+    ),
     "vmap of indexing": (jax.vmap(lambda x, i: x[i]), None),
     "flipped features": (lambda x: x[:, ::-1], FEATURES),
     "padded features": (lambda x: jnp.pad(x, ((0, 0), (1, 2))), FEATURES),
@@ -150,9 +155,15 @@ COUPLED = {
     "loop until all are done": (lambda x: jax.lax.while_loop(lambda y: y.max() > 0.1, lambda y: y * 0.5, x), FEATURES),
     "branch on the batch": (lambda x: jax.lax.cond(x[0, 0] > 0.3, jnp.sin, jnp.cos, x), FEATURES),
     "first row subtracted": (lambda x: x - x[:1], FEATURES),
-    "convolution over examples": (lambda x: jax.lax.conv(x.T[:, None], normal(1, 1, 3), (1,), "SAME")[:, 0].T, FEATURES),
+    "convolution over examples": (
+        lambda x: jax.lax.conv(x.T[:, None], normal(1, 1, 3), (1,), "SAME")[:, 0].T,
+        FEATURES,
+    ),
     "pooled over examples": (lambda x: nn.max_pool(x.T[..., None], (3,), (1,), "SAME")[..., 0].T, FEATURES),
-    "nearest neighbour": (lambda x: jnp.argmin(((x[:, None] - x[None]) ** 2).sum(-1) + 99 * jnp.eye(ROWS), axis=1), FEATURES),
+    "nearest neighbour": (
+        lambda x: jnp.argmin(((x[:, None] - x[None]) ** 2).sum(-1) + 99 * jnp.eye(ROWS), axis=1),
+        FEATURES,
+    ),
     "a table of the batch": (lambda x: x[TOKENS[:, 0] % ROWS], FEATURES),
 }
 

@@ -33,10 +33,16 @@ def test_images_of_any_kind_become_pictures(channels, dtype):
 
 
 def test_bytes_keep_their_brightness():
-    images = np.full((5, 4, 4), 51, np.uint8)
+    images = np.full((5, 4, 4), 102, np.uint8)
     found = plot.find_mistakes(images, LABELS, PREDICTIONS, PROBABILITIES)
-    np.testing.assert_allclose(found.images, 0.2)
-    assert Image.open(io.BytesIO(plot.png(found.images[0]))).convert("L").getpixel((0, 0)) == 51
+    np.testing.assert_allclose(found.images, 0.4)
+    assert Image.open(io.BytesIO(plot.png(found.images[0]))).convert("L").getpixel((0, 0)) == 102
+
+
+def test_bytes_that_go_up_to_sixteen_are_not_black():
+    images = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4) % 17
+    found = plot.find_mistakes(images, LABELS, PREDICTIONS, PROBABILITIES)
+    assert (found.images.min(), found.images.max()) == (0, 1)
 
 
 def test_constant_and_missing_pixels_can_be_drawn():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from verax.findings import InputError
 
@@ -17,7 +16,7 @@ DEFAULTS: dict[str, float] = {
 }
 
 
-def chosen_limits(*overrides: Mapping[str, float]) -> dict[str, float]:
+def chosen_limits(*overrides: Mapping[str, float | int]) -> dict[str, float]:
     """Returns the defaults with overrides applied in order.
 
     Raises:
@@ -26,9 +25,7 @@ def chosen_limits(*overrides: Mapping[str, float]) -> dict[str, float]:
     limits = dict(DEFAULTS, training_peak_bytes=float(machine_bytes()))
     for name, value in (pair for each in overrides for pair in each.items()):
         if name not in DEFAULTS:
-            close = difflib.get_close_matches(name, DEFAULTS, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(DEFAULTS)}."
-            raise InputError(f"unknown limit {name!r}. {hint}")
+            raise InputError(f"unknown limit {name!r}. {suggested(name, DEFAULTS)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise InputError(f"limit {name} must be a positive number, got {value!r}.")
         limits[name] = float(value)
@@ -37,4 +34,13 @@ def chosen_limits(*overrides: Mapping[str, float]) -> dict[str, float]:
 
 def machine_bytes() -> int:
     """Returns the physical memory of this machine, in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def suggested(name: object, known: Iterable[str]) -> str:
+    """Returns a hint for a name that is unknown: the one that was probably meant, or all there are."""
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."

@@ -94,5 +94,5 @@ def memory(subject: Subject) -> Outcome:
     )
 
 
-def _mib(size: float) -> str:
+def _mib(size: float | int) -> str:
     return f"{size / 2**20:.0f} MiB"

@@ -12,12 +12,18 @@ from verax.certify._certificate import Outcome
 from verax.certify._subject import Subject
 from verax.data import Batch, epoch_order
 from verax.debug import check_gradients, overfit_batch
-from verax.findings import Finding
+from verax.findings import Finding, Leaf, Moment
 from verax.network import Variables
+from verax.train import History
 from verax.trees import is_floating, leaves_by_path
 
-ROWS = 32  # of the batch that is overfitted
+ROWS = 32  # that are learned by heart
+STEPS = 1000  # that this may take
+EXCESS = 0.01  # of the initial excess over the floor that may be left
+CHOSEN_FROM = 4 * ROWS  # rows, since some may be equal
 GRADIENT_ROWS = 16  # of the batch whose gradient is checked: more would cost time and show nothing new
+GRADIENT_ERRORS = {"float64": 1e-5, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}  # of check_gradients
+LONG_RUN = 10_000  # steps in which a schedule's peak is looked for, where the run's length is not known
 
 
 def converges(subject: Subject) -> Outcome:
@@ -26,15 +32,33 @@ def converges(subject: Subject) -> Outcome:
     if evidence.optimizer is None:
         return Outcome("converges", "not_run", reason="no optimizer was given: pass optimizer= in the Evidence")
     result = overfit_batch(
-        subject.network, evidence.objective, evidence.optimizer, _batch(subject, ROWS), total_steps=evidence.total_steps
+        subject.network,
+        evidence.objective,
+        evidence.optimizer,
+        _batch(subject, CHOSEN_FROM),
+        max_steps=STEPS,
+        max_rows=ROWS,
+        total_steps=evidence.total_steps or LONG_RUN,
     )
+    score = {"classification": "accuracy", "binary": "accuracy", "regression": "r2"}.get(subject.task, "score")
     return Outcome(
         "converges",
         "passed" if result.passed else "failed",
-        result.to_json(),
-        {"steps": result.max_steps, "excess_share": result.excess_limit},
+        {
+            "criterion": result.criterion,
+            "steps": result.steps,
+            "rows": result.rows,
+            "initial_loss": result.initial_loss,
+            "final_loss": result.final_loss,
+            "floor": result.floor,
+            "excess_share": result.excess,
+            score: result.score,
+            "cause": result.cause,
+            "notes": result.notes,
+        },
+        {"steps": STEPS, "excess_share": EXCESS},
         result.findings,
-        result.summary,
+        str(result).partition("\n")[0],
     )
 
 
@@ -54,6 +78,8 @@ def gradients(subject: Subject) -> Outcome:
         statistics = False  # the network cannot do without its noise in training: then as in evaluation
     report = check_gradients(mean_loss, variables.params, variables.model_state, batch)
     worst = max((leaf.relative_error for leaf in report.leaves), default=0.0)
+    wrong = [leaf.path for leaf in report.leaves if leaf.status == "failed"]
+    compared = f"{report.checked} coordinates of {len(report.leaves)} leaves in {report.precision}"
     return Outcome(
         "gradients",
         "passed" if report.passed else "failed",
@@ -61,49 +87,72 @@ def gradients(subject: Subject) -> Outcome:
             "largest_relative_error": worst,
             "coordinates": report.checked,
             "leaves": len(report.leaves),
+            "wrong_leaves": wrong,
             "kinks": sum(leaf.kinks for leaf in report.leaves),
             "precision": report.precision,
             "would_detect": report.detects,
             "mode": "training statistics, no noise" if statistics else "evaluation",
             "narrowed_at": [str(cast) for cast in report.casts],
         },
-        {"relative_error": 1e-5 if report.precision == "float64" else 1e-3},
+        {"relative_error": GRADIENT_ERRORS.get(report.precision, max(GRADIENT_ERRORS.values()))},
         report.findings,
-        f"{report.checked} coordinates of {len(report.leaves)} leaves in {report.precision}, largest relative error {worst:.1e}",
+        f"{compared}, largest relative error {worst:.1e}" + (f"; wrong: {', '.join(wrong)}" if wrong else ""),
     )
 
 
 def finite(subject: Subject) -> Outcome:
     """No loss, gradient or parameter was NaN or Inf at any step of the training."""
     if subject.history is None:
-        return Outcome("finite", "not_run", reason="no history was given: pass history= or losses= (of every step) in the Evidence")
+        reason = "no history was given: pass history= or losses= (of every step) in the Evidence"
+        return Outcome("finite", "not_run", reason=reason)
     steps, losses = subject.history.series("train/loss", "chunk")
     if not steps:
-        return Outcome("finite", "not_run", reason="the history holds no losses by step: pass losses= (of every step)")
+        reason = "the history holds no losses by step: pass losses= (of every step)"
+        return Outcome("finite", "not_run", reason=reason)
     bad = [step for step, loss in zip(steps, losses, strict=True) if not np.isfinite(loss)]
-    for record in subject.history:
-        bad += [record.values["nonfinite_step"]] if "nonfinite_step" in record.values else []
-        bad += list(record.values.get("nonfinite_gradient_steps", ()))
-    leaves = leaves_by_path(subject.variables.params).items()
-    broken = [path for path, leaf in leaves if is_floating(leaf) and not np.isfinite(np.asarray(leaf, np.float32)).all()]
-    findings = ()
-    if bad or broken:
-        first = int(min(bad)) if bad else None
-        where = f"first at step {first}" if first is not None else f"in {', '.join(broken)}"
-        findings = (
-            Finding(
-                "non-finite-loss" if bad else "non-finite-parameter", "error", f"NaN or Inf {where}.",
-                "Lower the learning rate, clip gradients, and look for log or division of 0.",
-            ),
-        )  # fmt: skip
+    bad = sorted({*bad, *_noted(subject.history, "nonfinite_step")})
+    hidden = _noted(subject.history, "nonfinite_gradient_steps")
+    leaves = leaves_by_path(subject.variables._asdict()).items()
+    broken = [path for path, leaf in leaves if is_floating(leaf) and not np.isfinite(np.asarray(leaf)).all()]
+    every = sorted({*bad, *hidden})
     return Outcome(
         "finite",
-        "failed" if findings else "passed",
-        {"steps_watched": len(steps), "nonfinite_steps": len(set(bad)), "first_nonfinite_step": min(bad) if bad else None, "nonfinite_leaves": broken},
+        "failed" if every or broken else "passed",
+        {
+            "steps_watched": len(steps),
+            "nonfinite_steps": len(every),
+            "first_nonfinite_step": every[0] if every else None,
+            "nonfinite_leaves": broken,
+        },
         {"nonfinite_steps": 0},
-        findings,
-        f"{len(steps)} steps watched, {len(set(bad))} of them not finite",
+        _nonfinite_findings(bad, hidden, broken),
+        f"{len(steps)} steps watched, {len(every)} of them not finite"
+        + (f"; not finite at the end: {', '.join(broken)}" if broken else ""),
     )
+
+
+def _noted(history: History, name: str) -> list[int]:
+    """Returns the steps that the records of a training note under a name, in order."""
+    noted = (record.values[name] for record in history if name in record.values)
+    return sorted({int(step) for each in noted for step in (each if isinstance(each, tuple | list) else (each,))})
+
+
+def _nonfinite_findings(bad: list[int], hidden: list[int], broken: list[str]) -> tuple[Finding, ...]:
+    findings = []
+    if bad:
+        advice = "Lower the learning rate, clip gradients, and look for log or division of 0."
+        message = f"the loss or a parameter is NaN or Inf, first at step {bad[0]}."
+        findings.append(Finding("non-finite-loss", "error", message, advice, Moment(bad[0])))
+    if hidden:
+        advice = "Find the operation that makes them; an optimizer that skips them leaves the cause in place."
+        message = f"gradients are NaN or Inf at {len(hidden)} steps, first at step {hidden[0]}; the optimizer hides it."
+        findings.append(Finding("non-finite-gradient", "error", message, advice, Moment(hidden[0])))
+    advice = "Train again from finite weights."
+    findings += [
+        Finding("non-finite-parameter", "error", "it holds NaN or Inf at the end of training.", advice, Leaf(path))
+        for path in broken
+    ]
+    return tuple(findings)
 
 
 def _batch(subject: Subject, rows: int) -> Batch:

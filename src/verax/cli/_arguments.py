@@ -81,7 +81,9 @@ def _record(parameters: Sequence[inspect.Parameter]) -> Any:
     fields = []
     for each in parameters:
         kind = tyro.conf.Positional[each.annotation] if each.kind is Parameter.POSITIONAL_ONLY else each.annotation
-        known = {} if each.default is Parameter.empty else {"default_factory": functools.partial(_same, each.default)}
+        known: dict[str, Any] = (
+            {} if each.default is Parameter.empty else {"default_factory": functools.partial(_same, each.default)}
+        )
         fields.append((each.name, kind, dataclasses.field(**known)))  # a factory, since a default may be a list
     return dataclasses.make_dataclass("Options", fields, kw_only=True)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from verax.cli._runs import expect, write_text
+from verax.cli._runs import expect, on_disk, write_text
 from verax.cli._say import console, metrics_table, say, say_json, waiting
 from verax.cli._study import pairs, read_study
 from verax.findings import InputError
@@ -47,7 +47,11 @@ def certify(
         loaded = load_run(run)
     known = study or run / "study.json"
     found = read_study(known) if study or known.exists() else None
-    certificate = certify_run(run, loaded, found, waivers=waivers, limits=limits, to_stderr=json)
+    try:
+        certificate = certify_run(run, loaded, found, waivers=waivers, limits=limits, to_stderr=json)
+    except KeyboardInterrupt:
+        say(f"Stopped before the end, without a new certificate. {on_disk(run)}", to_stderr=True)
+        raise
     if figures is not None:
         from verax.plot import save_figures
         from verax.report import figures as draw

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 from verax.cli._certify import certify_run
-from verax.cli._runs import new_folder, write_run
+from verax.cli._progress import numbers
+from verax.cli._runs import new_folder, on_disk, write_run
 from verax.cli._say import say, seconds_text
+from verax.cli._train import last_values
 from verax.cli._tune import setting, watch_study
 
 
@@ -28,12 +30,17 @@ def demo(*, out: Path | None = None) -> int:
     from verax.cli import _demo
 
     say(f"1. tune: {' and '.join(_demo.SPACE)} of a small convolutional network, chosen on validation images")
-    study = watch_study(_demo.experiment, _demo.SPACE)
-    say(f"2. train: {setting(study.best.hyperparameters)}, from the beginning: {study.best_run.stop_reason}")
-    write_run(folder, _demo.experiment, study.best_run, study)
-    say("3. certify: ten items, each measured")
-    certificate = certify_run(folder, study.best_run, study)
-    say(f"done in {seconds_text(time.perf_counter() - clock)}; look again with: verax show {folder}")
+    try:
+        study = watch_study(_demo.experiment, _demo.SPACE)
+        run = study.best_run
+        say(f"2. train: {setting(study.best.hyperparameters)} from the beginning: {numbers(last_values(run.history))}")
+        write_run(folder, _demo.experiment, run, study)
+        say("3. certify: ten items, each measured")
+        certificate = certify_run(folder, run, study)
+    except KeyboardInterrupt:
+        say(f"Stopped before the end. {on_disk(folder)}", to_stderr=True)
+        raise
+    say(f"done in {seconds_text(time.perf_counter() - clock)}; to see more: verax show {folder}")
     return int(certificate.verdict != "passed")
 
 

@@ -32,7 +32,10 @@ def watch(records: Generator[Any, None, Any], *, to_stderr: bool = False) -> Any
                 for name, value in record.values.items():
                     if name.startswith(("train/", "validation/")):
                         latest[name] = sum(value) / len(value) if isinstance(value, tuple) else value
-                show(record, _line(record, latest, total, -(-total // steps_per_epoch)))
+                if (
+                    record.kind == "epoch" or record.step % steps_per_epoch
+                ):  # an epoch's own record follows its last chunk
+                    show(record, _line(record, latest, total, -(-total // steps_per_epoch)))
 
 
 def _line(record: Any, latest: dict[str, float], total: int, epochs: int) -> str:

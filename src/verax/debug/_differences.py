@@ -113,7 +113,11 @@ def point(f: Callable[..., Any], params: Tree, *args: Any) -> Point:
     wide, wide_args = widened(params), widened(args)
     program = trace(f, wide, *wide_args)
     flat = jax.tree.leaves((wide, wide_args))
-    moving = [(index, path_text(path)) for index, (path, leaf) in enumerate(jax.tree.leaves_with_path(wide)) if is_floating(leaf)]
+    moving = [
+        (index, path_text(path))
+        for index, (path, leaf) in enumerate(jax.tree.leaves_with_path(wide))
+        if is_floating(leaf)
+    ]
     places = [index for index, _ in moving]
     leaves = tuple(np.asarray(flat[index], np.float64) for index in places)
     small = sum(leaf.size for leaf in leaves) <= LARGEST_VECTORISED
@@ -132,7 +136,9 @@ def trace(f: Callable[..., Any], *args: Any) -> ClosedJaxpr:
     results = jax.tree.leaves(shape)
     if len(results) != 1 or results[0].shape != () or not is_floating(results[0]):
         found = ", ".join(f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]" for leaf in results) or "nothing"
-        raise ValueError(f"the function must return one floating-point number, got {found}. Take the mean, or one part of what it returns.")
+        raise ValueError(
+            f"the function must return one floating-point number, got {found}. Take the mean, or one part of what it returns."
+        )
     return program
 
 
@@ -160,7 +166,9 @@ def _evaluate_in_blocks(program: ClosedJaxpr, flat: list[Any], places: list[int]
     """Blocks of displacements, a lane each, of a size that bounds the memory."""
     sizes = [int(np.size(flat[index])) for index in places]
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-    activations = sum(prod(var.aval.shape) for e in equations(program) for var in e.eqn.outvars if hasattr(var.aval, "shape"))
+    activations = sum(
+        prod(var.aval.shape) for e in equations(program) for var in e.eqn.outvars if hasattr(var.aval, "shape")
+    )
     block = int(np.clip(BLOCK_BYTES // (8 * (starts[-1] + activations + 1)), 1, 1024))
     run = jaxpr_as_fun(program)
 

@@ -95,7 +95,9 @@ class GradientReport:
         rows = [header, *(_row(leaf) for leaf in self.leaves)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        power = "" if self.detects is None else f", would have caught a relative error of {self.detects:.0e} in any leaf"
+        power = (
+            "" if self.detects is None else f", would have caught a relative error of {self.detects:.0e} in any leaf"
+        )
         verdict = "passed" if self.passed else "failed"
         lines.append(f"{verdict}: {self.checked} coordinates in {self.precision}{power}")
         lines += [f"narrowed: {cast}" for cast in self.casts]

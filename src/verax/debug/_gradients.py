@@ -90,7 +90,9 @@ def check_gradients(
         else:
             budget = max_coordinates_per_leaf or _budget(at)
             leaves = _check_wide(at, gradient, generator, budget, eps, tolerance)
-    findings = [finding for leaf, grads in zip(leaves, gradient, strict=True) for finding in _findings(leaf, grads, casts)]
+    findings = [
+        finding for leaf, grads in zip(leaves, gradient, strict=True) for finding in _findings(leaf, grads, casts)
+    ]
     return GradientReport(tuple(leaves), value, precision, casts, tuple(findings))
 
 
@@ -125,7 +127,9 @@ _NOT_DETERMINISTIC = Finding(
 
 
 def _non_finite_loss(value: float) -> Finding:
-    return Finding("non-finite-loss", "error", f"the loss is {value} in float64.", "Check the inputs and the parameters first.")
+    return Finding(
+        "non-finite-loss", "error", f"the loss is {value} in float64.", "Check the inputs and the parameters first."
+    )
 
 
 def _make_automatic(
@@ -186,7 +190,11 @@ def _check_wide(
 
 
 def _check_narrow(
-    at: Point, gradient: list[np.ndarray], shaken: list[list[np.ndarray]], generator: np.random.Generator, precision: str
+    at: Point,
+    gradient: list[np.ndarray],
+    shaken: list[list[np.ndarray]],
+    generator: np.random.Generator,
+    precision: str,
 ) -> list[LeafGradient]:
     """Directions of length 1 through each leaf: along the gradient, where the slope is largest, and random ones."""
     results = []
@@ -240,13 +248,27 @@ def _findings(leaf: LeafGradient, grads: np.ndarray, casts: tuple[Cast, ...]) ->
     if not np.isfinite(grads).all():
         bad = int(np.count_nonzero(~np.isfinite(grads)))
         advice = "Look for log or division at zero, sqrt at zero, or a jnp.where whose unused branch is not finite."
-        return [Finding("non-finite-gradient", "error", f"{bad} of {grads.size} derivatives are NaN or infinite.", advice, where)]
+        return [
+            Finding(
+                "non-finite-gradient", "error", f"{bad} of {grads.size} derivatives are NaN or infinite.", advice, where
+            )
+        ]
     if leaf.status == "undecided" and leaf.kinks:
         message = f"all {leaf.kinks} derivatives that were compared lie on kinks of the loss, so none could be judged."
-        return [Finding("gradient-undecided", "warning", message, "Check at other parameters, moved by a little noise.", where)]
+        return [
+            Finding(
+                "gradient-undecided", "warning", message, "Check at other parameters, moved by a little noise.", where
+            )
+        ]
     if leaf.status == "undecided":
-        message = f"the loss is computed in {_narrowest(casts)}, too coarse for differences to show a gradient of this size."
-        return [Finding("gradient-undecided", "warning", message, "Check the same network with dtype=float32 or None.", where)]
+        message = (
+            f"the loss is computed in {_narrowest(casts)}, too coarse for differences to show a gradient of this size."
+        )
+        return [
+            Finding(
+                "gradient-undecided", "warning", message, "Check the same network with dtype=float32 or None.", where
+            )
+        ]
     if leaf.status == "passed":
         return []
     place = f" at {list(leaf.worst.where)}" if leaf.worst.where is not None else " along a direction through the leaf"
@@ -254,7 +276,15 @@ def _findings(leaf: LeafGradient, grads: np.ndarray, casts: tuple[Cast, ...]) ->
     numbers = f"automatic {leaf.worst.automatic:.6g}, numerical {leaf.worst.numerical:.6g}{place}; {leaf.wrong} of {compared} disagree."
     if not grads.any():
         advice = "Look for stop_gradient, a cast to integers, argmax or rounding between this leaf and the loss."
-        return [Finding("parameter-without-gradient", "error", f"the automatic gradient is zero but the loss changes: {numbers}", advice, where)]
+        return [
+            Finding(
+                "parameter-without-gradient",
+                "error",
+                f"the automatic gradient is zero but the loss changes: {numbers}",
+                advice,
+                where,
+            )
+        ]
     ratio = leaf.worst.automatic / leaf.worst.numerical if leaf.worst.numerical else np.inf
     message = f"the sign is wrong: {numbers}" if abs(ratio + 1) < 1e-3 else numbers
     advice = "Look for a custom_vjp, custom_jvp or stop_gradient that this leaf goes through."

@@ -57,7 +57,9 @@ class GradientHealth:
         width = max((len(leaf.path) for leaf in self.leaves), default=0)
         lines = [f"{'path':<{width}}  status  {'norm':>9}  {'largest':>9}  nonzero"]
         for leaf in self.leaves:
-            lines.append(f"{leaf.path:<{width}}  {leaf.status:<6}  {leaf.norm:9.2e}  {leaf.largest:9.2e}  {leaf.nonzero:7.1%}")
+            lines.append(
+                f"{leaf.path:<{width}}  {leaf.status:<6}  {leaf.norm:9.2e}  {leaf.largest:9.2e}  {leaf.nonzero:7.1%}"
+            )
         return "\n".join([*lines, *map(str, self.findings)])
 
 
@@ -76,7 +78,7 @@ def leaf_statistics(grads: Tree) -> Float[Array, "leaves statistics"]:
 
 
 def _statistics(leaf: Any) -> Any:
-    values = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+    values = leaf.astype(jnp.float64 if leaf.dtype == jnp.float64 else jnp.float32)
     zero = jnp.zeros((), values.dtype)
     finite = jnp.where(jnp.isfinite(values), values, zero)
     largest = jnp.max(jnp.abs(finite), initial=0.0)
@@ -125,7 +127,19 @@ def gradient_health(grads: Tree, *, large: float = 100.0, small: float = 1e-6) -
 
 def _leaf(path: str, shape: tuple[int, ...], row: list[float], large: float, small: float) -> LeafHealth:
     nan, inf, norm, largest, nonzero = row
-    status = "nan" if nan else "inf" if inf else "large" if norm > large else "zero" if nonzero == 0 else "small" if norm < small else "ok"
+    status = (
+        "nan"
+        if nan
+        else "inf"
+        if inf
+        else "large"
+        if norm > large
+        else "zero"
+        if nonzero == 0
+        else "small"
+        if norm < small
+        else "ok"
+    )
     return LeafHealth(path, shape, int(nan), int(inf), norm, largest, nonzero, status)
 
 

@@ -46,7 +46,9 @@ def hold(optimizer: optax.GradientTransformation, params: Tree, *, total_steps: 
     the update of a fixed gradient is longest, and whether parameters move where the gradient is zero.
     """
     plain = optax.with_extra_args_support(optimizer)
-    tiny = jax.tree.map(lambda leaf: jnp.full([min(1, size) for size in jnp.shape(leaf)], 0.5, jnp.result_type(leaf)), params)
+    tiny = jax.tree.map(
+        lambda leaf: jnp.full([min(1, size) for size in jnp.shape(leaf)], 0.5, jnp.result_type(leaf)), params
+    )
     grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, 0.25), tiny)
     zeros = jax.tree.map(jnp.zeros_like, tiny)
 
@@ -68,7 +70,11 @@ def hold(optimizer: optax.GradientTransformation, params: Tree, *, total_steps: 
     )
     decays = bool(np.any(rest != 0))
     decay = rest - rest_unseen
-    off = decays and not rest_unseen.any() and np.allclose(driven - driven_unseen, decay, rtol=1e-3, atol=1e-6 * np.abs(driven).max())
+    off = (
+        decays
+        and not rest_unseen.any()
+        and np.allclose(driven - driven_unseen, decay, rtol=1e-3, atol=1e-6 * np.abs(driven).max())
+    )
 
     def held_update(grads: Tree, state: Any, params: Tree, loss: Any) -> tuple[Tree, Any]:
         shown = jax.tree.map(jnp.zeros_like, params) if off else params

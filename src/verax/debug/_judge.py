@@ -63,7 +63,10 @@ def rounding(at: Point, generator: np.random.Generator) -> float:
     for _ in range(3):
         direction = [generator.normal(size=leaf.size) for leaf in at.leaves]
         length = np.sqrt(sum(np.sum(part**2) for part in direction)) or 1.0
-        lines = [[(leaf, slice(None), part * (spacing * step / length)) for leaf, part in enumerate(direction)] for step in range(count)]
+        lines = [
+            [(leaf, slice(None), part * (spacing * step / length)) for leaf, part in enumerate(direction)]
+            for step in range(count)
+        ]
         levels.append(factor * np.sqrt(np.mean(np.diff(at.evaluate(lines), order) ** 2)))
     here = float(at.evaluate([[]])[0])
     return float(max(np.median(levels), np.finfo(np.float64).eps * abs(here)))
@@ -85,7 +88,9 @@ def judge_differences(
     plus, minus = _both_sides(at, lines, eps)
     numerical = (plus - minus) / (2 * eps)
     allowed = tolerance * np.maximum(np.abs(automatic), np.abs(numerical)) + SAFETY * noise / eps
-    judgement = Judgement(automatic, numerical, allowed, ~(np.abs(numerical - automatic) <= allowed), np.zeros(len(lines), bool))
+    judgement = Judgement(
+        automatic, numerical, allowed, ~(np.abs(numerical - automatic) <= allowed), np.zeros(len(lines), bool)
+    )
     suspects = np.flatnonzero(judgement.wrong)
     if not len(suspects):
         return judgement
@@ -105,7 +110,14 @@ def _both_sides(at: Point, lines: Sequence[Shift], step: float) -> np.ndarray:
 
 
 def _look_closer(
-    at: Point, lines: list[Shift], some: np.ndarray, judgement: Judgement, here: float, noise: float, eps: float, tolerance: float
+    at: Point,
+    lines: list[Shift],
+    some: np.ndarray,
+    judgement: Judgement,
+    here: float,
+    noise: float,
+    eps: float,
+    tolerance: float,
 ) -> None:
     """Clears those suspects in `judgement` that agree at another step size, and those that lie on a kink.
 
@@ -114,16 +126,16 @@ def _look_closer(
     """
     automatic = judgement.automatic[some]
     disagreement = np.abs(judgement.numerical[some] - automatic)
-    sides = {}
+    sides, before, before_step = {}, None, 0.0
     for factor in SWEEP:
         step = factor * eps
         plus, minus = _both_sides(at, lines, step)
-        numerical = (plus - minus) / (2 * step)
-        allowed = tolerance * np.maximum(np.abs(automatic), np.abs(numerical)) + SAFETY * noise / step
-        cleared = (np.abs(numerical - automatic) <= allowed) & (SAFETY * noise / step < disagreement / 4)
-        for name, values in (("numerical", numerical), ("allowed", allowed), ("wrong", np.zeros(len(some), bool))):
-            array = getattr(judgement, name)
-            array[some] = np.where(cleared & judgement.wrong[some], values, array[some])
+        numerical, blur = (plus - minus) / (2 * step), SAFETY * noise / step
+        _acquit(judgement, some, numerical, blur, disagreement, tolerance)
+        if before is not None:  # where the second derivative jumps the error shrinks with the step, not its square
+            limit = numerical + (numerical - before) * step / (before_step - step)
+            _acquit(judgement, some, limit, 2 * blur, disagreement, tolerance)
+        before, before_step = numerical, step
         sides[factor] = ((here - minus) / step, (plus - here) / step)
     large, small = KINK_STEPS
     left, right = sides[small]
@@ -155,7 +167,9 @@ def judge_fits(
     """
     basis = np.stack([LINE**power for power in range(4)], axis=1)
     inverse = np.linalg.inv(basis.T @ basis)
-    shifts = [[(leaf, where, length * t * amount)] for length in LINE_LENGTHS for leaf, where, amount in lines for t in LINE]
+    shifts = [
+        [(leaf, where, length * t * amount)] for length in LINE_LENGTHS for leaf, where, amount in lines for t in LINE
+    ]
     values = at.evaluate(shifts).reshape(len(LINE_LENGTHS), len(lines), len(LINE))
     weights = values @ basis @ inverse  # lengths lines powers
     residuals = values - weights @ basis.T
@@ -172,6 +186,23 @@ def judge_fits(
     slopes, allowed = np.take_along_axis(slopes, order, axis=0), np.take_along_axis(allowed, order, axis=0)
     others = tuple(zip(slopes[1:], allowed[1:], strict=True))
     return Judgement(automatic, slopes[0], allowed[0], wrong, np.zeros(len(lines), bool), others)
+
+
+def _acquit(
+    judgement: Judgement,
+    some: np.ndarray,
+    numerical: np.ndarray,
+    blur: float,
+    disagreement: np.ndarray,
+    tolerance: float,
+) -> None:
+    """Clears the suspects that agree with other estimates of their slopes, blurred by rounding."""
+    automatic = judgement.automatic[some]
+    allowed = tolerance * np.maximum(np.abs(automatic), np.abs(numerical)) + blur
+    cleared = judgement.wrong[some] & (np.abs(numerical - automatic) <= allowed) & (blur < disagreement / 4)
+    judgement.numerical[some] = np.where(cleared, numerical, judgement.numerical[some])
+    judgement.allowed[some] = np.where(cleared, allowed, judgement.allowed[some])
+    judgement.wrong[some] &= ~cleared
 
 
 def index_of(position: Any, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -240,7 +240,9 @@ def _make_attempt(
         losses = [*losses, float(after)]
         steps = passed_at if criterion else len(losses) - 1
         scores = [*scores, float(after_score)]
-        shown = None if np.isnan(scores[-1]) and task not in ("classification", "binary", "regression") else scores[steps]
+        shown = (
+            None if np.isnan(scores[-1]) and task not in ("classification", "binary", "regression") else scores[steps]
+        )
         finite = bool(np.isfinite(losses).all())
         return _Attempt(criterion, steps, losses, shown, floor, finite, state, outputs, first)
 
@@ -308,7 +310,9 @@ def _notes(repeats: int, contradictions: int, held: Held, why_noise: str) -> tup
     if repeats:
         notes.append(f"{repeats} repeated rows were left out.")
     if contradictions:
-        notes.append(f"{contradictions} rows were left out whose inputs equal those of another row with another target.")
+        notes.append(
+            f"{contradictions} rows were left out whose inputs equal those of another row with another target."
+        )
     if held.peak is not None:
         notes.append(f"the schedule was held at its peak, step {held.peak}.")
     if held.decay_is_off:

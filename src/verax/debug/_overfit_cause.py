@@ -64,11 +64,16 @@ def _optimizer_faults(evidence: Evidence, passes: str) -> list[Finding]:
         return [Finding("update-sign-error", "error", message, f"Negate the learning rate. {passes}")]
     if frozen and len(frozen) < len(start):
         advice = f"Look at masks and partitions of the optimizer. {passes}"
-        return [Finding("unintended-freeze", "error", "has a gradient but is never updated.", advice, Leaf(p)) for p in frozen]
+        return [
+            Finding("unintended-freeze", "error", "has a gradient but is never updated.", advice, Leaf(p))
+            for p in frozen
+        ]
     if not np.isfinite(evidence.losses).all() or last > first:
         message = f"the loss goes from {first:.4g} to {last:.4g}."
         return [Finding("learning-rate-too-high", "error", message, f"Lower the learning rate. {passes}")]
-    rises = float(np.mean(np.diff(evidence.losses[len(evidence.losses) // 2 :]) > 0)) if len(evidence.losses) > 3 else 0.0
+    rises = (
+        float(np.mean(np.diff(evidence.losses[len(evidence.losses) // 2 :]) > 0)) if len(evidence.losses) > 3 else 0.0
+    )
     if rises > 0.3:
         message = f"the loss stops at {last:.4g} and rises in {rises:.0%} of the steps."
         return [Finding("learning-rate-too-high", "error", message, f"Lower the learning rate. {passes}")]
@@ -81,10 +86,14 @@ def _not_finite(evidence: Evidence) -> list[Finding]:
     bad = np.flatnonzero(~np.isfinite(evidence.losses))
     if len(bad):
         advice = "Look for log, sqrt or division at zero, and check the inputs."
-        found.append(Finding("non-finite-loss", "error", f"the loss is {evidence.losses[bad[0]]} at step {bad[0]}.", advice))
+        found.append(
+            Finding("non-finite-loss", "error", f"the loss is {evidence.losses[bad[0]]} at step {bad[0]}.", advice)
+        )
     for path, grads in _floating(evidence.grads).items():
         if not np.isfinite(grads).all():
-            message = f"{np.count_nonzero(~np.isfinite(grads))} of {grads.size} derivatives of the first step are not finite."
+            message = (
+                f"{np.count_nonzero(~np.isfinite(grads))} of {grads.size} derivatives of the first step are not finite."
+            )
             found.append(Finding("non-finite-gradient", "error", message, "", Leaf(path or "params")))
     return found
 
@@ -96,7 +105,9 @@ def _no_gradient(evidence: Evidence) -> list[Finding]:
         advice = "Look for argmax, rounding or comparisons in the loss, and for stop_gradient."
         return [Finding("non-differentiable-loss", "error", "the gradient of every leaf is zero.", advice)]
     advice = "Is the leaf used? Look for stop_gradient and for units that are silent on every row."
-    return [Finding("parameter-without-gradient", "error", "its gradient is zero.", advice, Leaf(path)) for path in still]
+    return [
+        Finding("parameter-without-gradient", "error", "its gradient is zero.", advice, Leaf(path)) for path in still
+    ]
 
 
 def _output_activation(evidence: Evidence) -> list[Finding]:
@@ -117,7 +128,9 @@ def _output_activation(evidence: Evidence) -> list[Finding]:
         for bounds, name in (((0.0, 1.0), "sigmoid"), ((-1.0, 1.0), "tanh"), ((0.0, np.inf), "ReLU")):
             within = low >= bounds[0] and high <= bounds[1]
             if within and (wanted_low < bounds[0] - 1e-3 or wanted_high > bounds[1] + 1e-3):
-                message = f"outputs lie in [{low:.3g}, {high:.3g}] but targets in [{wanted_low:.3g}, {wanted_high:.3g}]."
+                message = (
+                    f"outputs lie in [{low:.3g}, {high:.3g}] but targets in [{wanted_low:.3g}, {wanted_high:.3g}]."
+                )
                 advice = f"Leave out the last activation ({name}?), or scale the targets."
                 return [Finding("wrong-output-activation", "error", message, advice)]
     return []
@@ -137,7 +150,9 @@ def _ignored_inputs(evidence: Evidence) -> list[Finding]:
         return []
     spread = float(np.ptp(outputs, axis=0).max())
     if np.ptp(targets, axis=0).max() > 0 and spread <= 1e-6 * (1 + float(np.abs(outputs).max())):
-        advice = "Look for inputs multiplied by zero or overwritten, and for a layer whose units are silent on every row."
+        advice = (
+            "Look for inputs multiplied by zero or overwritten, and for a layer whose units are silent on every row."
+        )
         return [Finding("input-ignored", "error", "the outputs are the same for every row.", advice)]
     return []
 
@@ -146,7 +161,9 @@ def _stuck(evidence: Evidence) -> Finding:
     first, last = evidence.losses[0], evidence.losses[-1]
     fell = (first - last) / (first - evidence.floor) if first > evidence.floor else 0.0
     steps = len(evidence.losses) - 1
-    message = f"the loss goes from {first:.4g} to {last:.4g} in {steps} steps, {fell:.0%} of the way to {evidence.floor:g}."
+    message = (
+        f"the loss goes from {first:.4g} to {last:.4g} in {steps} steps, {fell:.0%} of the way to {evidence.floor:g}."
+    )
     if fell < 0.1:
         advice = "Check the loss against its targets, and the gradients with vx.check_gradients."
         return Finding("loss-not-decreasing", "error", message, advice)

@@ -194,7 +194,11 @@ def _dot_general(eqn: JaxprEqn, states: list[State], examples: int) -> State:
         both_batch = left.axis in left_batch and right.axis in right_batch
         position = tuple(left_batch).index(left.axis) if both_batch else -1
         aligned = both_batch and right_batch[position] == right.axis
-        return Rows(position, left.outer, left.inner) if aligned and (left.outer, left.inner) == (right.outer, right.inner) else MIXED
+        return (
+            Rows(position, left.outer, left.inner)
+            if aligned and (left.outer, left.inner) == (right.outer, right.inner)
+            else MIXED
+        )
     rows, summed, batch = (left, left_sum, left_batch) if left else (right, right_sum, right_batch)
     if not isinstance(rows, Rows) or rows.axis in summed:
         return MIXED
@@ -275,7 +279,11 @@ def _gather(eqn: JaxprEqn, states: list[State], examples: int) -> State:
         return MIXED
     if operand.axis in operand_batch:
         return Rows(looked_up[indices_batch[operand_batch.index(operand.axis)]], operand.outer, operand.inner)
-    windows = [axis for axis in range(len(_shape(eqn.invars[0]))) if axis not in (*numbers.collapsed_slice_dims, *operand_batch)]
+    windows = [
+        axis
+        for axis in range(len(_shape(eqn.invars[0])))
+        if axis not in (*numbers.collapsed_slice_dims, *operand_batch)
+    ]
     whole = eqn.params["slice_sizes"][operand.axis] == _shape(eqn.invars[0])[operand.axis]
     if operand.axis not in windows or not whole:
         return MIXED
@@ -300,7 +308,9 @@ def _scatter(eqn: JaxprEqn, states: list[State], examples: int) -> State:
         return MIXED
     update_axis = numbers.update_window_dims[windows.index(axis)]
     rows = operand or Rows(axis, updates.outer, updates.inner)
-    fits = updates is None or (updates == Rows(update_axis, rows.outer, rows.inner) and update_shape[update_axis] == shape[axis])
+    fits = updates is None or (
+        updates == Rows(update_axis, rows.outer, rows.inner) and update_shape[update_axis] == shape[axis]
+    )
     return rows if fits else MIXED
 
 

@@ -16,6 +16,7 @@ Labels = Int[Array | np.ndarray, " examples"]
 Probabilities = Float[Array | np.ndarray, "examples classes"]
 
 COLUMNS = 4
+DARK = 64  # bytes none of which is larger have a range of their own: scikit-learn's digits go up to 16
 LARGEST = 96  # pixels along an edge; larger images are thinned, so that a page of them stays small
 
 
@@ -141,7 +142,7 @@ def _between_zero_and_one(
     shown = np.asarray(images[rows])[:, ::every, ::every].astype(np.float64)
     if images.ndim == 4:
         shown = shown[..., 0] if channels == 1 else shown[..., :3]
-    if images.dtype == np.uint8:
+    if images.dtype == np.uint8 and shown.size and shown.max() > DARK:
         return shown / 255
     finite = shown[np.isfinite(shown)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

@@ -14,6 +14,7 @@ from verax.network import as_network
 from verax.train._experiment import Experiment
 from verax.train._keys import base_key
 from verax.train._program import ChunkData, Parts, Program, run_chunk
+from verax.train._session import traced
 from verax.train._state import TrainState
 from verax.trees import digest
 
@@ -39,10 +40,14 @@ def fingerprint(experiment: Experiment) -> str:
         rows = jnp.zeros((1, experiment.batch_size), jnp.int32)
         return run_chunk(program, {}, state, ChunkData(*examples, rows, None, jnp.int32(0)), 1)
 
-    traced = jax.make_jaxpr(everything)(base_key(0), examples)
+    try:
+        program_text = jax.make_jaxpr(everything)(base_key(0), examples)
+    except Exception:
+        traced(experiment, network, dataset)  # says what is wrong with data, network or loss
+        raise
     numbers = ("batch_size", "epochs", "steps", "seed", "stopping", "remainder", "decay")
-    total = hashlib.sha256(ADDRESS.sub("", str(traced.jaxpr)).encode())
-    total.update(digest(list(traced.consts)).encode())
+    total = hashlib.sha256(ADDRESS.sub("", str(program_text.jaxpr)).encode())
+    total.update(digest(list(program_text.consts)).encode())
     total.update(repr([getattr(experiment, name) for name in numbers]).encode())
     total.update(f"{dataset.fingerprint}{dataset.steps!r}".encode())
     return total.hexdigest()

@@ -25,6 +25,7 @@ from verax.train._optimizer import OptimizerFacts, decay_weights_only, probe_opt
 from verax.train._program import ChunkData, Parts, Program, run_chunk
 from verax.train._state import TrainState
 from verax.train._step import make_eval_step
+from verax.train._tracing_errors import explained
 from verax.trees import Tree, count, differences, leaves_by_path
 
 SLOW_IN_LOOPS_ON_CPU = ("conv_general_dilated",)
@@ -100,20 +101,14 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
     key = base_key(experiment.seed)
 
-    task, batch_size = experiment.objective.task, experiment.batch_size
-    try:
-        shapes = jax.eval_shape(network.init, key, few.inputs)
-        apply = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)
-        forward, outputs = apply(shapes, few.inputs, key)
-    except Exception:
-        raise_errors(check_data(dataset, task=task, batch_size=batch_size))  # bad data may be the reason
-        raise
-    findings = raise_errors(check_data(dataset, task=task, outputs_shape=outputs, batch_size=batch_size))
+    shapes, forward, findings = traced(experiment, network, dataset)
     _check_watched(experiment, dataset)
     loaded_seconds = time.perf_counter() - clock
 
     clock = time.perf_counter()
-    state, optimizer_facts = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))(key, few.inputs)
+    with explained("the optimizer", {"params": shapes.params}):
+        start = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))
+        state, optimizer_facts = start(key, few.inputs)
     if initial is not None:
         variables = starting_variables(initial, state.variables)
         opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
@@ -137,7 +132,8 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         tuple(jax.tree.map(jnp.asarray, batch) for batch in batches),
         total_steps, findings + remarks, {},
     )  # fmt: skip
-    chunk, rest, evaluate = _compile(session)
+    with explained("a step of training or evaluation", {"inputs": few.inputs, "targets": few.targets}):
+        chunk, rest, evaluate = _compile(session)
     facts = {
         "parameters": count(state.variables.params),
         "steps_per_epoch": plan.steps,
@@ -151,6 +147,32 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     }
     parts = {"chunk": chunk, "rest": rest, "evaluate": evaluate, "facts": facts}
     return Session(**{**session.__dict__, **parts})
+
+
+def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[Any, Any, tuple[Finding, ...]]:
+    """Returns the shapes of the variables, the program of a forward pass and remarks on the data; computes nothing.
+
+    Raises:
+      InputError: if the data are wrong, or network or loss cannot take them.
+    """
+    examples = dataset.examples("train")
+    few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], examples)
+    key, task = base_key(experiment.seed), experiment.objective.task
+    shapes, forward, outputs, failed = None, None, None, None
+    try:
+        with explained(f"the network {network.name}", {"inputs": few.inputs}):
+            shapes = jax.eval_shape(network.init, key, few.inputs)
+            apply = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)
+            forward, outputs = apply(shapes, few.inputs, key)
+    except InputError as error:
+        failed = error
+    checked = check_data(dataset, task=task, outputs_shape=outputs, batch_size=experiment.batch_size)
+    findings = raise_errors(checked)  # first: bad data may be why the network failed
+    if failed is not None:
+        raise failed
+    with explained("the loss", {"outputs": outputs, "targets": few.targets}):
+        jax.eval_shape(experiment.objective.losses, outputs, Batch(*few, np.ones(few.size, np.float32)))
+    return shapes, forward, findings
 
 
 def first_state(experiment: Experiment, network: Network, key: Any, inputs: Tree) -> tuple[TrainState, OptimizerFacts]:
