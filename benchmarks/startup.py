@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py [--rounds 5] [--json OUT] [--peers-python PATH] [--check]
 
-The network is the MLP 784-128-64-10 at batch 128. `cold` starts with an empty compilation cache, `warm` with the one that
-the cold start left; Verax keeps one by default, the others only where their users ask for it, so theirs is off.
+The network is the MLP 784-128-64-10 at batch 128. `cold` starts with an empty compilation cache, `warm` with the one
+that the cold start left; Verax keeps one by default, the others only where their users ask for it, so theirs is off.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="starts of each kind (default: 5)")
-    parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python with Keras, PyTorch and Lightning")
+    parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python of the peers")
     parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a command is slower than promised")
     options = parser.parse_args(arguments)
@@ -40,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = first_steps([each for each in CONTENDERS if each.name in WHO], options.rounds, options.peers_python)
     print("| | first step done, cold (s) | warm (s) |\n|---|---:|---:|")
     for row in rows:
-        cells = f"| absent: {row['absent']} |" if "absent" in row else "| {cold_seconds:.2f} | {warm_seconds:.2f} |".format(**row)
-        print(f"| {row['title']} {cells}")
+        if "absent" in row:
+            print(f"| {row['title']} | absent: {row['absent']} | |")
+        else:
+            print(f"| {row['title']} | {row['cold_seconds']:.2f} | {row['warm_seconds']:.2f} |")
     commands = [command(name, *what, options.rounds) for name, what in COMMANDS.items()]
     print("\n| command | seconds | of it Python's own start | promised |\n|---|---:|---:|---|")
     for row in commands:
@@ -82,7 +84,7 @@ def first_steps(contenders: Sequence[Contender], rounds: int, peers_python: str 
 
 def _start(contender: Contender, peers_python: str | None, cache: str) -> float:
     started = time.perf_counter()
-    worker = Worker(contender, peers_python, {"VERAX_CACHE": cache})
+    worker = Worker(contender, peers_python, VERAX_CACHE=cache)
     try:
         worker.ask("prepare", "first")
         return time.perf_counter() - started
@@ -92,11 +94,15 @@ def _start(contender: Contender, peers_python: str | None, cache: str) -> float:
 
 def command(name: str, arguments: Sequence[str], below: float, rounds: int) -> dict[str, Any]:
     """Returns how long a command takes, whole process, next to a Python that does nothing."""
-    seconds = _median(lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL), rounds)
-    empty = _median(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), rounds)
+    seconds = _median(lambda: _python(*arguments), rounds)
+    empty = _median(lambda: _python("-c", "pass"), rounds)
     met = seconds < below
     made = {"command": name, "seconds": seconds, "python_seconds": empty, "below": below}
     return {**made, "met": met, "verdict": "met" if met else "MISSED"}
+
+
+def _python(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def _median(call: Callable[[], object], rounds: int) -> float:

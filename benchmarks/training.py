@@ -1,15 +1,17 @@
 """Training speed of Verax and its peers on the same work, interleaved.
 
-    python benchmarks/training.py [--rounds 9] [--tasks mlp32,mlp128,cnn128] [--peers limit,torch] [--json OUT] [--check]
+    python benchmarks/training.py [--rounds 9] [--tasks mlp32,mlp128,cnn128] [--peers limit,keras] [--json OUT]
 
-Every contender is a process of its own that is warmed up first and idle while another one runs. A round runs each once on
-the task, in shuffled order; what is compared is Verax with a peer in the same round. Keras, PyTorch and Lightning run in
-the environment of `--peers-python` (or VERAX_PEERS_PYTHON), made from `peers-requirements.txt`.
+Every contender is a process of its own that is warmed up first and idle while another one runs. A round runs each peer
+once, in shuffled order, with Verax before and after each; a peer is compared with the mean of these two, so that a busy
+spell of the machine hits both. Keras, PyTorch and Lightning run in the environment of `--peers-python` (or
+VERAX_PEERS_PYTHON), made from `peers-requirements.txt`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -17,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,21 +42,26 @@ class Contender:
     title: str
     file: str
     arguments: tuple[str, ...] = ()
-    own_environment: bool = False
+    foreign: bool = False
     at_least: float | None = None  # the ratio that Verax promises
 
 
 CONTENDERS = (
     Contender("verax", "Verax", "verax_peer.py"),
-    Contender("limit", "limit: hand-written JAX, Verax's random bits", "limit.py", ("verax",), at_least=0.95),
-    Contender("limit-threefry", "limit with JAX's default random bits", "limit.py", ("threefry",), at_least=0.95),
+    Contender("limit", "limit: hand-written JAX, Verax's random bits", "limit.py", ("--prng=verax",), at_least=0.95),
+    Contender("limit-threefry", "limit with JAX's own code for them", "limit.py", ("--prng=threefry",), at_least=0.95),
     Contender("textbook", "textbook Flax Linen loop", "flax_textbook.py", at_least=1.1),
-    Contender("keras", "Keras 3 on JAX, fit", "keras_jax.py", own_environment=True, at_least=0.95),
+    Contender("keras", "Keras 3 on JAX, fit", "keras_jax.py", foreign=True, at_least=0.95),
     Contender(
-        "keras-steps", "Keras 3 on JAX, steps_per_execution=40", "keras_jax.py", ("--steps-per-execution",), own_environment=True, at_least=0.95
+        "keras-steps",
+        "Keras 3 on JAX, steps_per_execution=40",
+        "keras_jax.py",
+        ("--steps-per-execution",),
+        foreign=True,
+        at_least=0.95,
     ),
-    Contender("torch", "PyTorch eager, one thread", "torch_eager.py", own_environment=True),
-    Contender("lightning", "Lightning, everything off", "lightning_torch.py", own_environment=True),
+    Contender("torch", "PyTorch eager, one thread", "torch_eager.py", foreign=True),
+    Contender("lightning", "Lightning, everything off", "lightning_torch.py", foreign=True),
 )
 
 
@@ -65,15 +72,15 @@ class Absent(Exception):
 class Worker:
     """A contender's process and the line to it; see `_peers/_worker.py`."""
 
-    def __init__(self, contender: Contender, peers_python: str | None, environment: dict[str, str] | None = None) -> None:
-        python = peers_python if contender.own_environment else sys.executable
+    def __init__(self, contender: Contender, peers_python: str | None, **environment: str) -> None:
+        python = peers_python if contender.foreign else sys.executable
         if python is None:
             raise Absent("no environment for peers: pass --peers-python or set VERAX_PEERS_PYTHON")
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
             [python, str(FOLDER / contender.file), *contender.arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **environment},
         )  # fmt: skip
 
     def ask(self, *words: Any) -> dict[str, Any]:
@@ -83,10 +90,8 @@ class Worker:
           Absent: if the process ended instead, with the last line that it printed.
         """
         assert self._process.stdin and self._process.stdout
-        try:
+        with contextlib.suppress(BrokenPipeError):
             print(*words, file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass
         answer = self._process.stdout.readline()
         if not answer:
             self._errors.seek(0)
@@ -117,15 +122,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _verdict(rows: Sequence[dict[str, Any]]) -> str:
     """Returns one line on the promised ratios; what could not be measured was not met."""
-    present = {(row["task"], row["contender"]) for row in rows if "absent" not in row}
-    promised = [row for row in rows if "at_least" in row]
-    unmeasured = [f"{row['task']} {row['contender']}" for row in promised if not {(row["task"], "verax"), (row["task"], row["contender"])} <= present]
-    missed = [f"{row['task']} {row['contender']} (×{row['ratio_median']:.2f})" for row in promised if row.get("met") is False]
-    parts = [f"missed: {', '.join(missed)}"] * bool(missed) + [f"not measured: {', '.join(unmeasured)}"] * bool(unmeasured)
-    return "Promised ratios: " + "; ".join(parts) + "." if parts else MET
+    kinds: dict[str, list[str]] = {"missed": [], "not measured": []}
+    for row in rows:
+        name = f"{row['task']} {row['contender']}"
+        if "at_least" in row and "met" not in row:
+            kinds["not measured"].append(name)
+        elif row.get("met") is False:
+            kinds["missed"].append(f"{name} (×{row['ratio_median']:.2f})")
+    parts = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    return f"Promised ratios: {'; '.join(parts)}." if parts else MET
 
 
-def measure(task: str, contenders: Sequence[Contender], rounds: int, epochs: int, peers_python: str | None) -> list[dict[str, Any]]:
+def measure(
+    task: str, contenders: Sequence[Contender], rounds: int, epochs: int, peers_python: str | None
+) -> list[dict[str, Any]]:
     """Returns a row for each contender: its speed and Verax's relative to it."""
     workers: dict[str, Worker] = {}
     versions: dict[str, dict[str, str]] = {}
@@ -139,50 +149,63 @@ def measure(task: str, contenders: Sequence[Contender], rounds: int, epochs: int
             except Absent as reason:
                 absent[contender.name] = str(reason)
             _progress(f"{task}: {contender.name} {'absent' if contender.name in absent else 'ready'}")
-        names = [name for name in workers if name not in absent]
-        speeds: dict[str, list[float]] = {name: [] for name in names}
-        shuffle = random.Random(0).shuffle
-        for number in range(rounds):
-            order = list(names)
-            shuffle(order)
-            for name in order:
-                answer = workers[name].ask("run", task, epochs)
-                speeds[name].append(answer["steps"] / answer["seconds"])
-            _progress(f"{task}: round {number + 1} of {rounds}")
+        present = {name: worker for name, worker in workers.items() if name not in absent}
+        speeds, ratios = _rounds(task, present, rounds, epochs)
     finally:
         for worker in workers.values():
             worker.close()
     return [
-        row(task, each, speeds.get(each.name), speeds.get("verax"), absent.get(each.name), versions.get(each.name)) for each in contenders
+        {**_named(task, each), "absent": absent[each.name]}
+        if each.name in absent
+        else row(task, each, speeds[each.name], ratios[each.name]) | {"rounds": rounds, "versions": versions[each.name]}
+        for each in contenders
     ]
 
 
-def row(
-    task: str,
-    contender: Contender,
-    speeds: list[float] | None,
-    verax: list[float] | None,
-    reason: str | None,
-    versions: dict[str, str] | None,
-) -> dict[str, Any]:
-    """Returns a contender's row; speeds are in steps a second, one a round."""
-    made: dict[str, Any] = {"task": task, "contender": contender.name, "title": contender.title}
-    made |= {"at_least": contender.at_least} if contender.at_least is not None else {}
-    if not speeds:
-        return {**made, "absent": reason}
+def _rounds(
+    task: str, workers: Mapping[str, Worker], rounds: int, epochs: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Returns the speeds of each contender in steps a second, and for each peer Verax's speed relative to it."""
+    speeds: dict[str, list[float]] = {name: [] for name in workers}
+    ratios: dict[str, list[float]] = {name: [] for name in workers}
+
+    def run(name: str) -> float:
+        answer = workers[name].ask("run", task, epochs)
+        speeds[name].append(answer["steps"] / answer["seconds"])
+        return speeds[name][-1]
+
+    peers = [name for name in workers if name != "verax"]
+    shuffle = random.Random(0).shuffle
+    for number in range(rounds):
+        shuffle(peers)
+        before = run("verax") if "verax" in workers else None
+        for name in peers:
+            speed = run(name)
+            if before is not None:
+                after = run("verax")
+                ratios[name].append((before + after) / 2 / speed)
+                before = after
+        _progress(f"{task}: round {number + 1} of {rounds}")
+    return speeds, ratios
+
+
+def row(task: str, contender: Contender, speeds: Sequence[float], ratios: Sequence[float]) -> dict[str, Any]:
+    """Returns a contender's row, from its speeds in steps a second and Verax's speeds relative to them."""
     batch = int(task.lstrip("abcdefghijklmnopqrstuvwxyz"))
-    made |= {
+    made = _named(task, contender) | {
         "samples_per_second": batch * statistics.median(speeds),
         "samples_per_second_best": batch * max(speeds),
-        "rounds": len(speeds),
-        "versions": versions,
     }
-    if verax and contender.name != "verax":
-        ratios = [own / other for own, other in zip(verax, speeds, strict=True)]
+    if ratios:
         made |= {"ratio_median": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
         if contender.at_least is not None:
             made |= {"met": made["ratio_median"] >= contender.at_least}
     return made
+
+
+def _named(task: str, contender: Contender) -> dict[str, Any]:
+    made = {"task": task, "contender": contender.name, "title": contender.title}
+    return made if contender.at_least is None else {**made, "at_least": contender.at_least}
 
 
 def table(task: str, rows: Sequence[dict[str, Any]]) -> str:
@@ -197,26 +220,31 @@ def table(task: str, rows: Sequence[dict[str, Any]]) -> str:
         if "absent" in each:
             lines.append(f"| {each['title']} | | | absent: {each['absent']} | |")
             continue
-        ratio = "×{ratio_median:.2f} (×{ratio_low:.2f} to ×{ratio_high:.2f})".format(**each) if "ratio_median" in each else ""
-        bar = f"≥ {each['at_least']}: {'met' if each['met'] else 'MISSED'}" if "met" in each else ""
-        lines.append(f"| {each['title']} | {each['samples_per_second']:,.0f} | {each['samples_per_second_best']:,.0f} | {ratio} | {bar} |")
+        ratio = bar = ""
+        if "ratio_median" in each:
+            ratio = "×{ratio_median:.2f} (×{ratio_low:.2f} to ×{ratio_high:.2f})".format(**each)
+        if "met" in each:
+            bar = f"≥ {each['at_least']}: {'met' if each['met'] else 'MISSED'}"
+        speeds = "{samples_per_second:,.0f} | {samples_per_second_best:,.0f}".format(**each)
+        lines.append(f"| {each['title']} | {speeds} | {ratio} | {bar} |")
     return "\n".join(lines)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     peers = [each.name for each in CONTENDERS if each.name != "verax"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="how often each contender runs on each task (default: 9)")
-    parser.add_argument("--tasks", type=_names(list(TITLES)), default=list(TITLES), help=f"of {','.join(TITLES)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=9, help="how often each peer runs on each task (default: 9)")
+    tasks = list(TITLES)
+    parser.add_argument("--tasks", type=_names(tasks), default=tasks, help=f"of {','.join(tasks)} (default: all)")
     parser.add_argument("--peers", type=_names(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
     parser.add_argument("--epochs", type=int, help="passes over the data a round (default: by task)")
-    parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python with Keras, PyTorch and Lightning")
+    parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python of the peers")
     parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a promised ratio is missed")
     return parser.parse_args(arguments)
 
 
-def _names(known: Sequence[str]):
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = text.split(",")
         unknown = [name for name in names if name not in known]

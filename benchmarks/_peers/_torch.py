@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from _task import CHANNELS, CLASSES, DENSE, DROPOUT_RATE, HIDDEN, Task, data
 from torch import nn
@@ -12,25 +14,23 @@ torch.manual_seed(0)
 
 def network(task: Task) -> nn.Module:
     if task.network == "mlp":
-        widths = (784, *HIDDEN)
         hidden = [
             layer
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise((784, *HIDDEN))
             for layer in (nn.Linear(before, after), nn.ReLU(), nn.Dropout(DROPOUT_RATE))
         ]
         return nn.Sequential(*hidden, nn.Linear(HIDDEN[-1], CLASSES))
-    channels = (1, *CHANNELS)
     convolutions = [
         layer
-        for before, after in zip(channels, channels[1:], strict=False)
+        for before, after in pairwise((1, *CHANNELS))
         for layer in (nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
     ]
-    head = [nn.Flatten(), nn.Linear(49 * CHANNELS[-1], DENSE), nn.ReLU(), nn.Dropout(DROPOUT_RATE), nn.Linear(DENSE, CLASSES)]
-    return nn.Sequential(*convolutions, *head)
+    dense = [nn.Linear(49 * CHANNELS[-1], DENSE), nn.ReLU(), nn.Dropout(DROPOUT_RATE)]
+    return nn.Sequential(*convolutions, nn.Flatten(), *dense, nn.Linear(DENSE, CLASSES))
 
 
 def tensors(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns inputs, channels first for the CNN, and labels."""
     inputs, labels = data(task)
-    inputs = torch.from_numpy(inputs)
-    return (inputs if task.network == "mlp" else inputs.permute(0, 3, 1, 2).contiguous()), torch.from_numpy(labels).long()
+    inputs, labels = torch.from_numpy(inputs), torch.from_numpy(labels).long()
+    return (inputs if task.network == "mlp" else inputs.permute(0, 3, 1, 2).contiguous()), labels

@@ -37,7 +37,8 @@ def serve(make: Callable[[Task], Run], libraries: Sequence[str]) -> None:
             started = time.perf_counter()
             runs[name] = make(TASKS[name])
             runs[name](1)
-            answer = {"seconds": time.perf_counter() - started, "versions": {each: _version(each) for each in libraries}}
+            versions = {each: _version(each) for each in libraries}
+            answer = {"seconds": time.perf_counter() - started, "versions": versions}
             print("ready", json.dumps(answer), file=line)
         else:
             steps, seconds = runs[name](int(rest[0]))

@@ -34,7 +34,11 @@ def make(task: Task) -> Run:
 def _layers(task: Task) -> list[keras.Layer]:
     layers = keras.layers
     if task.network == "mlp":
-        hidden = [layer for width in HIDDEN for layer in (layers.Dense(width, activation="relu"), layers.Dropout(DROPOUT_RATE))]
+        hidden = [
+            layer
+            for width in HIDDEN
+            for layer in (layers.Dense(width, activation="relu"), layers.Dropout(DROPOUT_RATE))
+        ]
         return [*hidden, layers.Dense(CLASSES)]
     convolutions = [
         layer

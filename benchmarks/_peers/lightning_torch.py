@@ -1,4 +1,4 @@
-"""Lightning with everything off that can be: no logger, checkpoints, progress bar or summary; whole batches by index."""
+"""Lightning with everything off: no logger, checkpoints, progress bar or summary; whole batches by index."""
 
 from __future__ import annotations
 
@@ -46,11 +46,16 @@ def make(task: Task) -> Run:
     module = Module(network(task))
 
     def run(epochs: int) -> Span:
-        off = {
-            name: False
-            for name in ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
-        }
-        trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", devices=1, **off)
+        trainer = lightning.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
         trainer.fit(module, loader)
         return epochs * task.steps, module.seconds
 

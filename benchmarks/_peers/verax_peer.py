@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import jax
 import optax
@@ -23,18 +24,22 @@ def make(task: Task) -> Run:
         epochs=1_000_000,
     )
     stream = vx.train.chunks(experiment)
-    state, record = next(stream)  # the first chunk
+
+    def next_chunk() -> tuple[Any, int]:
+        while True:
+            state, record = next(stream)
+            if record.kind == "chunk":
+                return state, record.step
 
     def run(epochs: int) -> Span:
-        # From one record to a later one: whatever Verax dispatches ahead has the same share of both ends.
-        nonlocal state, record
-        state, record = next(stream)
+        # From one chunk's record to a later one's: what Verax has sent ahead by then is the same at both ends.
+        state, first = next_chunk()
         jax.block_until_ready(state)
-        first, started = record.step, time.perf_counter()
-        while record.step < first + epochs * task.steps:
-            state, record = next(stream)
+        started, step = time.perf_counter(), first
+        while step < first + epochs * task.steps:
+            state, step = next_chunk()
         jax.block_until_ready(state)
-        return record.step - first, time.perf_counter() - started
+        return step - first, time.perf_counter() - started
 
     return run
 

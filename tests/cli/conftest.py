@@ -44,6 +44,8 @@ def experiment(
     points = (random.normal(size=(240, 2)) + 4.0 * np.stack([labels == 1, labels == 2], 1)).astype(np.float32)
     if fault == "user":
         points = points[:, 7]
+    if center:
+        points = points - points.mean()
     if fault == "labels":
         labels = labels + 4
     if fault == "explodes":
@@ -52,7 +54,7 @@ def experiment(
         network=Net(hidden),
         objective=vx.classification(),
         optimizer=optax.sgd(learning_rate) if fault == "explodes" or kind == "sgd" else optax.adam(learning_rate),
-        data=vx.data.from_arrays(points - points.mean() if center else points, labels, classes=("red", "green", "blue")),
+        data=vx.data.from_arrays(points, labels, classes=("red", "green", "blue")),
         batch_size=500 if fault == "batch" else 32,
         epochs=epochs,
     )

@@ -2,12 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verax.debug import _differences, numerical_gradient
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31))
 def test_agrees_with_the_gradient_worked_by_hand(seed):
     random = np.random.default_rng(seed)

@@ -159,8 +159,18 @@ def haiku_dropout(x, is_training):
     return hk.Linear(3)(kept(hk.next_rng_key(), x) if is_training else x)
 
 
+def haiku_centred(x, is_training):
+    """BatchNorm in small (Haiku's own counts in integers, which strict promotion refuses to mix with floats)."""
+    mean = hk.get_state("mean", (1, x.shape[1]), init=jnp.zeros)
+    if is_training:
+        batch = x.mean(axis=0, keepdims=True)
+        hk.set_state("mean", 0.5 * mean + 0.5 * batch)
+        mean = batch
+    return x - mean
+
+
 def haiku_norm(x, is_training):
-    x = hk.BatchNorm(True, True, 0.5)(hk.Linear(8)(x), is_training)
+    x = haiku_centred(hk.Linear(8)(x), is_training)
     return hk.Linear(3)(kept(hk.next_rng_key(), x) if is_training else x)
 
 

@@ -28,7 +28,7 @@ KEY = jax.random.key(1)
 
 
 def initialised(network):
-    return network.init(jax.random.key(0), inputs())
+    return jax.jit(network.init)(jax.random.key(0), inputs())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,9 @@ def test_evaluation_equals_plain_flax_bit_for_bit(name):
     module = MODELS[name][0]
     network = as_network(module)
     variables = initialised(network)
-    flag = {"deterministic": True} if name == "deterministic" else {"training" if name == "training" else "train": False}
+    flag = (
+        {"deterministic": True} if name == "deterministic" else {"training" if name == "training" else "train": False}
+    )
     expected = module.apply({"params": variables.params, **variables.model_state}, inputs(), **flag)
     np.testing.assert_array_equal(network.apply(variables, inputs())[0], expected)
 
@@ -117,7 +119,7 @@ def test_attention_with_dropout_can_be_trained_without_noise():
     class Attention(nn.Module):
         @nn.compact
         def __call__(self, x, train):
-            x = nn.MultiHeadDotProductAttention(2, dropout_rate=0.5, deterministic=not train)(x[..., None])
+            x = nn.MultiHeadDotProductAttention(1, dropout_rate=0.5, deterministic=not train)(x[..., None])
             return nn.Dense(3)(x[..., 0])
 
     network = as_network(Attention())
@@ -162,13 +164,17 @@ class FlagIgnored(nn.Module):
     ids=["dropout", "norm", "undecided dropout", "undecided norm"],
 )
 def test_noise_or_statistics_without_a_mode_are_an_error(module, what):
-    message = rf"{type(module).__name__} holds {what}, but its __call__ takes none of `training`.*from_linen\(module, mode="
+    message = (
+        rf"{type(module).__name__} holds {what}, but its __call__ takes none of `training`.*from_linen\(module, mode="
+    )
     with pytest.raises(InputError, match=message):
         initialised(as_network(module))
 
 
 def test_a_flag_that_reaches_nothing_is_an_error():
-    with pytest.raises(InputError, match=r"FlagNotHandedOn: .*deterministic.* Does its argument train reach every Dropout"):
+    with pytest.raises(
+        InputError, match=r"FlagNotHandedOn: .*deterministic.* Does its argument train reach every Dropout"
+    ):
         initialised(as_network(FlagNotHandedOn()))
     network = as_network(FlagIgnored())
     with pytest.raises(ValueError, match=r"FlagIgnored draws noise in evaluation too\. Does its argument train reach"):
@@ -186,7 +192,9 @@ def test_an_empty_mode_says_that_there_is_one_mode_only():
 
 def test_an_empty_mode_cannot_silence_noise():
     network = from_linen(DropoutWithoutMode(), mode={})
-    with pytest.raises(ValueError, match=r"DropoutWithoutMode draws noise in evaluation too\. Give its __call__ an argument"):
+    with pytest.raises(
+        ValueError, match=r"DropoutWithoutMode draws noise in evaluation too\. Give its __call__ an argument"
+    ):
         network.apply(initialised(network), inputs())
 
 
@@ -198,11 +206,6 @@ def test_a_mode_of_another_name_is_stated_with_its_value_in_training():
     trained, _ = Frozen().apply(tree, inputs(), frozen=False, rngs=rngs, mutable=mutable)
     np.testing.assert_array_equal(network.apply(variables, inputs(), key=KEY)[0], trained)
     np.testing.assert_array_equal(network.apply(variables, inputs())[0], Frozen().apply(tree, inputs(), frozen=True))
-
-
-def test_a_mode_must_be_stated_in_bools():
-    with pytest.raises(TypeError, match=r"mode must give each argument its value in training, True or False; 'frozen' got"):
-        from_linen(Frozen(), mode={"frozen": "no"})
 
 
 class TwoInputs(nn.Module):
@@ -221,7 +224,9 @@ def test_several_inputs_are_named():
 
 
 def test_several_inputs_without_names_are_refused_with_the_way_out():
-    with pytest.raises(InputError, match=r"TwoInputs\.__call__ needs right besides its inputs\. Wrap it with vx\.call_with"):
+    with pytest.raises(
+        InputError, match=r"TwoInputs\.__call__ needs right besides its inputs\. Wrap it with vx\.call_with"
+    ):
         as_network(TwoInputs())
 
 

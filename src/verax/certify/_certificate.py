@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from verax.evaluate import Estimate
 from verax.findings import Finding
 
@@ -34,7 +32,8 @@ class Outcome:
 
     Attributes:
       id: one of `ITEMS`.
-      status: `passed`, `failed`, `waived` (with the user's reason) or `not_run` (with the cause): never passed unmeasured.
+      status: `passed`, `failed`, `waived` (with the user's reason) or `not_run` (with the cause): what was not measured
+        is never passed.
       measured: the numbers, by name; units are in the names.
       limit: what they were held against, by name.
       findings: what was found on the way.
@@ -59,12 +58,14 @@ class Outcome:
             "reason": self.reason,
             "measured": plain(self.measured),
             "limit": plain(self.limit),
-            "findings": [
-                {"id": each.id, "severity": each.severity, "where": str(each.where or ""), "message": each.message, "advice": each.advice}
-                for each in self.findings
-            ],
+            "findings": [_finding_json(each) for each in self.findings],
             "rerun": self.rerun,
         }
+
+
+def _finding_json(finding: Finding) -> dict[str, str]:
+    parts = {name: getattr(finding, name) for name in ("id", "severity", "message", "advice")}
+    return {**parts, "where": str(finding.where or "")}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Certificate:
       name: of what was certified.
       items: ten outcomes, in the order of `ITEMS`.
       test: the scores on the test split, by metric, each with its 95 % interval.
-      fingerprints: digests of `weights`, `data`, `code` and `model` file, by name.
+      fingerprints: digests of `weights`, `data` and, where it is known, `code`, by name.
       environment: versions, device, date.
       details: what the report draws besides; not part of `certificate.json`.
     """
@@ -98,13 +99,17 @@ class Certificate:
         return "passed" if all(item.status in ("passed", "waived") for item in self.items) else "failed"
 
     def item(self, name: str) -> Outcome:
-        """Returns one outcome by its id."""
-        return next(item for item in self.items if item.id == name)
+        """Returns one outcome by its id.
+
+        Raises:
+          KeyError: if there is no such item.
+        """
+        return {item.id: item for item in self.items}[name]
 
     def headline(self) -> str:
         """Returns the verdict in one line, with the number of waivers, failures and items that were not run."""
-        counts = {status: [item.id for item in self.items if item.status == status] for status in ("failed", "not_run", "waived")}
         words = {"failed": "failed", "not_run": "not run", "waived": "waived"}
+        counts = {status: [item.id for item in self.items if item.status == status] for status in words}
         parts = [f"{len(ids)} {words[status]} ({', '.join(ids)})" for status, ids in counts.items() if ids]
         passed = sum(item.status == "passed" for item in self.items)
         return f"{self.verdict}: {passed} of {len(self.items)} items passed" + "".join(f", {part}" for part in parts)
@@ -129,15 +134,18 @@ class Certificate:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
+    """Returns a value as JSON can hold it: arrays as lists, numbers that are not finite as None, others as text.
+
+    Example:
+      >>> plain({"loss": np.float32("nan"), "sizes": (1, np.arange(2)), "activation": abs})
+      {'loss': None, 'sizes': [1, [0, 1]], 'activation': '<built-in function abs>'}
+    """
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # arrays and numbers of NumPy and JAX
         return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | bool | int) else str(value)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import jax
 import numpy as np
 
 from verax.certify._certificate import ITEMS, Certificate, Outcome
@@ -18,13 +18,13 @@ from verax.certify._details import details_of
 from verax.certify._evidence import Evidence, code_fingerprint, evidence_from_run, resolved
 from verax.certify._judgement import better_than_chance, calibrated, held_out, tuned
 from verax.certify._ledger import open_test
-from verax.certify._limits import chosen_limits
+from verax.certify._limits import chosen_limits, suggested
 from verax.certify._saved_model import inference_time, memory, reload
 from verax.certify._subject import Subject
 from verax.certify._training import converges, finite, gradients
 from verax.findings import InputError
 from verax.train import Run, environment
-from verax.trees import digest
+from verax.trees import digest, leaves_by_path
 
 RERUN = {
     "converges": "vx.overfit_batch(network, objective, optimizer, batch)",
@@ -45,7 +45,7 @@ def certify(
     *,
     study: Any = None,
     waivers: Mapping[str, str] | None = None,
-    limits: Mapping[str, float] | None = None,
+    limits: Mapping[str, float | int] | None = None,
     out: str | Path | None = None,
 ) -> Certificate:
     """Returns the certificate of a trained network: ten items, each measured.
@@ -76,7 +76,7 @@ def outcomes(
     *,
     study: Any = None,
     waivers: Mapping[str, str] | None = None,
-    limits: Mapping[str, float] | None = None,
+    limits: Mapping[str, float | int] | None = None,
     out: str | Path | None = None,
 ) -> Generator[Outcome, None, Certificate]:
     """Yields each outcome as it is measured, and returns the certificate: `certify` with something to watch."""
@@ -90,8 +90,7 @@ def outcomes(
     chosen = chosen_limits(evidence.limits, limits or {})
     network, variables, dataset, history = resolved(evidence)
     with tempfile.TemporaryDirectory(prefix="verax-") as temporary:
-        folder = Path(temporary if out is None else out)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(temporary) if out is None else _folder(out)
         measured = Subject(evidence, network, variables, dataset, history, chosen, folder)
         openings = open_test(None if out is None else folder, "certify", dataset.fingerprint)
         checks: dict[str, Callable[[], Outcome]] = {
@@ -113,9 +112,9 @@ def outcomes(
         certificate = Certificate(
             evidence.name or network.name,
             tuple(items),
-            measured.evaluation.metrics,
+            {} if measured.scores is None else measured.scores.metrics,
             _fingerprints(measured),
-            {**environment(), "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "test_openings": openings},
+            {**environment(), "date": _now(), "test_openings": openings},
             details_of(measured),
         )
         if out is not None:
@@ -123,10 +122,19 @@ def outcomes(
     return certificate
 
 
+def _folder(out: str | Path) -> Path:
+    folder = Path(out).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out must be a folder that can be written, got {folder}: {error.strerror}.") from error
+    return folder
+
+
 def _checked_waivers(waivers: Mapping[str, str]) -> Mapping[str, str]:
     for name, reason in waivers.items():
         if name not in ITEMS:
-            raise InputError(f"unknown item {name!r} in waivers. There are: {', '.join(ITEMS)}.")
+            raise InputError(f"unknown item {name!r} in waivers. {suggested(name, ITEMS)}")
         if not isinstance(reason, str) or not reason.strip():
             raise InputError(f"the waiver of {name} must give a written reason, got {reason!r}.")
     return waivers
@@ -137,14 +145,15 @@ def _measured(name: str, check: Callable[[], Outcome]) -> Outcome:
     try:
         return replace(check(), rerun=RERUN[name])
     except Exception as error:  # whatever breaks while measuring, the other items still count
-        cause = str(error).strip() or type(error).__name__
-        return Outcome(name, "not_run", reason=f"it could not be measured: {type(error).__name__}: {cause}", rerun=RERUN[name])
+        reason = f"it could not be measured: {type(error).__name__}: {str(error).strip()}".removesuffix(": ")
+        return Outcome(name, "not_run", reason=reason, rerun=RERUN[name])
 
 
 def _waived(outcome: Outcome, waivers: Mapping[str, str]) -> Outcome:
     if outcome.id not in waivers or outcome.status == "passed":
         return outcome
-    return replace(outcome, status="waived", reason=f"{waivers[outcome.id]} ({outcome.status.replace('_', ' ')}: {outcome.reason})")
+    measured = f"{outcome.status.replace('_', ' ')}: {outcome.reason}"
+    return replace(outcome, status="waived", reason=f"{waivers[outcome.id]} ({measured})")
 
 
 def _fingerprints(subject: Subject) -> dict[str, str]:
@@ -153,14 +162,33 @@ def _fingerprints(subject: Subject) -> dict[str, str]:
     return {**prints, "code": code} if code else prints
 
 
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def _write(folder: Path, certificate: Certificate, subject: Subject) -> None:
-    np.savez_compressed(
-        folder / "predictions.npz",
-        **{"predictions": subject.predictions, "targets": np.asarray(jax.tree.leaves(subject.test.targets)[0])},
-    )
-    text = json.dumps(certificate.to_json(), indent=1, allow_nan=False)
-    unfinished = folder / ".certificate.json"
-    unfinished.write_text(text)
-    unfinished.rename(folder / "certificate.json")
+    trees = {"predictions": subject.predictions, "targets": subject.test.targets} if subject.scores else {}
+    arrays: dict[str, Any] = {
+        f"{name}/{path}" if path else name: _storable(leaf)
+        for name, tree in trees.items()
+        for path, leaf in leaves_by_path(tree).items()
+    }
+    with _finished(folder / "predictions.npz") as file:
+        np.savez_compressed(file, **arrays)
+    with _finished(folder / "certificate.json") as file:
+        file.write(json.dumps(certificate.to_json(), indent=1, allow_nan=False).encode())
 
 
+@contextlib.contextmanager
+def _finished(path: Path) -> Iterator[IO[bytes]]:
+    """Yields a file that has its name only once it is whole."""
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:
+        yield file
+    unfinished.rename(path)
+
+
+def _storable(leaf: Any) -> np.ndarray:
+    """Returns an array in a type that NumPy's own files know."""
+    array = np.asarray(leaf)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from verax.certify._subject import Subject
 from verax.data import Dataset
 from verax.evaluate import Evaluation
@@ -30,7 +28,7 @@ class Details:
     """
 
     evaluation: Evaluation
-    predictions: np.ndarray
+    predictions: Any
     targets: Any
     inputs: Any
     dataset: Dataset
@@ -40,14 +38,16 @@ class Details:
     calibration_after: Any
 
 
-def details_of(subject: Subject) -> Details:
-    """Returns what was measured on a subject."""
+def details_of(subject: Subject) -> Details | None:
+    """Returns what was measured on a subject, None if its predictions could not be scored."""
+    if subject.scores is None:
+        return None
     try:
         before, after = subject.calibrations
-    except ValueError:
+    except Exception:  # a regressor without a calibration split, a task without probabilities
         before, after = None, None
     return Details(
-        subject.evaluation,
+        subject.scores,
         subject.predictions,
         subject.test.targets,
         subject.dataset.raw("test").inputs,

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
+from jaxtyping import Array
 
-from verax.data import Dataset, load
-from verax.findings import InputError
+from verax.data import Dataset, check_data, load
+from verax.findings import InputError, raise_errors
 from verax.network import Network, Variables, as_network
 from verax.train import History, Objective, Record, Run, starting_variables
+from verax.train._tracing_errors import explained
+from verax.trees import differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +47,13 @@ class Evidence:
     data: Any
     optimizer: Any = None
     history: History | None = None
-    losses: Sequence[float] | np.ndarray | None = None
+    losses: Sequence[Any] | Array | np.ndarray | None = None
     study: Any = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     total_steps: int | None = None
     batch_size: int = 32
     training_peak_bytes: Mapping[str, int] | int | None = None
-    limits: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float | int] = field(default_factory=dict)
     code: str = ""
     name: str = ""
 
@@ -57,7 +61,10 @@ class Evidence:
 def evidence_from_run(run: Run, study: Any = None) -> Evidence:
     """Returns the evidence that a run of `vx.train` holds."""
     facts = run.facts
-    peaks = {"program_bytes": facts["memory"]["peak_bytes"], "process_bytes": facts["process_peak_bytes"]} if facts else None
+    peaks = {
+        "program_bytes": facts.get("memory", {}).get("peak_bytes"),
+        "process_bytes": facts.get("process_peak_bytes"),
+    }
     return Evidence(
         network=run.network,
         objective=run.experiment.objective,
@@ -69,7 +76,7 @@ def evidence_from_run(run: Run, study: Any = None) -> Evidence:
         hyperparameters=run.experiment.hyperparameters,
         total_steps=facts.get("steps"),
         batch_size=run.experiment.batch_size,
-        training_peak_bytes=peaks,
+        training_peak_bytes={name: peak for name, peak in peaks.items() if peak} or None,
         limits=run.experiment.limits,
         name=run.network.name,
     )
@@ -79,27 +86,50 @@ def resolved(evidence: Evidence) -> tuple[Network, Variables, Dataset, History |
     """Returns the network, the weights, the data and the history of some evidence, checked against one another.
 
     Raises:
-      InputError: if the weights are not those of the network, or the data lack a train or a test split.
+      InputError: if the data lack a train or a test split or have an error in them, the weights are not those of the
+        network, or the study is none.
     """
-    import jax
-
-    network, dataset = as_network(evidence.network), load(evidence.data)
+    try:
+        network = as_network(evidence.network)
+    except TypeError as error:
+        raise InputError(str(error)) from error
+    dataset = load(evidence.data)
     for split in ("train", "test"):
         if split not in dataset.splits:
             raise InputError(f"data must have a {split} split to certify, found {', '.join(dataset.splits) or 'none'}.")
-    few = jax.tree.map(lambda leaf: leaf[:2], dataset.examples("train").inputs)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), few)
-    if jax.tree.leaves(shapes.model_state) and not hasattr(evidence.variables, "model_state"):
+    missing = [name for name in ("trials", "metric", "best") if not hasattr(evidence.study, name)]
+    if evidence.study is not None and missing:
         raise InputError(
-            f"{network.name} holds state besides its parameters ({', '.join(shapes.model_state)}). "
-            "Pass variables=vx.Variables(params, model_state)."
+            f"study must be what vx.tune returns, got {type(evidence.study).__name__} without {', '.join(missing)}."
         )
-    variables = starting_variables(evidence.variables, shapes)
+    few = jax.tree.map(lambda leaf: leaf[:2], dataset.examples("train").inputs)
+    with explained(f"the network {network.name}", {"inputs": few}):
+        shapes = jax.eval_shape(network.init, jax.random.key(0), few)
+    variables = _variables(network, evidence.variables, shapes)
+    with explained(f"the network {network.name}", {"inputs": few}):
+        outputs = jax.eval_shape(lambda variables, inputs: network.apply(variables, inputs)[0], variables, few)
+    raise_errors(check_data(dataset, task=evidence.objective.task, outputs_shape=outputs))
     history = evidence.history
     if history is None and evidence.losses is not None:
         losses = tuple(np.asarray(evidence.losses, np.float64).reshape(-1).tolist())
         history = History((Record("chunk", len(losses), 1, {"train/loss": losses}, 0.0),))
     return network, variables, dataset, history
+
+
+def _variables(network: Network, given: Any, shapes: Variables) -> Variables:
+    """Returns the weights that were given as those of the network."""
+    given = getattr(given, "variables", given)  # of a state or a run
+    if not isinstance(given, Variables) and jax.tree.leaves(shapes.model_state):
+        raise InputError(
+            f"{network.name} holds state besides its parameters ({', '.join(shapes.model_state)}). "
+            "Pass variables=vx.Variables(params, model_state)."
+        )
+    found = given if isinstance(given, Variables) else Variables(given, shapes.model_state)
+    lines = differences(shapes._asdict(), found._asdict())
+    if lines:
+        text = "\n".join(f"  {line}" for line in lines)
+        raise InputError(f"variables must be the trained weights of {network.name}, found others:\n{text}")
+    return starting_variables(found, shapes)
 
 
 def code_fingerprint(evidence: Evidence) -> str:

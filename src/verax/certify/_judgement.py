@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from verax.certify._certificate import Outcome
+from verax.certify._certificate import Outcome, plain
+from verax.certify._overlap import Overlap
 from verax.certify._subject import Subject
-from verax.evaluate import Calibration, baseline, score
+from verax.evaluate import Calibration, Estimate, PredictiveCalibration, baseline
 from verax.findings import Finding, Split
 
 HEADLINE = {"classification": "accuracy", "binary": "accuracy", "regression": "rmse"}
-CHANCE = 1e-3  # how rarely duplication within the seen rows may explain that of the test rows before it counts as excess
+CHANCE = 1e-3  # more copies than this probability allows are an excess
 
 
 def better_than_chance(subject: Subject) -> Outcome:
     """The unfavourable end of the score's interval lies beyond the score of the majority class or the mean."""
     metric = HEADLINE.get(subject.task)
     if metric is None:
-        return _not_run("better_than_chance", "a custom objective has no simplest predictor; state its task with objective_from_loss(task=...)")
+        reason = "a custom objective has no simplest predictor; state its task with objective_from_loss(task=...)"
+        return _not_run("better_than_chance", reason)
     estimate = subject.evaluation.metrics[metric]
     train = subject.dataset.examples("train").targets
     simplest = baseline(subject.task, train, subject.test.targets)[metric].value
@@ -28,9 +32,9 @@ def better_than_chance(subject: Subject) -> Outcome:
     return Outcome(
         "better_than_chance",
         "passed" if passed else "failed",
-        {metric: estimate.value, f"{metric}_low": estimate.low, f"{metric}_high": estimate.high, "examples": subject.test.size},
+        {**_interval(metric, estimate), "examples": subject.test.size},
         {f"{metric}_of_simplest_predictor": simplest},
-        reason=f"{metric} {estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}] against {simplest:.4f} of {predictor}",
+        reason=f"{metric} {estimate} against {simplest:.4f} of {predictor}",
     )
 
 
@@ -38,7 +42,8 @@ def calibrated(subject: Subject) -> Outcome:
     """The upper end of the calibration error's interval is at most the limit, as deployed: after recalibration."""
     limit = subject.limits["calibration_error"]
     if subject.task == "custom":
-        return _not_run("calibrated", "a custom objective states no probabilities; state its task with objective_from_loss(task=...)")
+        reason = "a custom objective states no probabilities; state its task with objective_from_loss(task=...)"
+        return _not_run("calibrated", reason)
     if subject.task == "regression" and subject.calibration_outputs is None:
         return _not_run("calibrated", "a regressor's uncertainty is fitted on a calibration split: give the data one")
     before, after = subject.calibrations
@@ -55,102 +60,130 @@ def calibrated(subject: Subject) -> Outcome:
         "passed" if judged.high <= limit else "failed",
         measured,
         {"calibration_error_high": limit},
-        reason=f"calibration error {error:.4f}, upper end {judged.high:.4f}, {when}; {judged.expected:.4f} is expected by chance",
+        reason=f"calibration error {error:.4f}, upper end {judged.high:.4f}, {when}; "
+        f"{judged.expected:.4f} is expected by chance",
     )
 
 
 def held_out(subject: Subject, openings: int) -> Outcome:
-    """The test split holds no more copies of seen rows than the seen rows hold of one another, or they change nothing."""
-    from scipy.stats import binomtest
-
-    found = subject.overlap
-    size = subject.test.size
-    excess = {}
-    for kind, flags, within in (("exact", found.exact, found.exact_within), ("near", found.near, found.near_within)):
-        usual = binomtest(round(within * 2000), 2000).proportion_ci(0.95, method="wilson").high
-        copies = int(flags.sum())
-        by_chance = binomtest(copies, size, min(1.0, usual), alternative="greater").pvalue
-        excess[kind] = copies if by_chance < CHANCE else 0
+    """The test split holds no more copies of seen rows than seen rows hold of one another, or they change nothing."""
+    found, size = subject.overlap, subject.test.size
+    exact, near = int(found.exact.sum()), int(found.near.sum())
+    chance = {
+        "exact": _chance_of_copies(exact, size, found.exact_within, found.exact_trials),
+        "near": _chance_of_copies(near, size, found.near_within, found.near_trials),
+    }
+    excess = [kind for kind, probability in chance.items() if probability < CHANCE]
     measured: dict[str, Any] = {
-        "exact_duplicates": int(found.exact.sum()),
-        "near_duplicates": int(found.near.sum()),
+        "exact_duplicates": exact,
+        "near_duplicates": near,
         "exact_share_within_seen": found.exact_within,
         "near_share_within_seen": found.near_within,
+        "p_value_of_excess": min(chance.values()),
         "test_examples": size,
         "test_openings": openings,
     }
-    metric = HEADLINE.get(subject.task)
-    clean = ~(found.near if excess["near"] else found.exact)
-    changes = False
-    if metric is not None and any(excess.values()):
-        whole = subject.evaluation.metrics[metric]
-        measured |= {metric: whole.value, f"{metric}_low": whole.low, f"{metric}_high": whole.high}
-        if clean.sum() >= 2:
-            without = score(subject.task, subject.predictions[clean], np.asarray(subject.test.targets)[clean]).metrics[metric].value
-            measured[f"{metric}_without_duplicates"] = without
-            changes = not whole.low <= without <= whole.high
-        else:
-            changes = True  # nothing is left to judge by
-    findings = _duplicate_findings(excess, found.exact, size)
-    failed = any(excess.values()) and (changes or metric is None)
-    reason = f"{measured['exact_duplicates']} exact and {measured['near_duplicates']} near duplicates of seen rows among {size}"
-    reason += ", no more than the data hold by nature" if not any(excess.values()) else ", and the score hangs on them" if failed else ", but the score does not hang on them"
+    failed, verdict = False, "no more than the data hold by nature"
+    if excess:
+        failed, verdict, scores = _without(subject, ~(found.near if "near" in excess else found.exact))
+        measured |= scores
+    reason = f"{exact} exact and {near} near duplicates of seen rows among {size}, {verdict}"
     times = "once" if openings == 1 else f"{openings} times"
     return Outcome(
         "held_out",
         "failed" if failed else "passed",
         measured,
         {"p_value_of_excess": CHANCE},
-        findings,
+        _duplicate_findings(excess, found, failed),
         f"{reason}; the test split was opened {times}",
     )
 
 
+def _chance_of_copies(copies: int, size: int, within: float, trials: float) -> float:
+    """Returns the probability of so many copies or more, where seen rows have copies at some rate.
+
+    The rate is itself an estimate from so many independent trials: the posterior predictive of a uniform prior.
+    """
+    from scipy.stats import betabinom
+
+    return float(betabinom.sf(copies - 1, size, within * trials + 1, (1 - within) * trials + 1))
+
+
+def _without(subject: Subject, clean: Bool[np.ndarray, " test"]) -> tuple[bool, str, dict[str, float]]:
+    """Returns whether the score hangs on rows that are not clean, that in words, and the scores with and without."""
+    metric = HEADLINE.get(subject.task, "loss")
+    if clean.sum() < 2:
+        return True, "and hardly a row is left to judge by", {}
+    if not subject.evidence.objective.per_example:
+        return True, "and a loss of the whole batch cannot be taken without them", {}
+    whole, without = subject.evaluation.metrics[metric], subject.evaluation_of(clean).metrics[metric].value
+    measured = {**_interval(metric, whole), f"{metric}_without_duplicates": without}
+    if whole.low <= without <= whole.high:
+        return False, f"but the score does not hang on them: {metric} {without:.4f} without, {whole} with", measured
+    return True, f"and the score hangs on them: {metric} {without:.4f} without, {whole} with", measured
+
+
 def tuned(subject: Subject) -> Outcome:
-    """A study of more than one trial chose this setting by validation."""
-    study = subject.evidence.study
+    """A study of more than one setting chose this one by validation."""
+    study, own = subject.evidence.study, plain(subject.evidence.hyperparameters)
     if study is None:
-        return _not_run("tuned", "no study was given: pass study=vx.tune(experiment, space), or train through verax tune")
-    trials, chosen = len(study.trials), dict(study.best.hyperparameters)
-    own = dict(subject.evidence.hyperparameters)
-    other = {name: value for name, value in chosen.items() if own.get(name, value) != value}
-    by_validation = str(study.metric).startswith("validation/")
+        reason = "no study was given: pass study=vx.tune(experiment, space), or train through verax tune"
+        return _not_run("tuned", reason)
+    chosen = plain(study.best.hyperparameters)
+    unknown = [name for name in chosen if name not in own]
+    if unknown:
+        names = ", ".join(unknown)
+        return _not_run(
+            "tuned", f"the study chose {names}, of this network not known: pass hyperparameters= in the Evidence"
+        )
+    other = {name: own[name] for name, value in chosen.items() if own[name] != value}
+    settings = len({repr(plain(trial.hyperparameters)) for trial in study.trials})
     problems = [
         text
         for wrong, text in (
-            (trials < 2, "a study of one trial chose nothing"),
-            (not by_validation, f"the study chose by {study.metric}, not by the validation split"),
-            (bool(other), f"the study chose {chosen}, but this run has { {name: own[name] for name in other} }"),
+            (settings < 2, f"a study of {len(study.trials)} trials of one setting chose nothing"),
+            (not str(study.metric).startswith("validation/"), f"the study chose by {study.metric}, not by validation"),
+            (bool(other), f"the study chose {_setting(chosen)}, but this run has {_setting(other)}"),
         )
         if wrong
     ]
-    setting = ", ".join(f"{name}={value}" for name, value in chosen.items())
     return Outcome(
         "tuned",
         "failed" if problems else "passed",
-        {"trials": trials, "metric": study.metric, "best_value": study.best.value, "chosen": chosen},
+        {"trials": settings, "metric": study.metric, "best_value": study.best.value, "chosen": chosen},
         {"trials": 2},
-        reason="; ".join(problems) or f"{setting} won among {trials} trials by {study.metric}",
+        reason="; ".join(problems) or f"{_setting(chosen)} won among {settings} trials by {study.metric}",
     )
 
 
-def _calibration_numbers(value: Any) -> dict[str, float]:
+def _setting(hyperparameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in hyperparameters.items())
+
+
+def _interval(metric: str, estimate: Estimate) -> dict[str, float]:
+    return {metric: estimate.value, f"{metric}_low": estimate.low, f"{metric}_high": estimate.high}
+
+
+def _calibration_numbers(value: Calibration | PredictiveCalibration) -> dict[str, float]:
     if isinstance(value, Calibration):
         names = ("ece", "debiased", "low", "high", "expected", "p_value", "brier", "nll")
         return {name: getattr(value, name) for name in names}
-    shares = {f"coverage_{round(100 * level)}": share.value for level, share in zip(value.levels, value.coverage, strict=True)}
-    return {**{name: getattr(value, name) for name in ("error", "low", "high", "expected", "p_value")}, **shares, "pit_ks": value.pit.ks}
+    levels = zip(value.levels, value.coverage, strict=True)
+    shares = {f"coverage_{round(100 * level)}": share.value for level, share in levels}
+    names = ("error", "low", "high", "expected", "p_value")
+    return {**{name: getattr(value, name) for name in names}, **shares, "pit_ks": value.pit.ks}
 
 
-def _duplicate_findings(excess: dict[str, int], exact: np.ndarray, size: int) -> tuple[Finding, ...]:
-    if not any(excess.values()):
+def _duplicate_findings(excess: list[str], found: Overlap, failed: bool) -> tuple[Finding, ...]:
+    if not excess:
         return ()
-    kind = "exact" if excess["exact"] else "near"
-    first = int(np.flatnonzero(exact)[0]) if exact.any() else None
-    message = f"{excess[kind]} of {size} rows are {kind} duplicates of rows of other splits, more than duplication by nature explains."
+    kind, rows = ("exact", found.exact) if "exact" in excess else ("near", found.near)
+    first = int(np.flatnonzero(rows)[0])
+    copies = f"{int(rows.sum())} of {len(rows)} rows are {kind} duplicates of rows of other splits"
     advice = "Take duplicates out before splitting; keep rows of one origin (a patient, a file) in one split."
-    name = "train-test-overlap" if excess["exact"] else "near-duplicate-leak"
-    return (Finding(name, "error", message, advice, Split("test", first)),)
+    name = "train-test-overlap" if kind == "exact" else "near-duplicate-leak"
+    message = f"{copies}, more than duplication by nature explains."
+    return (Finding(name, "error" if failed else "warning", message, advice, Split("test", first)),)
 
 
 def _not_run(name: str, reason: str) -> Outcome:

@@ -10,9 +10,9 @@ LEDGER = "test_ledger.jsonl"
 
 
 def open_test(folder: Path | None, purpose: str, data_fingerprint: str) -> int:
-    """Adds a line to the ledger and returns how often these data's test split has been opened there, this time included.
+    """Adds a line to the ledger and returns how often these data's test split has been opened there.
 
-    A line that cannot be read was an opening too: of which data is not known, so it counts.
+    This time is included. A line that cannot be read was an opening too: of which data is not known, so it counts.
 
     Args:
       folder: where the ledger is; None counts this opening alone.
@@ -26,8 +26,16 @@ def open_test(folder: Path | None, purpose: str, data_fingerprint: str) -> int:
     path = folder / LEDGER
     before = path.read_text(errors="replace") if path.exists() else ""
     with path.open("a") as file:
-        file.write("\n" * (before[-1:] not in ("", "\n")) + json.dumps({"purpose": purpose, "when": when, "data": data_fingerprint}) + "\n")
-    return sum(_data(line) in (data_fingerprint, None) for line in path.read_text(errors="replace").splitlines() if line.strip())
+        file.write(
+            "\n" * (before[-1:] not in ("", "\n"))
+            + json.dumps({"purpose": purpose, "when": when, "data": data_fingerprint})
+            + "\n"
+        )
+    return sum(
+        _data(line) in (data_fingerprint, None)
+        for line in path.read_text(errors="replace").splitlines()
+        if line.strip()
+    )
 
 
 def _data(line: str) -> str | None:

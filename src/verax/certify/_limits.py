@@ -12,7 +12,7 @@ DEFAULTS: dict[str, float] = {
     "calibration_error": 0.05,  # a stated 90 % may mean 85 to 95: about what a reader of a probability takes it for
     "latency_p99_seconds": 0.1,  # one example; what a person waits for without noticing (Nielsen, 1993)
     "inference_peak_bytes": 2 * 2**30,  # the whole process; what the smallest common server has to give
-    "training_peak_bytes": 0.0,  # 0 stands for the memory of the machine that certifies: training that needed more swapped
+    "training_peak_bytes": 0.0,  # 0 stands for the memory of the machine that certifies: what needs more swaps
 }
 
 

@@ -52,7 +52,11 @@ def make_points(rows: Tree, generator: np.random.Generator) -> Callable[[Tree], 
     return to_points
 
 
-def nearest(known: Points, points: Points, skip: Int[np.ndarray, " points"] | None = None) -> Float[np.ndarray, " points"]:
+def nearest(
+    known: Float[np.ndarray, "known width"],
+    points: Float[np.ndarray, "points width"],
+    skip: Int[np.ndarray, " points"] | None = None,
+) -> Float[np.ndarray, " points"]:
     """Returns the distance from each point to its nearest known one, infinite if there is none.
 
     Args:

@@ -45,8 +45,8 @@ def overlap(seen: Tree, test: Tree, *, seed: int = 0) -> Overlap:
 
     Near duplicates are found by distance, after a random projection to 32 dimensions (Johnson and Lindenstrauss). The
     unit is the standard deviation of a feature; of an image as a whole, since its pixels are of one kind. The distance
-    that counts as near is the one that 0.5 % of the seen rows without a copy have to their own nearest seen row, so that
-    data that are alike by nature do not look like a leak. Missing values equal one another and are far from any number.
+    that counts as near is the one that 0.5 % of the seen rows without a copy have to their own nearest seen row: so$
+    that are alike by nature do not look like a leak. Missing values equal one another and are far from any number.
 
     Args:
       seen: inputs of the splits that training or choosing used; any tree with a leading axis of examples.
@@ -89,7 +89,7 @@ def _share(has_copy: Bool[np.ndarray, " seen"], pairs: int) -> tuple[float, floa
 
 
 def _digests(rows: Tree, others: Tree) -> Shaped[np.ndarray, " examples"]:
-    """Returns a digest for each row: equal for equal values, whatever their types, the sign of a zero, the bits of a NaN.
+    """Returns a digest for each row: equal for equal values, whatever their types, the sign of 0, the bits of a NaN.
 
     Args:
       rows: what is digested.

@@ -13,36 +13,44 @@ from verax.findings import Finding
 
 def reload(subject: Subject) -> Outcome:
     """The exported model, read in a fresh process without its source, gives the same outputs bit for bit."""
-    evidence = subject.evidence
+    try:
+        fresh, signature = subject.fresh, load(subject.model_path).signature
+    except Exception as error:  # whatever keeps a model from being written, read or run
+        message = f"the model could not be exported and run in a fresh process: {error}"
+        advice = (
+            "Python branches and shapes that depend on values, callbacks, and leaves of unusual types stop an export."
+        )
+        finding = Finding("export-failed", "error", message, advice)
+        return Outcome("reload", "failed", {}, {"largest_difference": 0.0}, (finding,), message)
     comparison = compare_reload(
         subject.model_path,
         subject.network,
-        evidence.objective,
+        subject.evidence.objective,
         subject.variables,
         subject.dataset.preprocessing,
         subject.temperature,
         subject.reload_inputs,
-        fresh=subject.fresh,
+        fresh=fresh,
     )
-    signature = load(subject.model_path).signature
-    sizes = "any" if signature.batch_sizes is None else list(signature.batch_sizes)
+    rows, gap = comparison.rows, comparison.max_difference
     findings = ()
     if not comparison.equal:
-        message = f"outputs of the exported model differ from the network's by up to {comparison.max_difference:.3g}."
-        findings = (Finding("export-mismatch", "error", message, "Look for randomness or global state in the forward pass."),)
+        message = f"outputs of the exported model differ from the network's by up to {gap:.3g}."
+        advice = "Look for randomness or global state in the forward pass."
+        findings = (Finding("export-mismatch", "error", message, advice),)
     return Outcome(
         "reload",
         "passed" if comparison.equal else "failed",
         {
-            "rows_compared": comparison.rows,
-            "largest_difference": comparison.max_difference,
-            "batch_sizes": sizes,
-            "load_seconds": subject.fresh.load_seconds,
-            "fresh_process_seconds": subject.fresh.total_seconds,
+            "rows_compared": rows,
+            "largest_difference": gap,
+            "batch_sizes": "any" if signature.batch_sizes is None else list(signature.batch_sizes),
+            "load_seconds": fresh.load_seconds,
+            "fresh_process_seconds": fresh.total_seconds,
         },
         {"largest_difference": 0.0},
         findings,
-        f"{comparison.rows} rows " + ("equal bit for bit" if comparison.equal else f"differ by up to {comparison.max_difference:.3g}"),
+        f"{rows} rows equal bit for bit" if comparison.equal else f"{rows} rows differ by up to {gap:.3g}",
     )
 
 
@@ -75,12 +83,16 @@ def memory(subject: Subject) -> Outcome:
     """Training and inference held no more memory than the limits."""
     training = subject.evidence.training_peak_bytes
     if training is None:
-        return Outcome("memory", "not_run", reason="the peak of training was not recorded: pass training_peak_bytes= in the Evidence")
+        reason = "the peak of training was not recorded: pass training_peak_bytes= in the Evidence"
+        return Outcome("memory", "not_run", reason=reason)
     parts = dict(training) if isinstance(training, Mapping) else {"process_bytes": int(training)}
     training_peak, inference_peak = max(parts.values()), subject.fresh.peak_bytes
     limits = {name: subject.limits[name] for name in ("training_peak_bytes", "inference_peak_bytes")}
     passed = training_peak <= limits["training_peak_bytes"] and inference_peak <= limits["inference_peak_bytes"]
-    programs = {f"inference_program_bytes_batch_{each.batch_size}": sum(each.program_bytes.values()) for each in subject.fresh.latencies}
+    programs = {
+        f"inference_program_bytes_batch_{each.batch_size}": sum(each.program_bytes.values())
+        for each in subject.fresh.latencies
+    }
     return Outcome(
         "memory",
         "passed" if passed else "failed",

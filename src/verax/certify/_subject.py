@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from verax.certify._evidence import Evidence
 from verax.certify._overlap import Overlap, overlap
@@ -73,14 +74,27 @@ class Subject:
         )
 
     @cached_property
+    def scores(self) -> Evaluation | None:
+        """The evaluation, or None where the outputs cannot be scored: NaN in them, say."""
+        try:
+            return self.evaluation
+        except Exception:  # the items that need it say why
+            return None
+
+    def evaluation_of(self, rows: Bool[np.ndarray, " test"]) -> Evaluation:
+        """Returns the scores on some rows of the test split."""
+        some = jax.tree.map(lambda leaf: leaf[rows], self.test)
+        return evaluate(self.network, self.evidence.objective, self.variables, some)
+
+    @cached_property
     def outputs(self) -> Any:
         """The network's outputs on the test split."""
         return predict(self.network, self.variables, self.test.inputs)
 
     @cached_property
-    def predictions(self) -> np.ndarray:
-        """Class probabilities or values on the test split, before recalibration."""
-        return np.asarray(self.evidence.objective.predictions(self.outputs))
+    def predictions(self) -> Any:
+        """Class probabilities or values on the test split, before recalibration; of a custom task any tree."""
+        return jax.tree.map(np.asarray, self.evidence.objective.predictions(self.outputs))
 
     @cached_property
     def calibration_outputs(self) -> Any:
@@ -98,7 +112,9 @@ class Subject:
 
     @cached_property
     def calibrations(self) -> tuple[Calibration | PredictiveCalibration, Calibration | PredictiveCalibration | None]:
-        """The calibration on the test split before and after recalibration; the latter None without a calibration split.
+        """The calibration on the test split before and after recalibration.
+
+        The latter is None without a calibration split.
 
         Raises:
           ValueError: for a regressor without a calibration split, whose uncertainty cannot be known.
@@ -137,6 +153,7 @@ class Subject:
             schema=self.dataset.schema,
             temperature=self.temperature,
             name=self.evidence.name or self.network.name,
+            raw=self.reload_inputs,
             overwrite=True,
         )
         return path
@@ -146,10 +163,23 @@ class Subject:
         """The raw test rows on which the reloaded model is compared."""
         return jax.tree.map(lambda leaf: leaf[:RELOAD_ROWS], self.dataset.raw("test").inputs)
 
-    @cached_property
+    @property
     def fresh(self) -> FreshProcess:
-        """The exported model measured in a process of its own."""
-        return measure_in_fresh_process(self.model_path, self.reload_inputs, batch_sizes=LATENCY_BATCHES)
+        """The exported model measured in a process of its own.
+
+        Raises:
+          Exception: if it could not be exported, read or measured; tried once.
+        """
+        if isinstance(self._fresh, Exception):
+            raise self._fresh
+        return self._fresh
+
+    @cached_property
+    def _fresh(self) -> FreshProcess | Exception:
+        try:
+            return measure_in_fresh_process(self.model_path, self.reload_inputs, batch_sizes=LATENCY_BATCHES)
+        except Exception as error:  # whatever it is, three items want to know
+            return error
 
 
 def _like(predictions: np.ndarray, targets: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from verax.certify._certificate import Outcome
 from verax.certify._subject import Subject
 from verax.data import Batch, epoch_order
-from verax.debug import check_gradients, overfit_batch
+from verax.debug import EXCESS, check_gradients, overfit_batch
 from verax.findings import Finding, Leaf, Moment
 from verax.network import Variables
 from verax.train import History
@@ -19,7 +19,6 @@ from verax.trees import is_floating, leaves_by_path
 
 ROWS = 32  # that are learned by heart
 STEPS = 1000  # that this may take
-EXCESS = 0.01  # of the initial excess over the floor that may be left
 CHOSEN_FROM = 4 * ROWS  # rows, since some may be equal
 GRADIENT_ROWS = 16  # of the batch whose gradient is checked: more would cost time and show nothing new
 GRADIENT_ERRORS = {"float64": 1e-5, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}  # of check_gradients

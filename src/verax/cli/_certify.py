@@ -73,16 +73,16 @@ def certify_run(
     to_stderr: bool = False,
 ) -> Any:
     """Returns the certificate of a run, each item printed as it is measured, and writes it all into the folder."""
-    from verax.certify import evidence_from_run, outcomes
+    from verax.certify import ITEMS, evidence_from_run, outcomes
     from verax.report import html
     from verax.train import read_experiment
 
     evidence = replace(evidence_from_run(run, study), code=read_experiment(folder)["source"] or "")
     items = outcomes(evidence, waivers=waivers or {}, limits=limits or {}, out=folder)
-    screen = console(to_stderr)
+    screen, doing = console(to_stderr), iter([*ITEMS, "the certificate"])
     while True:
         try:
-            with waiting("measuring"):
+            with waiting(next(doing)):
                 outcome = next(items)
         except StopIteration as end:
             certificate = end.value

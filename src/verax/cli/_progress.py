@@ -28,14 +28,12 @@ def watch(records: Generator[Any, None, Any], *, to_stderr: bool = False) -> Any
                 record = next(records)
             except StopIteration as end:
                 return end.value
-            if record.kind != "event":
-                for name, value in record.values.items():
-                    if name.startswith(("train/", "validation/")):
-                        latest[name] = sum(value) / len(value) if isinstance(value, tuple) else value
-                if (
-                    record.kind == "epoch" or record.step % steps_per_epoch
-                ):  # an epoch's own record follows its last chunk
-                    show(record, _line(record, latest, total, -(-total // steps_per_epoch)))
+            for name, value in record.values.items():
+                if name.startswith(("train/", "validation/")):
+                    latest[name] = sum(value) / len(value) if isinstance(value, tuple) else value
+            # The last chunk of an epoch is followed by the epoch's own record.
+            if record.kind == "epoch" or (record.kind == "chunk" and record.step % steps_per_epoch):
+                show(record, _line(record, latest, total, -(-total // steps_per_epoch)))
 
 
 def _line(record: Any, latest: dict[str, float], total: int, epochs: int) -> str:

@@ -91,7 +91,7 @@ def seconds_text(seconds: float) -> str:
     """Returns a duration: `7 s`, `1:05`, `2:00:00`.
 
     Example:
-      >>> seconds_text(7.2), seconds_text(65), seconds_text(7200)
+      >>> seconds_text(7.2), seconds_text(65.0), seconds_text(7200.0)
       ('7 s', '1:05', '2:00:00')
     """
     whole = round(seconds)

@@ -65,7 +65,7 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
         _print_leaves(leaves)
     for finding in findings:
         say(f"{finding.severity}: {finding}")
-    say(f"test split: opened {len(ledger)} times")
+    say(f"openings of the test split: {len(ledger)}")
     say(f"certificate: {certificate['headline'] if certificate else f'none yet; run: verax certify {folder}'}")
     return content
 

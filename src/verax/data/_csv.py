@@ -239,7 +239,7 @@ def read_table(path: Path, layout: Layout) -> Table:
                 else f" Is the delimiter {layout.delimiter!r} right?"
             )
             raise InputError(
-                f"{path} line {line} must have {len(names)} values ({', '.join(names[:4])}, ...), found "
+                f"{path} line {line} must have {len(names)} values ({', '.join(names[:4])}{', ...' * (len(names) > 4)}), found "
                 f"{len(values)}.{hint}"
             )
     return Table(

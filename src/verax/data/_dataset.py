@@ -67,6 +67,11 @@ class Dataset:
         Raises:
           InputError: if there is no such split.
         """
+        if split in SPLITS and split not in self.parts:
+            raise InputError(
+                f"the data have no {split} split, they have {', '.join(self.splits)}. Carve one with "
+                f".split({split}=...), or pass one."
+            )
         if split not in self.parts:
             raise InputError(
                 f"split must be one of {list(self.splits)}, got {split!r}. {suggestion(split, self.splits)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def describe(tree: Tree) -> Description:
     return Description(tuple(_leaf(path, leaf) for path, leaf in leaves_by_path(tree).items()))
 
 
-def _leaf(path: str, leaf: object) -> LeafDescription:
+def _leaf(path: str, leaf: Any) -> LeafDescription:
     array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
     shape = tuple(np.shape(array))
     return LeafDescription(path, shape, str(array.dtype), prod(shape))

@@ -137,7 +137,8 @@ def trace(f: Callable[..., Any], *args: Any) -> ClosedJaxpr:
     if len(results) != 1 or results[0].shape != () or not is_floating(results[0]):
         found = ", ".join(f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]" for leaf in results) or "nothing"
         raise ValueError(
-            f"the function must return one floating-point number, got {found}. Take the mean, or one part of what it returns."
+            f"the function must return one floating-point number, got {found}. "
+            "Take the mean, or one part of what it returns."
         )
     return program
 
@@ -166,9 +167,8 @@ def _evaluate_in_blocks(program: ClosedJaxpr, flat: list[Any], places: list[int]
     """Blocks of displacements, a lane each, of a size that bounds the memory."""
     sizes = [int(np.size(flat[index])) for index in places]
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-    activations = sum(
-        prod(var.aval.shape) for e in equations(program) for var in e.eqn.outvars if hasattr(var.aval, "shape")
-    )
+    shapes = [getattr(var.aval, "shape", ()) for equation in equations(program) for var in equation.eqn.outvars]
+    activations = sum(map(prod, shapes))
     block = int(np.clip(BLOCK_BYTES // (8 * (starts[-1] + activations + 1)), 1, 1024))
     run = jaxpr_as_fun(program)
 

@@ -35,8 +35,8 @@ class LeafGradient:
       status: `undecided` if every coordinate that was looked at lies on a kink.
       coordinates: how many of its coordinates were compared.
       directions: how many directions through the whole leaf were compared.
-      kinks: how many of these lie where the function has a corner (ReLU at zero): its two one-sided differences disagree
-        and the automatic derivative lies between them. They are counted, not failed.
+      kinks: how many of these lie where the function has a corner (ReLU at zero): its two one-sided differences
+        disagree and the automatic derivative lies between them. They are counted, not failed.
       wrong: how many disagree.
       relative_error: norm of the difference over the norm of the gradient, over all that was compared but kinks.
       worst: where the disagreement is largest.

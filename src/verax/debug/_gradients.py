@@ -39,8 +39,8 @@ def check_gradients(
     has a kink (ReLU at zero), which is counted and not failed. Small trees are compared coordinate by coordinate; of
     large ones a random choice of coordinates is compared, and random directions through each leaf as a whole.
 
-    If the loss itself narrows to float32 or less, differences are fitted over longer lines through each leaf, the report
-    names the places, and `detects` says how small an error could still be seen.
+    If the loss itself narrows to float32 or less, differences are fitted over longer lines through each leaf, the
+    report names the places, and `detects` says how small an error could still be seen.
 
     Args:
       loss: any deterministic scalar function. Fix its random keys; switch dropout off or keep the key constant.
@@ -271,21 +271,15 @@ def _findings(leaf: LeafGradient, grads: np.ndarray, casts: tuple[Cast, ...]) ->
         ]
     if leaf.status == "passed":
         return []
-    place = f" at {list(leaf.worst.where)}" if leaf.worst.where is not None else " along a direction through the leaf"
-    compared = leaf.coordinates + leaf.directions
-    numbers = f"automatic {leaf.worst.automatic:.6g}, numerical {leaf.worst.numerical:.6g}{place}; {leaf.wrong} of {compared} disagree."
+    worst = leaf.worst
+    place = " along a direction through the leaf" if worst.where is None else f" at {list(worst.where)}"
+    share = f"{leaf.wrong} of {leaf.coordinates + leaf.directions} disagree."
+    numbers = f"automatic {worst.automatic:.6g}, numerical {worst.numerical:.6g}{place}; {share}"
     if not grads.any():
+        message = f"the automatic gradient is zero but the loss changes: {numbers}"
         advice = "Look for stop_gradient, a cast to integers, argmax or rounding between this leaf and the loss."
-        return [
-            Finding(
-                "parameter-without-gradient",
-                "error",
-                f"the automatic gradient is zero but the loss changes: {numbers}",
-                advice,
-                where,
-            )
-        ]
-    ratio = leaf.worst.automatic / leaf.worst.numerical if leaf.worst.numerical else np.inf
+        return [Finding("parameter-without-gradient", "error", message, advice, where)]
+    ratio = worst.automatic / worst.numerical if worst.numerical else np.inf
     message = f"the sign is wrong: {numbers}" if abs(ratio + 1) < 1e-3 else numbers
     advice = "Look for a custom_vjp, custom_jvp or stop_gradient that this leaf goes through."
     return [Finding("wrong-custom-gradient", "error", message, advice, where)]

@@ -88,9 +88,8 @@ def judge_differences(
     plus, minus = _both_sides(at, lines, eps)
     numerical = (plus - minus) / (2 * eps)
     allowed = tolerance * np.maximum(np.abs(automatic), np.abs(numerical)) + SAFETY * noise / eps
-    judgement = Judgement(
-        automatic, numerical, allowed, ~(np.abs(numerical - automatic) <= allowed), np.zeros(len(lines), bool)
-    )
+    wrong = np.logical_not(np.abs(numerical - automatic) <= allowed)
+    judgement = Judgement(automatic, numerical, allowed, wrong, np.zeros(len(lines), bool))
     suspects = np.flatnonzero(judgement.wrong)
     if not len(suspects):
         return judgement
@@ -181,7 +180,7 @@ def judge_fits(
     slopes, errors = weights[..., 1] / lengths, np.sqrt(variance * inverse[1, 1]) / lengths
     allowed = tolerance * np.maximum(np.abs(automatic), np.abs(slopes)) + FIT_SAFETY * (errors + spread)
     allowed = np.where(allowed <= INFORMATIVE * allowed.min(axis=0), allowed, -np.inf)  # the others acquit nobody
-    wrong = ~(np.abs(slopes - automatic) <= allowed).any(axis=0)
+    wrong = np.asarray((np.abs(slopes - automatic) <= allowed).any(axis=0) == 0)
     order = np.argsort(np.where(allowed < 0, np.inf, allowed), axis=0)
     slopes, allowed = np.take_along_axis(slopes, order, axis=0), np.take_along_axis(allowed, order, axis=0)
     others = tuple(zip(slopes[1:], allowed[1:], strict=True))

@@ -66,7 +66,8 @@ class OverfitResult:
     def __str__(self) -> str:
         verdict = f"passed by {self.criterion}" if self.passed else f"failed, cause: {self.cause}"
         score = "" if self.score is None else f", score {self.score:.4g}"
-        line = f"{verdict}: loss {self.initial_loss:.4g} -> {self.final_loss:.4g}{score} on {self.rows} rows in {self.steps} steps"
+        losses = f"loss {self.initial_loss:.4g} -> {self.final_loss:.4g}"
+        line = f"{verdict}: {losses}{score} on {self.rows} rows in {self.steps} steps"
         return "\n".join([line, *self.notes, *map(str, self.findings)])
 
 
@@ -121,24 +122,21 @@ def overfit_batch(
     chosen = distinct_rows(batch, max_rows)
     rows = jax.tree.map(jnp.asarray, chosen.batch)
     key = jax.random.key(seed)
-    if variables is None:
-        variables = network.init(key, rows.inputs)
-    noise_off, why_noise = _noise_can_be_off(network, objective, variables, rows, key)
-    held = hold(optimizer, variables.params, total_steps=total_steps)
-    try_out = _make_attempt(network, objective, variables, rows, key, noise_off, max_steps)
-    own = try_out(held)
+    start = jax.jit(network.init)(key, rows.inputs) if variables is None else variables
+    noise_off, why_noise = _noise_can_be_off(network, objective, start, rows, key)
+    held = hold(optimizer, start.params, total_steps=total_steps)
+    attempt = _make_attempt(network, objective, start, rows, key, noise_off, max_steps)
+    own = attempt(held)
     cause, findings = None, ()
     if own.criterion is None:
-        references = []
-        for learning_rate in REFERENCES:
-            references.append(try_out(hold(optax.adam(learning_rate), variables.params, total_steps=1)))
-            if references[-1].criterion:
-                break
-        evidence = [_evidence(attempt, objective, variables, rows) for attempt in (own, references[-1])]
-        if references[-1].criterion:
-            cause, findings = "optimizer", why_not_with_this_optimizer(*evidence, learning_rate)
+        learning_rate, reference = REFERENCES[0], attempt(_adam(REFERENCES[0], start.params))
+        if reference.criterion is None:
+            learning_rate, reference = REFERENCES[1], attempt(_adam(REFERENCES[1], start.params))
+        seen, seen_of_reference = (_evidence(some, objective, start, rows) for some in (own, reference))
+        if reference.criterion:
+            cause, findings = "optimizer", why_not_with_this_optimizer(seen, seen_of_reference, learning_rate)
         else:
-            findings = why_not(evidence[1] if own.finite or not references[-1].finite else evidence[0])
+            findings = why_not(seen_of_reference if reference.finite else seen)
             cause = findings[0].id
     notes = _notes(chosen.repeats, chosen.contradictions, held, why_noise)
     return OverfitResult(
@@ -169,6 +167,10 @@ class _Attempt(NamedTuple):
     variables: Variables
     outputs: Tree
     first: tuple[Tree, Tree]  # gradients and updates of the first step
+
+
+def _adam(learning_rate: float, params: Tree) -> Held:
+    return hold(optax.adam(learning_rate), params, total_steps=1)
 
 
 def _noise_can_be_off(network: Any, objective: Any, variables: Variables, rows: Batch, key: Any) -> tuple[bool, str]:

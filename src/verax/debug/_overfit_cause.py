@@ -10,8 +10,6 @@ import numpy as np
 from verax.findings import Finding, Leaf
 from verax.trees import Tree, is_floating, leaves_by_path
 
-FROZEN = 1e-7  # relative change of a leaf that counts as none
-
 
 class Evidence(NamedTuple):
     """What one attempt left behind, on the host.
@@ -57,7 +55,8 @@ def why_not_with_this_optimizer(own: Evidence, reference: Evidence, learning_rat
 def _optimizer_faults(evidence: Evidence, passes: str) -> list[Finding]:
     first, last = evidence.losses[0], evidence.losses[-1]
     grads, updates, start, end = map(_floating, (evidence.grads, evidence.updates, evidence.start, evidence.end))
-    frozen = [path for path in start if _change(start[path], end[path]) <= FROZEN and np.any(grads[path])]
+    still = [path for path in start if np.array_equal(start[path], end[path]) and not np.any(updates[path])]
+    frozen = [path for path in still if np.any(grads[path])]
     uphill = sum(float(np.sum(grads[path] * updates[path])) for path in grads)
     if uphill > 0:
         message = f"the first update points up the loss (its product with the gradient is {uphill:.2g})."
@@ -177,8 +176,3 @@ def _floating(tree: Tree) -> dict[str, np.ndarray]:
 def _array(tree: Tree) -> np.ndarray | None:
     leaves = jax.tree.leaves(tree)
     return np.asarray(leaves[0], np.float64) if len(leaves) == 1 and np.ndim(leaves[0]) else None
-
-
-def _change(before: np.ndarray, after: np.ndarray) -> float:
-    scale = float(np.linalg.norm(before)) or 1.0
-    return float(np.linalg.norm(after - before)) / scale

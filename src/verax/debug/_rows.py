@@ -22,8 +22,8 @@ class Chosen(NamedTuple):
 def distinct_rows(batch: Batch, limit: int) -> Chosen:
     """Returns the first distinct rows of a batch, at most `limit`.
 
-    Rows of weight 0 are padding and left out. Of rows with equal inputs one is kept; if their targets differ, no function
-    of the inputs can fit them all.
+    Rows of weight 0 are padding and left out. Of rows with equal inputs one is kept; if their targets differ, no
+    function of the inputs can fit them all.
 
     Raises:
       InputError: if no row is left.

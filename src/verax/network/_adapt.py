@@ -29,9 +29,12 @@ def as_network(model: Any) -> Network:
         return adapted
     if type(model) is tuple and len(model) == 2 and all(callable(each) for each in model):
         return from_functions(*model)
+    found, advice = type(model).__name__, "Wrap other models with vx.Network(init, apply_fn)."
+    if isinstance(model, type):
+        found, advice = f"the class {model.__name__}", f"Make one of it: {model.__name__}(...)."
     raise TypeError(
         f"network must be a Flax Linen module, a Haiku transform, a pair of functions (init, apply) or a vx.Network, "
-        f"got {type(model).__name__}. Wrap other models with vx.Network(init, apply_fn)."
+        f"got {found}. {advice}"
     )
 
 

@@ -15,6 +15,7 @@ from verax.train._folder import (
     read_history,
 )
 from verax.train._history import History, Record
+from verax.train._initial import first_state, starting_variables
 from verax.train._keys import base_key, noise_key, purpose_key
 from verax.train._loop import chunks, epochs
 from verax.train._objective import (
@@ -29,7 +30,7 @@ from verax.train._optimizer import OptimizerFacts, decay_mask, decay_weights_onl
 from verax.train._program import ChunkData, ChunkRecord, Parts, Program, run_chunk
 from verax.train._run import Run
 from verax.train._saved import load_state, save_state
-from verax.train._session import Session, prepare, starting_variables
+from verax.train._session import Session, prepare
 from verax.train._source import SourceFile, read_source
 from verax.train._state import LoopState, TrainState
 from verax.train._step import StepRecord, make_eval_step, make_train_step, mean_metrics
@@ -71,6 +72,7 @@ __all__ = [
     "enable_compilation_cache",
     "epochs",
     "fingerprint",
+    "first_state",
     "fit",
     "load_state",
     "make_eval_step",

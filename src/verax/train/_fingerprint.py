@@ -32,7 +32,7 @@ def fingerprint(experiment: Experiment) -> str:
     train = dataset.examples("train")
     examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train)
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
-    program = Program(lambda _: Parts(network, experiment.objective, experiment.optimizer), chunk_steps=1, rolled=False)
+    program = Program(lambda _: Parts(network, experiment.objective, experiment.optimizer), chunk_steps=1)
 
     def everything(key: Any, examples: Examples) -> Any:
         variables = network.init(key, jax.tree.map(jnp.asarray, few.inputs))

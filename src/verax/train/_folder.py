@@ -20,7 +20,7 @@ from verax.train._history import History, Record
 from verax.train._keys import base_key
 from verax.train._run import Run
 from verax.train._saved import load_state, save_state
-from verax.train._session import first_state
+from verax.train._initial import first_state
 from verax.train._source import SourceFile, source_of
 from verax.train._state import TrainState
 
@@ -62,8 +62,10 @@ def begin_folder(folder: str | Path, experiment: Any, made: Experiment, data_fin
     """
     folder = check_free(folder)
     source = source_of(experiment)
+    paths = [name for name, value in made.hyperparameters.items() if isinstance(value, Path)]  # JSON has texts only
     try:
-        hyperparameters = json.loads(json.dumps(dict(made.hyperparameters), allow_nan=False))
+        chosen = {name: str(value) if name in paths else value for name, value in made.hyperparameters.items()}
+        hyperparameters = json.loads(json.dumps(chosen, allow_nan=False))
         resumable = source is not None
     except (TypeError, ValueError):
         hyperparameters = {name: repr(value) for name, value in made.hyperparameters.items()}
@@ -72,6 +74,7 @@ def begin_folder(folder: str | Path, experiment: Any, made: Experiment, data_fin
         "format": FORMAT,
         "function": getattr(experiment, "__name__", None),
         "hyperparameters": hyperparameters,
+        "paths": paths,
         "seed": made.seed,
         "resumable": resumable,
         "environment": environment(),
@@ -115,9 +118,8 @@ def read_experiment(folder: str | Path) -> dict[str, Any]:
     except (ValueError, NotADirectoryError) as error:
         raise InputError(f"{path} cannot be read: {error}. Give a folder that verax train wrote.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(
-            f"{path} has format {content.get('format') if isinstance(content, dict) else None}, expected {FORMAT}."
-        )
+        found = content.get("format") if isinstance(content, dict) else None
+        raise InputError(f"{path} must have format {FORMAT}, found {found}. Update Verax if it is newer.")
     return content
 
 
@@ -153,7 +155,9 @@ def load_run(folder: str | Path) -> Run:
     if not (folder / "checkpoints" / "final").is_dir():
         raise InputError(f"{folder} holds no final state: the run did not finish.")
     function = SourceFile(content["source_path"], content["source"]).function(content["function"])
-    experiment = resolve(function, content["hyperparameters"])
+    paths = content.get("paths", ())
+    chosen = {name: Path(value) if name in paths else value for name, value in content["hyperparameters"].items()}
+    experiment = resolve(function, chosen)
     dataset = load(experiment.data)
     if dataset.fingerprint != content["data_fingerprint"]:
         raise InputError(f"the data of {folder} have changed since it was trained. Restore them, or train again.")
@@ -178,7 +182,7 @@ def load_run(folder: str | Path) -> Run:
 def _empty_state(experiment: Experiment, network: Network, dataset: Dataset) -> TrainState:
     """Returns a state of the run's structure; compiled, but its values are not those of the run."""
     inputs = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], dataset.examples("train").inputs)
-    make = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs)[0])
+    make = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))
     return make(base_key(experiment.seed), inputs)
 
 

@@ -66,8 +66,8 @@ def session_chunks(session: Session, start: TrainState | None = None) -> Iterato
     """
     clock = time.perf_counter()
     total = weight = 0.0
-    sent_chunks = _send(session, session.state if start is None else _checked(start, session.state))
-    for sent in _one_ahead(sent_chunks) if session.program.rolled else sent_chunks:
+    first = session.state if start is None else _checked(start, session.state)
+    for sent in _one_ahead(_send(session, first)):
         read = _read(sent)
         values: dict[str, Any] = {"train/loss": tuple((read.total / read.weight).tolist())}
         if not read.grads_finite.all():
@@ -102,7 +102,7 @@ class Sent(NamedTuple):
       data: of its epoch, and its position there.
       is_rest: whether it is the last batch of an epoch, in a shape of its own.
       state: after it.
-      records: what it measured, on the device: one for the chunk, or one a step.
+      record: what it measured, on the device.
     """
 
     step: int
@@ -112,12 +112,12 @@ class Sent(NamedTuple):
     data: ChunkData
     is_rest: bool
     state: TrainState
-    records: list[ChunkRecord]
+    record: Any
 
 
 def _send(session: Session, state: TrainState) -> Iterator[Sent]:
     """Yields the chunks of a run, each handed to the device when it is asked for."""
-    plan, chunk_steps = session.plan, session.chunk_steps
+    plan, chunk_steps = session.plan, session.program.chunk_steps
     step = int(state.step)
     while step < session.total_steps:
         epoch, position = divmod(step, plan.steps)
@@ -127,7 +127,7 @@ def _send(session: Session, state: TrainState) -> Iterator[Sent]:
             data = last if last is not None and is_rest else equal._replace(start=np.int32(position))
             until_cut = chunk_steps - position % chunk_steps
             steps = 1 if is_rest else min(until_cut, plan.equal_steps - position, session.total_steps - step)
-            sent = _advance(session, Sent(step, steps, epoch, state, data, is_rest, state, []))
+            sent = _advance(session, Sent(step, steps, epoch, state, data, is_rest, state, None))
             yield sent
             state, position, step = sent.state, position + steps, step + steps
 
@@ -143,26 +143,15 @@ def _one_ahead(chunks: Iterator[Sent]) -> Iterator[Sent]:
 
 def _advance(session: Session, chunk: Sent) -> Sent:
     """Returns a chunk handed to the device; the state that it started from stays valid."""
-    if session.program.rolled and not chunk.is_rest:
-        state, record = session.chunk(chunk.before, chunk.data, np.int32(chunk.steps))
-        return chunk._replace(state=state, records=[record])
-    call, most = (session.rest, 1) if chunk.is_rest else (session.chunk, session.program.chunk_steps)
-    state = jax.tree.map(lambda leaf: leaf.copy(), chunk.before)  # each call donates its input
-    records = []
-    for offset in range(0, chunk.steps, most):
-        steps = np.int32(min(most, chunk.steps - offset))
-        state, record = call(state, chunk.data._replace(start=np.int32(chunk.data.start + offset)), steps)
-        records.append(record)
-    return chunk._replace(state=state, records=records)
+    program = session.compiled.rest if chunk.is_rest else session.compiled.chunk
+    state, record = program(chunk.before, chunk.data, np.int32(chunk.steps))
+    return chunk._replace(state=state, record=record)
 
 
 def _read(chunk: Sent) -> ChunkRecord:
     """Returns what a chunk measured, on the host: waits until it is computed."""
-    records = jax.device_get(chunk.records)
-    total, weight, grads_finite, _ = (
-        np.stack(column).reshape(-1)[: chunk.steps] for column in zip(*records, strict=True)
-    )
-    return ChunkRecord(total, weight, grads_finite, records[-1].params_finite)
+    read = jax.device_get(chunk.record)
+    return ChunkRecord(*(column[: chunk.steps] for column in read[:3]), read.params_finite)
 
 
 def _is_finite(read: ChunkRecord) -> bool:
@@ -183,6 +172,6 @@ def validation_metrics(session: Session, variables: Variables) -> dict[str, floa
     """Returns the exact averages over the validation split, by name: `validation/loss`, `validation/accuracy`, ..."""
     if not session.validation:
         return {}
-    parts = jax.device_get([session.evaluate(variables, batch) for batch in session.validation])
+    parts = jax.device_get([session.compiled.evaluate(variables, batch) for batch in session.validation])
     sums = {name: sum(float(part[name]) for part in parts) for name in parts[0]}
     return {f"validation/{name}": value for name, value in mean_metrics(sums).items()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from verax.data import Batch
@@ -64,8 +67,9 @@ class Objective:
 
         def loss(variables: Variables, batch: Batch, key: Any = None, training: bool | None = None) -> LossValue:
             outputs, model_state = network.apply(variables, batch.inputs, key=key, training=training)
-            losses = _wide(jnp.asarray(self.losses(outputs, batch)))
-            _check_losses(losses, batch.weight, self.per_example)
+            losses = self.losses(outputs, batch)
+            check_losses(losses, jnp.shape(batch.weight)[0], self.per_example)
+            losses = _wide(jnp.asarray(losses))
             if self.per_example:
                 weight = jnp.broadcast_to(_align(batch.weight, losses), losses.shape).astype(losses.dtype)
                 total, weight_sum = jnp.sum(losses * weight), jnp.sum(weight)
@@ -196,11 +200,24 @@ def objective_from_loss(
         validation takes full batches and leaves the remaining rows out.
       l2: coefficient of the penalty on weights.
 
+    Raises:
+      InputError: if `losses` is no function of two arguments, the task is unknown, or `l2` is negative.
+
     Example:
       >>> objective = objective_from_loss(lambda outputs, batch: jnp.abs(outputs - batch.targets))
       >>> objective.task
       'custom'
     """
+    if task not in typing.get_args(Task):
+        raise InputError(f"task must be one of {', '.join(typing.get_args(Task))}, got {task!r}.")
+    if not callable(losses):
+        raise InputError(f"the loss must be a function of (outputs, batch), got {type(losses).__name__} {losses!r}.")
+    try:
+        inspect.signature(losses).bind(None, None)
+    except TypeError as error:
+        raise InputError(f"the loss must take (outputs, batch), got {inspect.signature(losses)}: {error}.") from None
+    except ValueError:
+        pass  # a function in C does not tell
     return Objective(task, losses, _penalty(l2), per_example)
 
 
@@ -238,19 +255,26 @@ def _wide(values: Any) -> Any:
     return values.astype(jnp.float32) if narrow else values
 
 
-def _check_losses(losses: Any, weight: Any, per_example: bool) -> None:
-    if per_example and losses.ndim == 0:
+def check_losses(losses: Any, examples: int, per_example: bool) -> None:
+    """Raises an InputError if what a loss function gave back is no loss; looks at shape and dtype alone."""
+    if not jax.tree_util.all_leaves([losses]):
+        raise InputError(f"the loss must be one array, got {type(losses).__name__}. Does its function return it?")
+    shape, dtype = np.shape(losses), jnp.result_type(losses)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise InputError(f"the loss must be floating-point, got {dtype}, which has no gradient.")
+    if per_example and not shape:
         raise InputError(
             "the loss must have one value for each example, got a scalar. Leave out the mean, or say "
             "vx.objective_from_loss(fn, per_example=False) if it is a loss of the whole batch."
         )
-    if per_example and losses.shape[0] != jnp.shape(weight)[0]:
+    if per_example and shape[0] != examples:
         raise InputError(
-            f"the loss must have one value for each of the {jnp.shape(weight)[0]} examples, got shape {losses.shape}."
+            f"the loss must have one value for each of the {examples} examples, got shape {shape}. "
+            "Does the network or the loss mix the rows of a batch?"
         )
-    if not per_example and losses.ndim:
+    if not per_example and shape:
         raise InputError(
-            f"a loss of the whole batch must be a scalar, got shape {losses.shape}. Take the mean, or leave out "
+            f"a loss of the whole batch must be a scalar, got shape {shape}. Take the mean, or leave out "
             "per_example=False if it has one value for each example."
         )
 
@@ -270,7 +294,9 @@ def _require_shape(what: str, outputs: Any, targets_shape: tuple[int, ...], trai
         )
 
 
-def _penalty(l2: float) -> float:
-    if isinstance(l2, int | float) and not 0 <= l2 < float("inf"):
-        raise InputError(f"l2 must be a number of at least 0, got {l2}.")
+def _penalty(l2: Any) -> Any:
+    if isinstance(l2, jax.Array | np.generic | np.ndarray):
+        return l2  # it may be traced
+    if isinstance(l2, bool) or not isinstance(l2, int | float) or not 0 <= l2 < float("inf"):
+        raise InputError(f"l2 must be a number of at least 0, got {l2!r}.")
     return l2

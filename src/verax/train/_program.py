@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ import optax
 from jax import lax
 
 from verax.data import Batch
+from verax.jaxpr import canonical_convolutions
 from verax.network import Network
 from verax.train._objective import Objective
 from verax.train._state import TrainState
@@ -35,14 +35,11 @@ class Program:
     Attributes:
       make: from traced hyperparameters to the parts of a step; called inside the trace.
       chunk_steps: the most steps in one call of the compiled program.
-      rolled: whether steps run in one compiled loop. XLA's CPU backend runs convolutions many times slower inside a
-        loop than outside, so there each step is a call of its own.
       watch_gradients: whether gradients are watched for NaN and Inf at every step.
     """
 
     make: Callable[[Mapping[str, Any]], Parts]
     chunk_steps: int = 100
-    rolled: bool = True
     watch_gradients: bool = False
 
 
@@ -98,19 +95,13 @@ def run_chunk(
       hyperparameters: traced values for `program.make`; empty for a single run.
       state: where to start.
       data: the epoch's data and position.
-      steps: how many steps, at most `program.chunk_steps`. It may be traced, so that one compiled program serves chunks
-        of any length; a program that is not rolled then computes them all and keeps the first ones.
+      steps: how many steps, at most `program.chunk_steps`; may be traced, so that one compiled program serves chunks of
+        any length.
     """
     network, objective, optimizer = program.make(hyperparameters)
     step = make_train_step(network, objective, optimizer, watch_gradients=program.watch_gradients)
-    if not program.rolled:
-        records = []
-        for offset in range(steps if isinstance(steps, int) else program.chunk_steps):
-            after, record = step(state, data.batch(data.start + offset))
-            state = after if isinstance(steps, int) or offset == 0 else _choose(offset < steps, after, state)
-            records.append(record)
-        total, weight, finite = (jnp.stack(column) for column in zip(*records, strict=True))
-        return state, ChunkRecord(total, weight, finite, all_finite(state.variables.params))
+    if jax.default_backend() == "cpu":
+        step = canonical_convolutions(step)
 
     def body(offset: Any, carry: Any) -> Any:
         state, total, weight, finite = carry
@@ -126,9 +117,3 @@ def run_chunk(
     carry = (state, empty, empty, jnp.ones(program.chunk_steps, bool))
     state, total, weight, finite = lax.fori_loop(0, steps, body, carry)
     return state, ChunkRecord(total, weight, finite, all_finite(state.variables.params))
-
-
-def _choose(first: Any, one: TrainState, other: TrainState) -> TrainState:
-    """Returns one state or the other; their key is the same."""
-    chosen = jax.tree.map(partial(jnp.where, first), one.replace(key=None), other.replace(key=None))
-    return chosen.replace(key=one.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from verax.trees import Tree, host, leaf_digest, leaves_by_path, shape_text
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+SHOWN = 150  # characters of what Orbax says
 
 
 def save_state(path: str | Path, state: Tree, *, overwrite: bool = False) -> Path:
@@ -117,11 +119,14 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def _read_arrays(path: Path) -> dict[str, Any]:
     from orbax.checkpoint import v1 as orbax
 
+    if not (path / "arrays").is_dir():
+        raise InputError(f"the state in {path} is damaged: its folder arrays is missing. Use another checkpoint.")
     try:
         return orbax.load(path / "arrays")
     except Exception as error:  # Orbax raises many kinds, tensorstore its own: all mean that the files are unreadable
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"the state in {path} is damaged: {first_line} Use another checkpoint.") from error
+        said = textwrap.shorten(first_line, SHOWN, placeholder=" ...").rstrip(".")
+        raise InputError(f"the state in {path} is damaged: {said}. Use another checkpoint.") from error
 
 
 def _restore(found: np.ndarray, like: Any) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +13,20 @@ import numpy as np
 
 from verax.data import Batch, Dataset, Examples, check_data, load
 from verax.findings import Finding, InputError, raise_errors
-from verax.jaxpr import equations, has_primitive, rows_are_independent
-from verax.network import Network, Variables, as_network
+from verax.jaxpr import rows_are_independent
+from verax.network import Network, as_network
 from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size, full_batches
 from verax.train._cache import enable_compilation_cache
+from verax.train._compile import Compiled, compile_programs, program_memory
 from verax.train._experiment import Experiment
-from verax.train._keys import base_key, purpose_key
-from verax.train._optimizer import OptimizerFacts, decay_weights_only, probe_optimizer, with_standard_promotion
-from verax.train._program import ChunkData, Parts, Program, run_chunk
+from verax.train._initial import decaying_optimizer, first_state, starting_variables
+from verax.train._keys import base_key
+from verax.train._objective import check_losses
+from verax.train._optimizer import probe_optimizer, with_standard_promotion
+from verax.train._program import ChunkData, Parts, Program
 from verax.train._state import TrainState
-from verax.train._step import make_eval_step
-from verax.train._tracing_errors import explained
-from verax.trees import Tree, count, differences, leaves_by_path
-
-SLOW_IN_LOOPS_ON_CPU = ("conv_general_dilated",)
-LARGE_ACTIVATIONS = 2**24  # bytes of a forward pass
-LONG_RUN = 400  # steps
+from verax.train._tracing_errors import explained, tree_text
+from verax.trees import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +40,7 @@ class Session:
       state: before the first step.
       plan: how an epoch is cut into steps.
       program: what a chunk of steps is.
-      chunk: the compiled chunk, `chunk(state, data, steps)`; with an unrolled program a few steps, the state donated.
-      rest: the compiled last step of an epoch where it has a shape of its own, or None.
-      evaluate: the compiled evaluation step, or None without a validation split.
+      compiled: the compiled programs.
       train_data: the training split on the device.
       validation: the validation split as batches on the device.
       total_steps: how many steps the run is to take.
@@ -60,27 +54,24 @@ class Session:
     state: TrainState
     plan: EpochPlan
     program: Program
-    chunk: Any
-    rest: Any
-    evaluate: Any
+    compiled: Compiled
     train_data: Examples
     validation: tuple[Batch, ...]
     total_steps: int
     findings: tuple[Finding, ...]
     facts: dict[str, Any]
 
-    @property
-    def chunk_steps(self) -> int:
-        """Steps between two reads of the device; an unrolled program takes several calls for them."""
-        return min(self.experiment.chunk_steps, self.plan.equal_steps)
-
     def epoch_data(self, epoch: int) -> tuple[ChunkData, ChunkData | None]:
         """Returns the data of an epoch (the first is 0) for equal steps, and for the rest."""
-        rows, weight, rest = self.plan.rows(self.experiment.seed, epoch)
-        start = np.int32(0)
-        equal = ChunkData(*self.train_data, jnp.asarray(rows), None if weight is None else jnp.asarray(weight), start)
-        last = ChunkData(*self.train_data, jnp.asarray(rest[None]), None, start) if self.plan.rest else None
-        return equal, last
+        return epoch_data(self.train_data, self.plan, self.experiment.seed, epoch)
+
+
+def epoch_data(train: Examples, plan: EpochPlan, seed: int, epoch: int) -> tuple[ChunkData, ChunkData | None]:
+    """Returns the data of an epoch (the first is 0) for steps of one shape, and for the last batch in its own, if any."""
+    rows, weight, rest = plan.rows(seed, epoch)
+    start = np.int32(0)
+    equal = ChunkData(*train, jnp.asarray(rows), None if weight is None else jnp.asarray(weight), start)
+    return equal, ChunkData(*train, jnp.asarray(rest[None]), None, start) if plan.rest else None
 
 
 def prepare(experiment: Experiment, initial: Any = None) -> Session:
@@ -101,56 +92,51 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
     key = base_key(experiment.seed)
 
-    shapes, forward, findings = traced(experiment, network, dataset)
+    shapes, findings = traced(experiment, network, dataset)
     _check_watched(experiment, dataset)
     loaded_seconds = time.perf_counter() - clock
 
     clock = time.perf_counter()
     with explained("the optimizer", {"params": shapes.params}):
-        start = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))
-        state, optimizer_facts = start(key, few.inputs)
+        state = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))(key, few.inputs)
+        optimizer_facts = jax.jit(lambda: probe_optimizer(experiment.optimizer, shapes.params))()
     if initial is not None:
         variables = starting_variables(initial, state.variables)
         opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
         state = state.replace(variables=variables, opt_state=opt_state)
-    optimizer, remarks = _decaying(experiment, optimizer_facts)
+    optimizer, remarks = decaying_optimizer(experiment, optimizer_facts)
 
     plan = _plan(experiment, network, shapes, few, train.size, key)
-    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps
-    chunk_steps = min(experiment.chunk_steps, plan.equal_steps)
-    rolled = jax.default_backend() != "cpu" or not has_primitive(forward, SLOW_IN_LOOPS_ON_CPU)
     program = Program(
         make=lambda _: Parts(network, experiment.objective, optimizer),
-        chunk_steps=chunk_steps if rolled else min(chunk_steps, _steps_in_a_row(forward, total_steps)),
-        rolled=rolled,
+        chunk_steps=min(experiment.chunk_steps, plan.equal_steps),
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
     )
     device_data = jax.tree.map(jnp.asarray, train)
-    batches = _validation_batches(experiment, dataset)
-    session = Session(
-        experiment, network, dataset, state, plan, program, None, None, None, device_data,
-        tuple(jax.tree.map(jnp.asarray, batch) for batch in batches),
-        total_steps, findings + remarks, {},
-    )  # fmt: skip
+    validation = tuple(jax.tree.map(jnp.asarray, batch) for batch in _validation_batches(experiment, dataset))
+    first_epoch = epoch_data(device_data, plan, experiment.seed, 0)
     with explained("a step of training or evaluation", {"inputs": few.inputs, "targets": few.targets}):
-        chunk, rest, evaluate = _compile(session)
+        one_batch = validation[0] if validation else None
+        compiled = compile_programs(program, state, *first_epoch, network, experiment.objective, one_batch)
     facts = {
         "parameters": count(state.variables.params),
         "steps_per_epoch": plan.steps,
-        "rolled": program.rolled,
         "padded": plan.padded,
         "gradients_watched": program.watch_gradients,
-        "programs": {"train": 1 + (rest is not None), "evaluate": int(evaluate is not None)},
+        "programs": {"train": 1 + (compiled.rest is not None), "evaluate": int(compiled.evaluate is not None)},
         "load_seconds": loaded_seconds,
         "compile_seconds": time.perf_counter() - clock,
-        "memory": _memory(chunk),
+        "memory": program_memory(compiled.chunk),
     }
-    parts = {"chunk": chunk, "rest": rest, "evaluate": evaluate, "facts": facts}
-    return Session(**{**session.__dict__, **parts})
+    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps
+    return Session(
+        experiment, network, dataset, state, plan, program, compiled, device_data, validation, total_steps,
+        findings + remarks, facts,
+    )  # fmt: skip
 
 
-def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[Any, Any, tuple[Finding, ...]]:
-    """Returns the shapes of the variables, the program of a forward pass and remarks on the data; computes nothing.
+def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[Any, tuple[Finding, ...]]:
+    """Returns the shapes of the variables and remarks on the data; computes nothing.
 
     Raises:
       InputError: if the data are wrong, or network or loss cannot take them.
@@ -158,49 +144,27 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
     examples = dataset.examples("train")
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], examples)
     key, task = base_key(experiment.seed), experiment.objective.task
-    shapes, forward, outputs, failed = None, None, None, None
+    shapes, outputs, failed = None, None, None
     try:
         with explained(f"the network {network.name}", {"inputs": few.inputs}):
             shapes = jax.eval_shape(network.init, key, few.inputs)
-            apply = jax.make_jaxpr(lambda v, x, k: network.apply(v, x, key=k)[0], return_shape=True)
-            forward, outputs = apply(shapes, few.inputs, key)
+            outputs = jax.eval_shape(lambda v, x, k: network.apply(v, x, key=k)[0], shapes, few.inputs, key)
     except InputError as error:
         failed = error
     checked = check_data(dataset, task=task, outputs_shape=outputs, batch_size=experiment.batch_size)
     findings = raise_errors(checked)  # first: bad data may be why the network failed
     if failed is not None:
         raise failed
+    if task != "custom" and not jax.tree_util.all_leaves([outputs]):
+        raise InputError(
+            f"the network must give one array for {task}, got {tree_text(outputs)}. "
+            "Let it give the logits or numbers alone, or take a loss of your own: vx.objective_from_loss(fn)."
+        )
     with explained("the loss", {"outputs": outputs, "targets": few.targets}):
-        jax.eval_shape(experiment.objective.losses, outputs, Batch(*few, np.ones(few.size, np.float32)))
-    return shapes, forward, findings
-
-
-def first_state(experiment: Experiment, network: Network, key: Any, inputs: Tree) -> tuple[TrainState, OptimizerFacts]:
-    """Returns the state before the first step, and what the optimizer hides; pure, to be compiled as one program."""
-    variables = network.init(purpose_key(key, "init"), inputs)
-    facts = probe_optimizer(experiment.optimizer, variables.params)
-    opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
-    return TrainState(jnp.int32(0), key, variables, opt_state), facts
-
-
-def starting_variables(initial: Any, drawn: Variables) -> Variables:
-    """Returns the weights to start from, in the place of those that were drawn.
-
-    Args:
-      initial: parameters alone, `Variables`, or anything with `.variables`.
-      drawn: what the network's own `init` gave.
-
-    Raises:
-      InputError: naming every leaf that is missing, unexpected, or of another shape or dtype.
-    """
-    given = initial if isinstance(initial, Variables) else getattr(initial, "variables", None)
-    found = given if given is not None else Variables(initial, drawn.model_state)
-    lines = differences(drawn._asdict(), found._asdict())
-    if lines:
-        raise InputError("initial weights do not fit the network:\n" + "\n".join(f"  {line}" for line in lines))
-    leaves = leaves_by_path(found._asdict())
-    copied = [jnp.array(leaves[path]) for path in leaves_by_path(drawn._asdict())]  # the caller's outlive donation
-    return jax.tree.unflatten(jax.tree.structure(drawn), copied)
+        batch = Batch(*few, np.ones(few.size, np.float32))
+        losses = jax.eval_shape(experiment.objective.losses, outputs, batch)
+    check_losses(losses, few.size, experiment.objective.per_example)
+    return shapes, findings
 
 
 def _check_watched(experiment: Experiment, dataset: Dataset) -> None:
@@ -220,20 +184,6 @@ def _validation_batches(experiment: Experiment, dataset: Dataset) -> Iterable[Ba
     return evaluation_batches(validation, even_batch_size(validation.size))
 
 
-def _decaying(experiment: Experiment, facts: OptimizerFacts) -> tuple[Any, tuple[Finding, ...]]:
-    """Returns the optimizer with its decay kept from biases and scales, and what there is to say about that."""
-    if experiment.decay == "all" or not bool(facts.decays_all):
-        return experiment.optimizer, ()
-    if bool(facts.decay_is_additive):
-        said = "biases and normalisation scales were left out of the optimizer's weight decay."
-        return decay_weights_only(experiment.optimizer), (
-            Finding("weight-decay-masked", "info", said, "Pass decay='all' to decay every leaf."),
-        )
-    said = "the optimizer decays biases and normalisation scales, and uses parameters in other ways too."
-    advice = "Give its weight decay mask=vx.decay_mask, or pass decay='all' if this is meant."
-    return experiment.optimizer, (Finding("decay-on-norm-and-bias", "warning", said, advice),)
-
-
 def _plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, size: int, key: Any) -> EpochPlan:
     """Returns the plan of an epoch; a partial batch is padded where rows are known not to touch one another."""
 
@@ -245,52 +195,3 @@ def _plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, 
     if experiment.remainder == "partial" and size % experiment.batch_size and padded:
         padded = rows_are_independent(losses, few, shapes, key)
     return EpochPlan(size, experiment.batch_size, experiment.remainder, padded and experiment.remainder == "partial")
-
-
-def _steps_in_a_row(forward: Any, total_steps: int) -> int:
-    """Returns how many steps to unroll into one program where they cannot run in a compiled loop.
-
-    XLA's CPU backend maps the temporaries of each call anew; where they are large that costs a quarter of a step, and
-    four steps in one program share it (docs/decisions/0004). It also compiles four times as long, which a short run
-    does not earn back.
-    """
-    shapes = (var.aval for each in equations(forward) for var in each.eqn.outvars)
-    activations = sum(math.prod(aval.shape) * aval.dtype.itemsize for aval in shapes if hasattr(aval, "dtype"))
-    return 4 if activations > LARGE_ACTIVATIONS and total_steps >= LONG_RUN else 1
-
-
-def _compile(session: Session) -> tuple[Any, Any, Any]:
-    """Returns the compiled chunk, rest and evaluation step; they compile at the same time."""
-    program, state = session.program, session.state
-    equal, last = session.epoch_data(0)
-
-    def chunk(state: TrainState, data: ChunkData, steps: Any) -> Any:
-        return run_chunk(program, {}, state, data, steps)
-
-    def one_step(state: TrainState, data: ChunkData, steps: Any) -> Any:
-        return run_chunk(single, {}, state, data, steps)
-
-    single = Program(program.make, 1, rolled=False, watch_gradients=program.watch_gradients)
-    donated = () if program.rolled else (0,)  # see `session_chunks`
-    lowered = [jax.jit(chunk, donate_argnums=donated).lower(state, equal, jnp.int32(0)), None, None]
-    if last is not None:
-        lowered[1] = jax.jit(one_step, donate_argnums=0).lower(state, last, jnp.int32(0))
-    if session.validation:
-        evaluate = make_eval_step(session.network, session.experiment.objective)
-        lowered[2] = jax.jit(evaluate).lower(state.variables, session.validation[0])
-    with ThreadPoolExecutor(len(lowered)) as pool:
-        compiled = list(pool.map(lambda each: None if each is None else each.compile(), lowered))
-    return compiled[0], compiled[1], compiled[2]
-
-
-def _memory(compiled: Any) -> dict[str, int]:
-    """Returns the memory that a compiled program needs, in bytes, as the compiler states it."""
-    analysis = compiled.memory_analysis()
-    parts = {
-        "arguments_bytes": analysis.argument_size_in_bytes,
-        "outputs_bytes": analysis.output_size_in_bytes,
-        "temporary_bytes": analysis.temp_size_in_bytes,
-        "aliased_bytes": analysis.alias_size_in_bytes,
-    }
-    peak = parts["arguments_bytes"] + parts["outputs_bytes"] + parts["temporary_bytes"] - parts["aliased_bytes"]
-    return {**{name: int(value) for name, value in parts.items()}, "peak_bytes": int(peak)}

@@ -49,7 +49,13 @@ class SourceFile:
             code = compile(self.text, self.path, "exec", dont_inherit=True)
         except SyntaxError as error:
             raise InputError(f"{self.path}:{error.lineno}: not valid Python: {error.msg}.") from error
-        exec(code, vars(module))
+        try:
+            exec(code, vars(module))
+        except SystemExit as error:
+            raise InputError(
+                f"{self.path} ended the program while it was loaded (sys.exit). Put what runs at once under "
+                "if __name__ == '__main__':."
+            ) from error
         function = vars(module).get(name)
         if not callable(function):
             known = [
@@ -70,11 +76,13 @@ def read_source(path: str | Path) -> SourceFile:
     path = Path(path)
     if path.suffix != ".py":
         raise InputError(f"expected a Python file such as experiment.py, got {str(path)!r}.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Give the Python file that defines experiment(...).")
     try:
         return SourceFile(str(path.resolve()), path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist. Give the Python file that defines experiment(...).") from None
-    except (IsADirectoryError, UnicodeDecodeError, PermissionError) as error:
+    except (UnicodeDecodeError, PermissionError) as error:
         raise InputError(f"{path} cannot be read as Python source: {error}.") from error
 
 

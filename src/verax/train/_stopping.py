@@ -45,7 +45,8 @@ class EarlyStopping:
         known = list(known)
         if self.metric in known:
             return
-        close = difflib.get_close_matches(self.metric, known, n=1)
+        longer = [name for name in known if name.endswith(f"/{self.metric}")]
+        close = longer or difflib.get_close_matches(self.metric, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         if not known:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Errors of the user's own functions while JAX traces them, said in one screen: what was given, their line, what to do."""
+"""Errors of the user's own functions while JAX traces them: what was given, their own line, what to do."""
 
 from __future__ import annotations
 
