@@ -268,7 +268,10 @@ def labels_up_to(largest: int):
     ("changes", "message"),
     [
         ({"data": without("test")}, "data must have a test split to certify, found train, calibration."),
-        ({"variables": {"kernel": cases.TRUE_KERNEL}}, "variables must be the trained weights of functions, found othe"),
+        (
+            {"variables": {"kernel": cases.TRUE_KERNEL}},
+            "variables must be the trained weights of functions, found othe",
+        ),
         ({"variables": {"kernel": cases.TRUE_KERNEL}}, "params/bias: expected float32[3], missing"),
         (
             {"variables": {"kernel": cases.TRUE_KERNEL[:2], "bias": np.zeros(3, np.float32)}},
@@ -302,7 +305,9 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
 
 
 def test_limits_come_from_default_experiment_and_argument_in_this_order():
-    run = vx.train(replace(cases.binary_experiment(), epochs=1, limits={"calibration_error": 0.9, "latency_p99_seconds": 5}))
+    run = vx.train(
+        replace(cases.binary_experiment(), epochs=1, limits={"calibration_error": 0.9, "latency_p99_seconds": 5})
+    )
     evidence = replace(evidence_from_run(run), optimizer=None)
     items = {item.id: item for item in outcomes_of(evidence, limits={"calibration_error": 0.8})}
     assert items["calibrated"].limit == {"calibration_error_high": 0.8}

@@ -3,8 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.train.cases import LINEAR, MLP, NOISY, WithNorm, split
 from verax.data import Batch, Examples
@@ -57,9 +55,7 @@ def test_binary_is_the_log_likelihood_of_a_coin(shape):
     np.testing.assert_allclose(value.total / value.weight, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("outputs", "targets"), [((12,), (12,)), ((12, 1), (12,)), ((12, 3), (12, 3)), ((12, 1), (12, 1))]
-)
+@pytest.mark.parametrize(("outputs", "targets"), [((12,), (12,)), ((12, 1), (12,)), ((12, 3), (12, 3))])
 def test_regression_is_the_mean_squared_error(outputs, targets):
     found, wanted = RANDOM.normal(size=outputs).astype(np.float32), RANDOM.normal(size=targets).astype(np.float32)
     value = value_of(regression(), batch_of(found, wanted))
@@ -81,23 +77,21 @@ def test_a_classifier_of_tokens_weighs_each_token_equally(tokens):
     np.testing.assert_allclose(means["accuracy"], (outputs.argmax(-1) == targets)[kept].mean(), rtol=1e-6)
 
 
-@settings(max_examples=25)
-@given(size=st.integers(1, 40), batch_size=st.integers(1, 17))
-def test_averages_are_exact_for_every_remainder(size, batch_size):
+@pytest.mark.parametrize("batch_size", [1, 5, 8])
+def test_averages_are_exact_for_every_remainder(batch_size):
     """A split in padded batches gives the average over the whole split, whatever is left for the last batch."""
-    inputs, targets = split(size, seed=size)
     network = as_network(LINEAR)
-    variables = network.init(jax.random.key(0), inputs)
-    parts = [STEP(variables, batch) for batch in evaluation_batches(Examples(inputs, targets), batch_size)]
-    sums = {name: sum(float(part[name]) for part in parts) for name in parts[0]}
-    outputs = inputs @ np.asarray(variables.params["kernel"])
-    losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(outputs), targets)
-    assert sums["weight"] == size
-    np.testing.assert_allclose(mean_metrics(sums)["loss"], losses.mean(), rtol=2e-6)
-    np.testing.assert_allclose(mean_metrics(sums)["accuracy"], (outputs.argmax(1) == targets).mean(), rtol=1e-6)
-
-
-STEP = make_eval_step(as_network(LINEAR), classification())
+    variables = network.init(jax.random.key(0), split(1, 0)[0])
+    step = jax.jit(make_eval_step(network, classification()))
+    for size in range(1, 25):
+        inputs, targets = split(size, seed=size)
+        parts = [step(variables, batch) for batch in evaluation_batches(Examples(inputs, targets), batch_size)]
+        sums = {name: sum(float(part[name]) for part in parts) for name in parts[0]}
+        outputs = inputs.astype(np.float64) @ np.asarray(variables.params["kernel"], np.float64)
+        losses = np.log(np.exp(outputs).sum(axis=1)) - outputs[np.arange(size), targets]
+        assert sums["weight"] == size
+        np.testing.assert_allclose(mean_metrics(sums)["loss"], losses.mean(), rtol=2e-6)
+        np.testing.assert_allclose(mean_metrics(sums)["accuracy"], (outputs.argmax(1) == targets).mean(), rtol=1e-6)
 
 
 def test_half_precision_outputs_are_averaged_in_single_precision():
@@ -207,32 +201,12 @@ def test_metrics_are_those_of_the_task():
 @pytest.mark.parametrize(
     ("objective", "outputs", "targets", "message"),
     [
-        (
-            regression(),
-            (12,),
-            (12, 1),
-            r"outputs of a regressor must have the shape of the targets, \(12, 1\), got \(12,\)",
-        ),
-        (regression(), (12, 2), (12,), r"outputs of a regressor must have the shape .* \(12,\), got \(12, 2\)"),
-        (
-            classification(),
-            (12,),
-            (12,),
-            r"outputs of a classifier must have the shape .* and a last axis of classes, got \(12,\)",
-        ),
-        (binary(), (12, 2), (12,), r"outputs of a binary classifier must have the shape .* \(12,\), got \(12, 2\)"),
-        (
-            objective_from_loss(lambda o, b: o.mean()),
-            (12,),
-            (12,),
-            "one value for each example, got a scalar. Leave out the mean",
-        ),
-        (
-            objective_from_loss(lambda o, b: o[:3]),
-            (12,),
-            (12,),
-            r"one value for each of the 12 examples, got shape \(3,\)",
-        ),
+        (regression(), (12,), (12, 1), r"a regressor must have the shape of the targets, \(12, 1\), got \(12,\)"),
+        (regression(), (12, 2), (12,), r"a regressor must have the shape of the targets, \(12,\), got \(12, 2\)"),
+        (classification(), (12,), (12,), r"a classifier must .* \(12,\) and a last axis of classes, got \(12,\)"),
+        (binary(), (12, 2), (12,), r"a binary classifier must .* \(12,\), got \(12, 2\)"),
+        (objective_from_loss(lambda o, b: o.mean()), (12,), (12,), "one value for each example, got a scalar. Leave"),
+        (objective_from_loss(lambda o, b: o[:3]), (12,), (12,), r"each of the 12 examples, got shape \(3,\)"),
         (objective_from_loss(lambda o, b: o, per_example=False), (12,), (12,), r"must be a scalar, got shape \(12,\)"),
     ],
     ids=["(N,) and (N,1)", "two outputs", "no classes", "two logits", "scalar", "too few", "not a scalar"],

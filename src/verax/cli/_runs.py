@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,22 +36,12 @@ def new_folder(out: Path | None, name: str) -> Path:
 
 
 def write_run(folder: Path, experiment: Callable[..., Any], run: Any, study: Any = None) -> Path:
-    """Writes a finished run, with the study that chose its setting. The folder appears complete or not at all."""
-    from verax.train._folder import append_record, begin_folder, finish_folder
+    """Writes a finished run, with the study that chose its setting."""
+    from verax.train import save_run
 
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
-        begin_folder(unfinished, experiment, run.experiment, run.dataset.fingerprint)
-        for record in run.history:
-            append_record(unfinished, record)
-        finish_folder(unfinished, run)
-        if study is not None:
-            (unfinished / "study.json").write_text(json.dumps(study.to_json(), indent=1, default=str))
-        if folder.is_dir():
-            folder.rmdir()  # empty: new_folder has looked
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    save_run(folder, experiment, run)
+    if study is not None:
+        write_text(folder / "study.json", json.dumps(study.to_json(), indent=1, default=str))
     return folder
 
 

@@ -13,6 +13,7 @@ from verax.train._folder import (
     load_run,
     read_experiment,
     read_history,
+    save_run,
 )
 from verax.train._history import History, Record
 from verax.train._initial import first_state, starting_variables
@@ -88,6 +89,7 @@ __all__ = [
     "regression",
     "resolve",
     "run_chunk",
+    "save_run",
     "save_state",
     "starting_variables",
     "straight_threefry",

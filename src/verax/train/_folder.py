@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from typing import Any
 
 import jax
 
+from verax import __version__
 from verax.data import Dataset, load
 from verax.findings import Finding, InputError, Leaf, Moment, Span, Split
 from verax.network import Network, as_network
@@ -30,9 +32,10 @@ PLACES = {"span": Span, "leaf": Leaf, "moment": Moment, "split": Split}
 
 def environment() -> dict[str, str]:
     """Returns what a result depends on besides the program: versions, device, platform."""
-    packages = ("verax", "jax", "jaxlib", "flax", "optax", "numpy")
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy")
     device = jax.devices()[0]
     return {
+        "verax": __version__,
         **{name: version(name) for name in packages if _is_installed(name)},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -100,6 +103,34 @@ def finish_folder(folder: Path, run: Run) -> None:
     if run.best is not None:
         save_state(folder / "checkpoints" / "best", run.best)
     (folder / "findings.json").write_text(json.dumps([finding_to_json(each) for each in run.findings], indent=1))
+
+
+def save_run(folder: str | Path, experiment: Any, run: Run) -> Path:
+    """Writes a run that is finished already, such as a study's best one, and returns its folder.
+
+    The folder appears complete or not at all.
+
+    Args:
+      folder: to be made.
+      experiment: the function that made the run's experiment, for the snapshot of its source.
+      run: what it came to.
+
+    Raises:
+      InputError: if the folder exists and is not empty.
+    """
+    folder = check_free(folder)
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        begin_folder(unfinished, experiment, run.experiment, run.dataset.fingerprint)
+        (unfinished / "history.jsonl").write_text(run.history.to_jsonl())
+        finish_folder(unfinished, run)
+        if folder.is_dir():
+            folder.rmdir()  # empty, as was checked
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
 
 
 def read_experiment(folder: str | Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from verax.train._optimizer import probe_optimizer, with_standard_promotion
 from verax.train._program import ChunkData, Parts, Program
 from verax.train._state import TrainState
 from verax.train._tracing_errors import explained, tree_text
-from verax.trees import count
+from verax.trees import count, leaves_by_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +155,9 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
     findings = raise_errors(checked)  # first: bad data may be why the network failed
     if failed is not None:
         raise failed
+    empty = [path for path, leaf in leaves_by_path(shapes.params).items() if 0 in leaf.shape]
+    if empty:
+        raise InputError(f"every parameter must hold numbers, but {', '.join(empty)} has size 0. Is a width 0?")
     if task != "custom" and not jax.tree_util.all_leaves([outputs]):
         raise InputError(
             f"the network must give one array for {task}, got {tree_text(outputs)}. "
