@@ -26,7 +26,7 @@ from typing import Any
 
 MET = "Promised ratios: all met."
 FOLDER = Path(__file__).parent / "_peers"
-SMALL_RUN = {"mlp32": 1, "mlp128": 2, "cnn128": 2}  # epochs a round: a quarter of a second or more each
+EPOCHS = {"mlp32": 1, "mlp128": 2, "cnn128": 1}  # a turn: a quarter of a second or more each
 TITLES = {
     "mlp32": "MLP 784-128-64-10, batch 32",
     "mlp128": "MLP 784-128-64-10, batch 128",
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [each for each in CONTENDERS if each.name in options.peers or each.name == "verax"]
     rows: list[dict[str, Any]] = []
     for task in options.tasks:
-        rows += measure(task, chosen, options.rounds, options.epochs or SMALL_RUN[task], options.peers_python)
+        rows += measure(task, chosen, options.rounds, options.epochs or EPOCHS[task], options.peers_python)
         print("\n" + table(task, [row for row in rows if row["task"] == task]), flush=True)
     print("\n" + (verdict := _verdict(rows)))
     if options.json:
@@ -237,7 +237,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     tasks = list(TITLES)
     parser.add_argument("--tasks", type=_names(tasks), default=tasks, help=f"of {','.join(tasks)} (default: all)")
     parser.add_argument("--peers", type=_names(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
-    parser.add_argument("--epochs", type=int, help="passes over the data a round (default: by task)")
+    parser.add_argument("--epochs", type=int, help="passes over the data a turn (default: by task)")
     parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python of the peers")
     parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a promised ratio is missed")

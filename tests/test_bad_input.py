@@ -1,7 +1,7 @@
 """Wrong inputs of every kind: each has its own clear message on one screen, exit code 2, and leaves nothing behind.
 
-The tables are in `bad_input/`: `experiments.py` (data, labels, shapes, networks, losses, numbers), `commands.py` (files,
-options, spaces), `stored.py` (data, runs and models on disk) and `calls.py` (from Python). Each row names its message
+The tables are in `bad_input/`: `experiments.py` (data, labels, shapes, networks, losses, numbers), `commands.py`
+(files, options, spaces), `stored.py` (data, runs and models on disk) and `calls.py` (from Python). Each row names its message
 by patterns: what was expected, what was found, what to do.
 """
 
@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -34,6 +35,14 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wrong")
     make_all(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _as_users_run_it():
+    """Without the checks of annotations that the tests add: they would answer in place of Verax."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

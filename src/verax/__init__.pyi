@@ -1,15 +1,17 @@
 # Written by `make stub` from __init__.py and the folders' contents pages. Do not edit.
 
 import verax.train as _train
+import verax.evaluate as _evaluate
 import verax.tune as _tune
+import verax.certify as _certify
 from verax.train._fit import fit as _call_train
+from verax.evaluate._predict import evaluate as _call_evaluate
 from verax.tune._study import search as _call_tune
+from verax.certify._certify import certify as _call_certify
 from verax import network as network
 from verax import data as data
-from verax import evaluate as evaluate
 from verax import debug as debug
 from verax import export as export
-from verax import certify as certify
 from verax import report as report
 from verax import plot as plot
 from verax import findings as findings
@@ -81,6 +83,7 @@ class _Train:
     finding_from_json = staticmethod(_train.finding_from_json)
     finding_to_json = staticmethod(_train.finding_to_json)
     fingerprint = staticmethod(_train.fingerprint)
+    first_state = staticmethod(_train.first_state)
     fit = staticmethod(_train.fit)
     load_run = staticmethod(_train.load_run)
     load_state = staticmethod(_train.load_state)
@@ -100,10 +103,36 @@ class _Train:
     regression = staticmethod(_train.regression)
     resolve = staticmethod(_train.resolve)
     run_chunk = staticmethod(_train.run_chunk)
+    save_run = staticmethod(_train.save_run)
     save_state = staticmethod(_train.save_state)
     starting_variables = staticmethod(_train.starting_variables)
     straight_threefry = staticmethod(_train.straight_threefry)
 train: _Train
+
+class _Evaluate:
+    __call__ = staticmethod(_call_evaluate)
+    from verax.evaluate import Calibration as Calibration
+    from verax.evaluate import Estimate as Estimate
+    from verax.evaluate import Evaluation as Evaluation
+    from verax.evaluate import Pit as Pit
+    from verax.evaluate import PredictiveCalibration as PredictiveCalibration
+    from verax.evaluate import RegressionCalibration as RegressionCalibration
+    from verax.evaluate import Reliability as Reliability
+    apply_temperature = staticmethod(_evaluate.apply_temperature)
+    baseline = staticmethod(_evaluate.baseline)
+    calibration = staticmethod(_evaluate.calibration)
+    coverage = staticmethod(_evaluate.coverage)
+    evaluate = staticmethod(_evaluate.evaluate)
+    expected_calibration_error = staticmethod(_evaluate.expected_calibration_error)
+    fit_temperature = staticmethod(_evaluate.fit_temperature)
+    mean_estimate = staticmethod(_evaluate.mean_estimate)
+    pit = staticmethod(_evaluate.pit)
+    predict = staticmethod(_evaluate.predict)
+    proportion_estimate = staticmethod(_evaluate.proportion_estimate)
+    regression_calibration = staticmethod(_evaluate.regression_calibration)
+    residual_scale = staticmethod(_evaluate.residual_scale)
+    score = staticmethod(_evaluate.score)
+evaluate: _Evaluate
 
 class _Tune:
     __call__ = staticmethod(_call_tune)
@@ -112,3 +141,19 @@ class _Tune:
     search = staticmethod(_tune.search)
     trials = staticmethod(_tune.trials)
 tune: _Tune
+
+class _Certify:
+    __call__ = staticmethod(_call_certify)
+    from verax.certify import Certificate as Certificate
+    from verax.certify import DEFAULTS as DEFAULTS
+    from verax.certify import Details as Details
+    from verax.certify import Evidence as Evidence
+    from verax.certify import ITEMS as ITEMS
+    from verax.certify import Outcome as Outcome
+    from verax.certify import Overlap as Overlap
+    certify = staticmethod(_certify.certify)
+    evidence_from_run = staticmethod(_certify.evidence_from_run)
+    open_test = staticmethod(_certify.open_test)
+    outcomes = staticmethod(_certify.outcomes)
+    overlap = staticmethod(_certify.overlap)
+certify: _Certify

@@ -119,7 +119,7 @@ SAVED = (
     Call(
         "a byte that flipped among the arrays",
         lambda folder: vx.train.load_run(folder / "flipped_arrays_run"),
-        ("the state in .* is damaged", "Use another checkpoint"),
+        (r"is damaged: arrays/state/d/\S+ has changed since it was written", "Use another checkpoint"),
     ),
     Call(
         "a manifest of other weights",

@@ -1,4 +1,4 @@
-"""Data, runs and models on disk that are wrong, each with the command that meets it. `{files}` is made by `files.py`."""
+"""Data, runs and models on disk that are wrong, each with a command that meets it. `files` are made by `files.py`."""
 
 from tests.bad_input.commands import Command
 
@@ -221,7 +221,7 @@ RUNS = (
         "certify {files}/bare_run",
         ("cannot be made again from disk", r"a function experiment"),
     ),
-    Command("a run of a later version", "evaluate {files}/newer_run", ("has format 99, expected 1",)),
+    Command("a run of a later version", "evaluate {files}/newer_run", ("must have format 1, found 99", "Update Verax")),
     Command(
         "weights of another width",
         "evaluate {files}/wider_run",

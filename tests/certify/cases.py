@@ -36,7 +36,7 @@ CHECKS = {
     "memory": memory,
 }
 
-FEATURES, CLASSES = 5, 3
+FEATURES, WIDTH, CLASSES = 5, 64, 3
 TRUE_KERNEL = np.random.default_rng(7).normal(size=(FEATURES, CLASSES)).astype(np.float32)
 
 
@@ -60,30 +60,46 @@ def known_labels(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return inputs, (inputs @ TRUE_KERNEL + noise).argmax(axis=1).astype(np.int32)
 
 
-def known_splits(train: int = 400, calibration: int = 300, test: int = 1500) -> dict[str, Any]:
+def known_splits(train: int = 400, calibration: int = 1000, test: int = 4000) -> dict[str, Any]:
     sizes = {"train": train, "calibration": calibration, "test": test}
     return {name: known_labels(size, seed) for seed, (name, size) in enumerate(sizes.items()) if size}
 
 
-def linear(scale: float = 1.0) -> tuple[Any, Any]:
-    """Returns a linear network as a pair of functions; its logits are multiplied by `scale`."""
+def small(scale: float = 1.0) -> tuple[Any, Any]:
+    """Returns a small network as a pair of functions: linear, with a hidden layer beside it to learn noise by heart.
+
+    Args:
+      scale: of the logits.
+    """
 
     def init(key, x):
-        return {"kernel": 0.1 * jax.random.normal(key, (x.shape[1], CLASSES)), "bias": jnp.zeros(CLASSES)}
+        first, second, third = jax.random.split(key, 3)
+        return {
+            "kernel": 0.1 * jax.random.normal(first, (x.shape[1], CLASSES)),
+            "bias": jnp.zeros(CLASSES),
+            "hidden": jax.random.normal(second, (x.shape[1], WIDTH)),
+            "output": 0.1 * jax.random.normal(third, (WIDTH, CLASSES)),
+        }
 
     def apply(params, x):
-        return scale * (x @ params["kernel"] + params["bias"][None])
+        beside = jnp.tanh(x @ params["hidden"]) @ params["output"]
+        return scale * (x @ params["kernel"] + params["bias"][None] + beside)
 
     return init, apply
 
 
-TRUE_PARAMS = {"kernel": TRUE_KERNEL, "bias": np.zeros(CLASSES, np.float32)}
+TRUE_PARAMS = {
+    "kernel": TRUE_KERNEL,
+    "bias": np.zeros(CLASSES, np.float32),
+    "hidden": np.random.default_rng(8).normal(size=(FEATURES, WIDTH)).astype(np.float32),
+    "output": np.zeros((WIDTH, CLASSES), np.float32),
+}
 
 
 def known_evidence(**changes: Any) -> Evidence:
     """Returns the evidence of a network that states exactly the true probabilities."""
     parts = {
-        "network": linear(),
+        "network": small(),
         "objective": vx.classification(),
         "variables": TRUE_PARAMS,
         "data": known_splits(),
@@ -165,7 +181,7 @@ def convolution_experiment(learning_rate: float = 3e-3) -> vx.Experiment:
     )
 
 
-def write_houses(path: Path, rows: int = 3000) -> Path:
+def write_houses(path: Path, rows: int = 8000) -> Path:
     """Writes a table with numbers, a category and missing values; the target is a smooth function and noise."""
     random = np.random.default_rng(3)
     area, age, town = random.uniform(40, 200, rows), random.uniform(0, 80, rows), random.integers(0, 3, rows)
@@ -178,14 +194,14 @@ def write_houses(path: Path, rows: int = 3000) -> Path:
 
 
 def houses_experiment(path: Path, learning_rate: float = 1e-2) -> vx.Experiment:
-    source = vx.data.from_csv(path, target="price").split(test=800, validation=300, calibration=800)
+    source = vx.data.from_csv(path, target="price").split(test=3000, validation=500, calibration=3000)
     return vx.Experiment(
         network=TableNet(1, scale=100.0, centre=250.0),
         objective=vx.regression(),
         optimizer=optax.adam(learning_rate),
         data=source.preprocess(vx.data.impute(), vx.data.standardise(), vx.data.one_hot()),
         batch_size=64,
-        epochs=40,
+        epochs=30,
     )
 
 
@@ -202,13 +218,13 @@ class TableNet(nn.Module):
 
 
 def binary_experiment(learning_rate: float = 1e-2) -> vx.Experiment:
-    inputs, labels = known_labels(4000, seed=5)
+    inputs, labels = known_labels(8000, seed=5)
     source = vx.data.from_arrays(inputs, (labels == 1).astype(np.int32), classes=("no", "yes"))
     return vx.Experiment(
         network=TableNet(1),
         objective=vx.binary(),
         optimizer=optax.adam(learning_rate),
-        data=source.split(test=1500, validation=400, calibration=600),
+        data=source.split(test=4000, validation=500, calibration=1500),
         batch_size=64,
         epochs=8,
     )

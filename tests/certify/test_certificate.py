@@ -31,7 +31,7 @@ def test_one_item_that_failed_or_was_not_run_fails_the_certificate(name, status,
 
 def test_the_items_must_be_all_ten_in_order():
     for items in (PASSED[:-1], PASSED[::-1], PASSED + PASSED[:1]):
-        with pytest.raises(ValueError, match="items must be converges, gradients, .*, in this order, got"):
+        with pytest.raises(ValueError, match=r"items must be converges, gradients, .*, in this order, got"):
             Certificate("it", items)
 
 

@@ -59,7 +59,7 @@ DEFAULT_LIMITS = {"latency_p99_seconds": 0.1, "inference_peak_bytes": 2.0**31, "
 
 
 def test_a_really_slow_network_fails():
-    init, apply = cases.linear()
+    init, apply = cases.small()
 
     def slow(params, x):
         def once(_, state):
@@ -76,7 +76,7 @@ def test_a_really_slow_network_fails():
 
 
 def test_a_network_that_depends_on_the_process_is_not_reloaded():
-    init, apply = cases.linear()
+    init, apply = cases.small()
     traces = itertools.count()  # state on the host, which each trace bakes into its program
     network = (init, lambda params, x: apply(params, x) + 1e-3 * next(traces))
     item = measure(known_evidence(network=network), "reload")

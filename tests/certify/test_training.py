@@ -10,11 +10,11 @@ import pytest
 from flax import linen as nn
 
 import verax as vx
-from tests.certify.cases import CLASSES, known_evidence, known_labels, known_splits, linear, measure
+from tests.certify.cases import CLASSES, known_evidence, known_labels, known_splits, measure, small
 from verax.certify import evidence_from_run
 
 
-def test_a_linear_network_learns_a_batch_by_heart():
+def test_a_small_network_learns_a_batch_by_heart():
     item = measure(known_evidence(), "converges")
     assert item.status == "passed"
     assert item.measured["rows"] == 32 and item.measured["steps"] <= item.limit["steps"] == 1000
@@ -37,8 +37,8 @@ def test_an_optimizer_that_does_not_descend_is_the_cause(optimizer, finding):
 
 
 def test_a_network_that_ignores_its_inputs_does_not_converge():
-    init, _ = linear()
-    blind = (init, lambda params, x: 0 * (x @ params["kernel"]) + params["bias"][None])
+    init, apply = small()
+    blind = (init, lambda params, x: apply(params, 0 * x))
     item = measure(known_evidence(network=blind), "converges")
     assert item.status == "failed"
     assert item.measured["cause"] != "optimizer"
@@ -152,7 +152,7 @@ def test_a_step_that_is_not_finite_fails_though_the_end_is(value):
 def test_a_run_that_met_nan_in_its_parameters_fails_at_that_step():
     inputs, labels = known_labels(640, seed=1)
     inputs[350] = 1e30  # finite, but its square is not
-    init, apply = linear()
+    init, apply = small()
     squares = (init, lambda params, x: apply(params, x) + 1e-6 * (x * x).sum(axis=1)[:, None])
     data = vx.data.from_arrays(inputs, labels).split(test=100, validation=0, calibration=0, stratify=False)
     experiment = vx.Experiment(squares, vx.classification(), optax.adam(1e-3), data, steps=60)
@@ -174,7 +174,7 @@ def test_gradients_that_the_optimizer_hides_fail():
     objective = vx.objective_from_loss(spiked, task="classification")
     data = vx.data.from_arrays(*known_labels(640, seed=1))
     optimizer = optax.apply_if_finite(optax.adam(1e-3), 1000)
-    run = vx.train(vx.Experiment(linear(), objective, optimizer, data, epochs=2))
+    run = vx.train(vx.Experiment(small(), objective, optimizer, data, epochs=2))
     item = measure(evidence_from_run(run), "finite")
     assert item.status == "failed"
     assert [each.id for each in item.findings] == ["non-finite-gradient"]

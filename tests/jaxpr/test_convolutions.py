@@ -1,4 +1,4 @@
-"""The rewritten convolutions compute what the stock ones do, in one layout, whatever library or gradient they come from."""
+"""The rewritten convolutions compute what the stock ones do, in one layout, gradients too."""
 
 import jax
 import jax.numpy as jnp

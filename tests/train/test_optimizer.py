@@ -111,5 +111,5 @@ def test_a_schedule_of_hyperparameters_in_the_state_trains():
     injected = trained(optax.inject_hyperparams(optax.adam)(learning_rate=optax.linear_schedule(0.1, 0.01, 7)))
     plain = trained(optax.adam(optax.linear_schedule(0.1, 0.01, 7)))
     for ours, theirs in zip(*(jax.tree.leaves(run.state.variables) for run in (injected, plain)), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4)  # there 1 - 0.999 is a difference of float32
     assert int(injected.state.step) == -(-len(DATA["train"][0]) // 8)

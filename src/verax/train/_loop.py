@@ -151,7 +151,8 @@ def _advance(session: Session, chunk: Sent) -> Sent:
 def _read(chunk: Sent) -> ChunkRecord:
     """Returns what a chunk measured, on the host: waits until it is computed."""
     read = jax.device_get(chunk.record)
-    return ChunkRecord(*(column[: chunk.steps] for column in read[:3]), read.params_finite)
+    total, weight, finite = (column[: chunk.steps] for column in read[:3])
+    return ChunkRecord(total, weight, finite, read.params_finite)
 
 
 def _is_finite(read: ChunkRecord) -> bool:

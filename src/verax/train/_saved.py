@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import textwrap
@@ -47,6 +48,11 @@ def save_state(path: str | Path, state: Tree, *, overwrite: bool = False) -> Pat
             {"path": name, "shape": list(np.shape(leaf)), "dtype": str(_dtype(leaf)), "sha256": leaf_digest(leaf)}
             for name, leaf in leaves.items()
         ],
+        "files": {
+            str(file.relative_to(unfinished)): {"bytes": file.stat().st_size, "sha256": _file_digest(file)}
+            for file in sorted((unfinished / "arrays").rglob("*"))
+            if file.is_file()
+        },
     }
     (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
     if path.exists():
@@ -80,6 +86,7 @@ def load_state(path: str | Path, like: Tree) -> Tree:
     ]
     if lines:
         raise InputError(f"the state in {path} does not fit:\n" + "\n".join(f"  {line}" for line in sorted(lines)))
+    _check_files(path, manifest)
     arrays = _read_arrays(path)
     leaves = []
     slots = {name: _slot(index) for index, name in enumerate(stored)}
@@ -116,11 +123,33 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _check_files(path: Path, manifest: dict[str, Any]) -> None:
+    """Raises an InputError for files that are not as they were written.
+
+    Orbax would find some of such damage too, but late, from threads of its own that go on printing tracebacks.
+    """
+    problems = []
+    for name, entry in manifest.get("files", {}).items():
+        file = path / name
+        if not file.is_file():
+            problems.append(f"{name} is missing")
+        elif file.stat().st_size != entry["bytes"]:
+            problems.append(f"{name} must have {entry['bytes']:,} bytes, found {file.stat().st_size:,}")
+        elif _file_digest(file) != entry["sha256"]:
+            problems.append(f"{name} has changed since it was written")
+    if problems:
+        more = f" and {len(problems) - 3} more files" if len(problems) > 3 else ""
+        raise InputError(f"the state in {path} is damaged: {'; '.join(problems[:3])}{more}. Use another checkpoint.")
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def _read_arrays(path: Path) -> dict[str, Any]:
     from orbax.checkpoint import v1 as orbax
 
-    if not (path / "arrays").is_dir():
-        raise InputError(f"the state in {path} is damaged: its folder arrays is missing. Use another checkpoint.")
     try:
         return orbax.load(path / "arrays")
     except Exception as error:  # Orbax raises many kinds, tensorstore its own: all mean that the files are unreadable

@@ -144,7 +144,9 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
     examples = dataset.examples("train")
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], examples)
     key, task = base_key(experiment.seed), experiment.objective.task
-    shapes, outputs, failed = None, None, None
+    shapes: Any = None
+    outputs: Any = None
+    failed = None
     try:
         with explained(f"the network {network.name}", {"inputs": few.inputs}):
             shapes = jax.eval_shape(network.init, key, few.inputs)
