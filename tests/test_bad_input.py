@@ -1,11 +1,10 @@
 """Wrong inputs of every kind: each has its own clear message on one screen, exit code 2, and leaves nothing behind.
 
-The tables are in `bad_input/`: `experiments.py` (data, labels, shapes, networks, losses, numbers), `commands.py`
-(files, options, spaces), `stored.py` (data, runs and models on disk) and `calls.py` (from Python). Each row names its message
-by patterns: what was expected, what was found, what to do.
+The tables are in `bad_input/`: `wrong_data.py` (labels, values, shapes), `wrong_parts.py` (networks, losses,
+optimizers, numbers), `commands.py` (source files, options, spaces), `stored.py` (data, runs and models on disk) and
+`calls.py` (from Python). Each row names its message by patterns: what was expected, what was found, what to do.
 """
 
-import hashlib
 import re
 import urllib.error
 import urllib.request
@@ -18,9 +17,11 @@ import pytest
 import verax as vx
 from tests.bad_input.calls import CALLS, Call
 from tests.bad_input.commands import COMMANDS, Command
-from tests.bad_input.experiments import Mismatched, data, sound_parts
+from tests.bad_input.experiments import sound_parts
 from tests.bad_input.files import EXPERIMENTS, FROM_FILES, make_all
+from tests.bad_input.networks import Mismatched
 from tests.bad_input.stored import STORED
+from tests.bad_input.wrong_data import data
 from verax.cli import main
 from verax.findings import InputError
 
@@ -66,10 +67,10 @@ def elsewhere(monkeypatch, tmp_path) -> Path:
     return folder
 
 
-def contents(*folders: Path) -> dict[str, str]:
-    """Returns the digest of every file below some folders."""
-    paths = [path for folder in folders for path in sorted(folder.rglob("*"))]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for path in paths}
+def contents(*folders: Path) -> dict[str, tuple[int, int]]:
+    """Returns size and time of change of everything below some folders."""
+    paths = [path for folder in folders for path in folder.rglob("*")]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
 
 
 def assert_clear(text: str, said: tuple[str, ...]) -> None:
@@ -137,7 +138,7 @@ def test_from_python_the_original_error_is_the_cause_with_the_users_frame():
     assert isinstance(raised.value.__cause__, TypeError)
     frames = vx.findings.user_frames(raised.value.__cause__)
     assert frames[-1].name == "__call__"
-    assert Path(frames[-1].filename).name == "experiments.py"
+    assert Path(frames[-1].filename).name == "networks.py"
 
 
 def test_what_is_wrong_with_the_data_is_said_before_what_that_does_to_the_network():

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import verax as vx
-from tests.bad_input.experiments import HEIGHTS, LABELS, POINTS, Mismatched, Net, experiment, sound_parts, source
+from tests.bad_input.experiments import experiment, sound_parts
+from tests.bad_input.networks import Mismatched, Net
+from tests.bad_input.wrong_data import HEIGHTS, LABELS, POINTS, source
 from verax.data import from_csv, from_npz
 
 
@@ -94,7 +96,7 @@ TRAINING = (
         lambda _: vx.train(vx.Experiment(**{**sound_parts(), "network": Mismatched()})),
         (
             r"the network Mismatched fails with inputs float32\[16,4\]",
-            r"experiments\.py, line \d+: return x @ kernel",
+            r"networks\.py, line \d+: return x @ kernel",
             "Compare the shapes",
         ),
     ),
@@ -220,7 +222,7 @@ RESULTS = (
     Call(
         "a certificate of a network that fails",
         lambda _: vx.certify(evidence(network=Mismatched())),
-        ("the network Mismatched fails with inputs", r"got \(4,\) and \(7,\)", r"experiments\.py, line \d+"),
+        ("the network Mismatched fails with inputs", r"got \(4,\) and \(7,\)", r"networks\.py, line \d+"),
     ),
     Call(
         "a waiver without a reason",

@@ -129,7 +129,7 @@ SPACES = (
     Command(
         "a search over a broken network",
         "tune {experiments} --space hidden=4,8 --out {out}",
-        ("the network Mismatched fails", r"got \(4,\) and \(7,\)", "experiments.py, line"),
+        ("the network Mismatched fails", r"got \(4,\) and \(7,\)", r"networks\.py, line"),
         "a matrix that does not fit the inputs",
     ),
     Command(

@@ -1,5 +1,7 @@
 """Small data, networks and experiments for the tests of training; pairs of functions compile fastest."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,3 +100,19 @@ def same_bits(first, second):
     from verax.trees import digest
 
     return digest(first) == digest(second)
+
+
+@contextlib.contextmanager
+def compilations():
+    """Yields a list that fills with the names of the programs JAX compiles: a counter independent of Verax."""
+    names = []
+
+    def listen(event, seconds, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(details["fun_name"])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)

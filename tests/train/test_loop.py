@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 import verax as vx
 from tests.train.cases import CNN, DATA, LINEAR, MLP, NOISY, WithNorm, apply, experiment, regression_data, same_bits
@@ -14,11 +15,11 @@ from verax.trees import digest
 
 
 def plain_loop(module, optimizer, *, epochs, batch_size=8, remainder="partial", seed=0):
-    """The textbook loop: Flax, Optax and NumPy batches in their own shapes; from Verax only keys, order and first weights.
+    """The textbook loop: Flax, Optax, batches in their own shapes; from Verax only order, keys and first weights.
 
     `module` is a Linen module, or a function `(params, x)`.
     """
-    is_module = not callable(module) or hasattr(module, "apply")
+    is_module = isinstance(module, nn.Module)
     inputs, targets = DATA["train"]
     network = as_network(module if is_module else LINEAR)
     params, state = jax.jit(network.init)(purpose_key(base_key(seed), "init"), inputs[:batch_size])
@@ -28,11 +29,8 @@ def plain_loop(module, optimizer, *, epochs, batch_size=8, remainder="partial", 
     def outputs(params, state, x, key):
         if not is_module:
             return module(params, x), state
-        mode = (
-            {"training": True} if isinstance(module, MLP) else {"train": True} if isinstance(module, WithNorm) else {}
-        )
-        tree = {"params": params, **state}
-        return module.apply(tree, x, **mode, rngs={"dropout": key}, mutable=["batch_stats"])
+        mode = {MLP: {"training": True}, WithNorm: {"train": True}, CNN: {}}[type(module)]
+        return module.apply({"params": params, **state}, x, **mode, rngs={"dropout": key}, mutable=["batch_stats"])
 
     @jax.jit
     def step(params, state, opt_state, x, y, key):
@@ -75,15 +73,8 @@ def plain_loop(module, optimizer, *, epochs, batch_size=8, remainder="partial", 
 )
 def test_a_run_equals_the_textbook_loop(module, optimizer, remainder, seed):
     """Step for step, whether the last batch is padded, of its own shape, wrapped or dropped."""
-    run = vx.train(
-        experiment(
-            network=LINEAR if module is apply else module,
-            optimizer=optimizer,
-            remainder=remainder,
-            seed=seed,
-            chunk_steps=4,
-        )
-    )
+    network = LINEAR if module is apply else module
+    run = vx.train(experiment(network=network, optimizer=optimizer, remainder=remainder, seed=seed, chunk_steps=4))
     params, model_state, losses = plain_loop(module, optimizer, epochs=2, remainder=remainder, seed=seed)
     assert run.facts["padded"] == (remainder == "partial" and not isinstance(module, WithNorm))
     np.testing.assert_allclose(run.history.series("train/loss", "chunk")[1], losses, rtol=1e-5)
@@ -117,7 +108,8 @@ def test_chunks_end_at_epochs_and_say_every_loss(unbroken):
     assert [record.epoch for _, record in seen if record.kind == "chunk"] == [1, 1, 1, 2, 2, 2, 3, 3]
     assert sum(len(record.values["train/loss"]) for _, record in seen if record.kind == "chunk") == 18
     assert all(int(state.step) == record.step for state, record in seen)
-    assert all(later.seconds >= earlier.seconds for (_, earlier), (_, later) in zip(seen, seen[1:], strict=False))
+    seconds = [record.seconds for _, record in seen]
+    assert seconds == sorted(seconds)
 
 
 def test_the_last_epoch_has_its_averages_even_where_the_steps_end_within_it(unbroken):
@@ -146,10 +138,9 @@ def test_validation_metrics_are_exact(unbroken):
 
 def test_a_regressor_reports_its_root_mean_square():
     data = regression_data()
-    made = experiment(network=LINEAR, objective=vx.regression(), data=data, epochs=1, optimizer=optax.sgd(0.01))
-    init, _ = LINEAR
-    network = (lambda key, x: init(key, x)["kernel"][:, :1], lambda params, x: x @ params)
-    ((state, record),) = epochs(vx.Experiment(**{**vars(made), "network": network}))
+    network = (lambda key, x: jnp.zeros((x.shape[1], 1)), lambda params, x: x @ params)
+    made = experiment(network=network, objective=vx.regression(), data=data, epochs=1, optimizer=optax.sgd(0.01))
+    ((state, record),) = epochs(made)
     inputs, targets = data["validation"]
     errors = (inputs @ np.asarray(state.variables.params))[:, 0] - targets
     assert record.values["validation/rmse"] == pytest.approx(float(np.sqrt((errors**2).mean())), rel=1e-5)
@@ -157,7 +148,7 @@ def test_a_regressor_reports_its_root_mean_square():
 
 @pytest.mark.parametrize("chunk_steps", [1, 5, 100])
 def test_the_size_of_the_chunks_does_not_change_a_bit(unbroken, chunk_steps):
-    made, seen, digests = unbroken
+    made, _, digests = unbroken
     other = vx.Experiment(**{**vars(made), "chunk_steps": chunk_steps})
     *_, (state, _) = chunks(other)
     assert digest(state) == digests[-1]

@@ -238,10 +238,8 @@ def read_table(path: Path, layout: Layout) -> Table:
                 if line == rows[-1][0] and len(values) < len(names)
                 else f" Is the delimiter {layout.delimiter!r} right?"
             )
-            raise InputError(
-                f"{path} line {line} must have {len(names)} values ({', '.join(names[:4])}{', ...' * (len(names) > 4)}), found "
-                f"{len(values)}.{hint}"
-            )
+            listed = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
+            raise InputError(f"{path} line {line} must have {len(names)} values ({listed}), found {len(values)}.{hint}")
     return Table(
         path,
         {name: [values[index] for _, values in rows] for index, name in enumerate(names)},

@@ -1,12 +1,12 @@
 """Reading jaxprs, the programs that JAX traces: the same for every network library."""
 
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
-from verax.jaxpr._convolutions import canonical_convolutions
+from verax.jaxpr._cpu import rewritten_for_cpu
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._walk import Equation, Place, equations, has_primitive, same_program
 
 __all__ = [
-    "canonical_convolutions",
+    "rewritten_for_cpu",
     "Cast",
     "Equation",
     "Place",

@@ -19,10 +19,10 @@ from verax.findings import Finding, InputError, Leaf, Moment, Span, Split
 from verax.network import Network, as_network
 from verax.train._experiment import Experiment, resolve
 from verax.train._history import History, Record
+from verax.train._initial import first_state
 from verax.train._keys import base_key
 from verax.train._run import Run
 from verax.train._saved import load_state, save_state
-from verax.train._initial import first_state
 from verax.train._source import SourceFile, source_of
 from verax.train._state import TrainState
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array
 
 from verax.data import Batch
 from verax.findings import InputError
@@ -20,6 +21,7 @@ from verax.train._optimizer import decay_mask
 from verax.trees import Tree
 
 Task = Literal["classification", "binary", "regression", "custom"]
+Coefficient = float | int | Array  # traced where it is a lane of a batched trial
 
 
 class LossValue(NamedTuple):
@@ -56,7 +58,7 @@ class Objective:
 
     task: Task
     losses: Callable[[Tree, Batch], Any]
-    l2: float = 0.0
+    l2: Coefficient = 0.0
     per_example: bool = True
 
     def bind(self, network: Network, *, penalty: bool = True) -> Loss:
@@ -115,7 +117,7 @@ class Objective:
         return {}
 
 
-def classification(*, l2: float = 0.0) -> Objective:
+def classification(*, l2: Coefficient = 0.0) -> Objective:
     """Returns the objective of a classifier: the cross-entropy of logits and integer labels.
 
     Logits are (examples, classes), labels (examples,); further axes between them, such as tokens, are averaged over.
@@ -141,7 +143,7 @@ def classification(*, l2: float = 0.0) -> Objective:
     return Objective("classification", losses, _penalty(l2))
 
 
-def binary(*, l2: float = 0.0) -> Objective:
+def binary(*, l2: Coefficient = 0.0) -> Objective:
     """Returns the objective of a binary classifier: the cross-entropy of one logit an example and targets 0 or 1.
 
     Logits are (examples,) or (examples, 1); a positive one means class 1.
@@ -167,7 +169,7 @@ def binary(*, l2: float = 0.0) -> Objective:
     return Objective("binary", losses, _penalty(l2))
 
 
-def regression(*, l2: float = 0.0) -> Objective:
+def regression(*, l2: Coefficient = 0.0) -> Objective:
     """Returns the objective of a regressor: the squared error, averaged over the outputs of an example.
 
     Outputs and targets are both (examples,) or both (examples, outputs); a single trailing output fits flat targets.
@@ -188,7 +190,7 @@ def regression(*, l2: float = 0.0) -> Objective:
 
 
 def objective_from_loss(
-    losses: Callable[[Tree, Batch], Any], *, task: Task = "custom", per_example: bool = True, l2: float = 0.0
+    losses: Callable[[Tree, Batch], Any], *, task: Task = "custom", per_example: bool = True, l2: Coefficient = 0.0
 ) -> Objective:
     """Returns an objective from any loss.
 

@@ -12,7 +12,7 @@ import optax
 from jax import lax
 
 from verax.data import Batch
-from verax.jaxpr import canonical_convolutions
+from verax.jaxpr import rewritten_for_cpu
 from verax.network import Network
 from verax.train._objective import Objective
 from verax.train._state import TrainState
@@ -101,7 +101,7 @@ def run_chunk(
     network, objective, optimizer = program.make(hyperparameters)
     step = make_train_step(network, objective, optimizer, watch_gradients=program.watch_gradients)
     if jax.default_backend() == "cpu":
-        step = canonical_convolutions(step)
+        step = rewritten_for_cpu(step)
 
     def body(offset: Any, carry: Any) -> Any:
         state, total, weight, finite = carry

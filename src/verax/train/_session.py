@@ -67,7 +67,7 @@ class Session:
 
 
 def epoch_data(train: Examples, plan: EpochPlan, seed: int, epoch: int) -> tuple[ChunkData, ChunkData | None]:
-    """Returns the data of an epoch (the first is 0) for steps of one shape, and for the last batch in its own, if any."""
+    """Returns the data of an epoch (the first is 0): of steps of one shape, and of a last batch in its own, if any."""
     rows, weight, rest = plan.rows(seed, epoch)
     start = np.int32(0)
     equal = ChunkData(*train, jnp.asarray(rows), None if weight is None else jnp.asarray(weight), start)
@@ -166,7 +166,7 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
             "Let it give the logits or numbers alone, or take a loss of your own: vx.objective_from_loss(fn)."
         )
     with explained("the loss", {"outputs": outputs, "targets": few.targets}):
-        batch = Batch(*few, np.ones(few.size, np.float32))
+        batch = Batch(few.inputs, few.targets, np.ones(few.size, np.float32))
         losses = jax.eval_shape(experiment.objective.losses, outputs, batch)
     check_losses(losses, few.size, experiment.objective.per_example)
     return shapes, findings

@@ -1,4 +1,4 @@
-"""The rewritten convolutions compute what the stock ones do, in one layout, gradients too."""
+"""Rewritten convolutions and pool gradients compute what the stock ones do."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from verax.jaxpr import canonical_convolutions, equations
+from verax.jaxpr import equations, rewritten_for_cpu
 
 LAYERS = {
     "plain": nn.Conv(6, (3, 3)),
@@ -47,7 +47,7 @@ def test_value_and_gradients_of_a_layer_stay_and_become_canonical(layer):
 
         return jax.value_and_grad(loss, argnums=(0, 1))(variables, inputs)
 
-    rewritten = canonical_convolutions(step)
+    rewritten = rewritten_for_cpu(step)
     for expected, found in zip(
         jax.tree.leaves(jax.jit(step)(variables, inputs)),
         jax.tree.leaves(jax.jit(rewritten)(variables, inputs)),
@@ -68,8 +68,8 @@ def test_other_numbers_of_dimensions(shape, kernel, numbers):
         return lax.conv_general_dilated(x, w, (1,) * (len(shape) - 2), "SAME", dimension_numbers=numbers)
 
     x, w = images(*shape), images(*kernel)
-    np.testing.assert_allclose(canonical_convolutions(convolve)(x, w), convolve(x, w), rtol=2e-5, atol=2e-5)
-    assert all(map(is_canonical, layouts(canonical_convolutions(convolve), x, w)))
+    np.testing.assert_allclose(rewritten_for_cpu(convolve)(x, w), convolve(x, w), rtol=2e-5, atol=2e-5)
+    assert all(map(is_canonical, layouts(rewritten_for_cpu(convolve), x, w)))
 
 
 def test_convolutions_in_nested_calls_are_reached():
@@ -78,8 +78,8 @@ def test_convolutions_in_nested_calls_are_reached():
         return jax.nn.relu(lax.conv(x, w, (1, 1), "SAME"))
 
     x, w = images(2, 3, 5, 5), images(4, 3, 3, 3)
-    assert all(map(is_canonical, layouts(canonical_convolutions(inner), x, w)))
-    np.testing.assert_allclose(canonical_convolutions(inner)(x, w), inner(x, w), rtol=2e-5, atol=2e-5)
+    assert all(map(is_canonical, layouts(rewritten_for_cpu(inner), x, w)))
+    np.testing.assert_allclose(rewritten_for_cpu(inner)(x, w), inner(x, w), rtol=2e-5, atol=2e-5)
 
 
 def test_convolutions_in_loops_of_the_function_stay():
@@ -87,8 +87,8 @@ def test_convolutions_in_loops_of_the_function_stay():
         return lax.fori_loop(0, 2, lambda _, each: lax.conv(each, w, (1, 1), "SAME"), x)
 
     x, w = images(2, 3, 5, 5), images(3, 3, 3, 3)
-    assert layouts(canonical_convolutions(looped), x, w) == layouts(looped, x, w)
-    np.testing.assert_array_equal(canonical_convolutions(looped)(x, w), looped(x, w))
+    assert layouts(rewritten_for_cpu(looped), x, w) == layouts(looped, x, w)
+    np.testing.assert_array_equal(rewritten_for_cpu(looped)(x, w), looped(x, w))
 
 
 def test_keys_and_trees_pass_through():
@@ -96,6 +96,52 @@ def test_keys_and_trees_pass_through():
         return {"sum": state["x"] + jax.random.normal(key, (3,)), "key": jax.random.fold_in(key, 1)}
 
     key, state = jax.random.key(3), {"x": jnp.ones(3)}
-    expected, found = noisy(state, key), canonical_convolutions(noisy)(state, key)
+    expected, found = noisy(state, key), rewritten_for_cpu(noisy)(state, key)
     np.testing.assert_array_equal(found["sum"], expected["sum"])
     assert (jax.random.key_data(found["key"]) == jax.random.key_data(expected["key"])).all()
+
+
+POOLS = {
+    "2 x 2": ((4, 8, 6, 3), (2, 2)),
+    "3 x 2": ((2, 9, 4, 5), (3, 2)),
+    "one axis": ((3, 8, 2), (4,)),
+    "three axes": ((2, 4, 4, 2, 3), (2, 2, 2)),
+}
+
+
+def pool_gradient(inputs, window, **settings):
+    def loss(x):
+        pooled = nn.max_pool(x, window, **settings)
+        return jnp.sum(pooled * jnp.arange(pooled.size, dtype=jnp.float32).reshape(pooled.shape))
+
+    return jax.grad(loss), inputs
+
+
+def primitives(function, *args):
+    return {each.eqn.primitive.name for each in equations(jax.make_jaxpr(function)(*args))}
+
+
+@pytest.mark.parametrize("shape, window", POOLS.values(), ids=POOLS)
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+def test_the_gradient_of_a_pool_is_the_same_bit_for_bit(shape, window, ties):
+    inputs = jnp.round(images(*shape)) if ties else images(*shape)
+    gradient, inputs = pool_gradient(inputs, window, strides=window)
+    rewritten = rewritten_for_cpu(gradient)
+    np.testing.assert_array_equal(jax.jit(rewritten)(inputs), jax.jit(gradient)(inputs))
+    assert "select_and_scatter_add" in primitives(gradient, inputs)  # else this test shows nothing
+    assert "select_and_scatter_add" not in primitives(rewritten, inputs)
+
+
+@pytest.mark.parametrize(
+    "shape, window, settings",
+    [
+        ((2, 8, 8, 1), (3, 3), {"strides": (2, 2)}),
+        ((2, 7, 7, 1), (2, 2), {"strides": (2, 2)}),
+        ((2, 7, 7, 1), (2, 2), {"strides": (2, 2), "padding": "SAME"}),
+    ],
+    ids=["overlapping", "with a rest", "padded"],
+)
+def test_other_pools_stay(shape, window, settings):
+    gradient, inputs = pool_gradient(images(*shape), window, **settings)
+    assert "select_and_scatter_add" in primitives(rewritten_for_cpu(gradient), inputs)
+    np.testing.assert_array_equal(rewritten_for_cpu(gradient)(inputs), gradient(inputs))
