@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -76,6 +77,8 @@ class Worker:
         python = peers_python if contender.foreign else sys.executable
         if python is None:
             raise Absent("no environment for peers: pass --peers-python or set VERAX_PEERS_PYTHON")
+        if shutil.which(python) is None:
+            raise Absent(f"no Python at {python}")
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
             [python, str(FOLDER / contender.file), *contender.arguments],
@@ -129,6 +132,8 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
             kinds["not measured"].append(name)
         elif row.get("met") is False:
             kinds["missed"].append(f"{name} (×{row['ratio_median']:.2f})")
+    if not any("at_least" in row for row in rows):
+        return "Promised ratios: none is about these peers."
     parts = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
     return f"Promised ratios: {'; '.join(parts)}." if parts else MET
 
@@ -241,7 +246,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python of the peers")
     parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a promised ratio is missed")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or (options.epochs is not None and options.epochs < 1):
+        parser.error(f"--rounds and --epochs must be at least 1, got {options.rounds} and {options.epochs}.")
+    return options
 
 
 def _names(known: Sequence[str]) -> Callable[[str], list[str]]:

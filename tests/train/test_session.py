@@ -94,7 +94,7 @@ def coupled_losses(outputs, batch):
 )
 def test_a_batch_is_padded_only_where_its_rows_do_not_touch(changes, padded):
     session = prepare(experiment(**changes))
-    rows, weight, rest = session.plan.rows(0, 0)
+    _, weight, rest = session.plan.rows(0, 0)
     assert session.facts["padded"] == padded == (weight is not None)
     assert len(rest) == (2 if not padded and "remainder" not in changes else 0)
 

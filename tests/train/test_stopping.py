@@ -46,7 +46,7 @@ def test_more_accuracy_is_better():
 def test_nan_is_never_best(metric):
     assert after([NAN, NAN], metric=metric)[0] == LoopState(None, 0, 2)
     assert after([NAN, 0.5, NAN], metric=metric)[0] == LoopState(0.5, 20, 1)
-    assert after([NAN] * 5, metric=metric)[1].endswith("for 5 epochs (best never finite)")
+    assert after([NAN] * 5, metric=metric)[1].endswith("for 5 epochs (never finite)")
 
 
 @given(st.lists(st.floats(0, 10) | st.just(NAN), min_size=1, max_size=30), st.sampled_from(["loss", "accuracy"]))
@@ -62,7 +62,7 @@ def test_without_min_delta_the_best_is_the_first_best(values, name):
     ("settings", "message"),
     [
         ({"patience": 0}, "patience must be a whole number of epochs, at least 1, got 0"),
-        ({"patience": 2.5}, "patience must be a whole number of epochs, at least 1, got 2.5"),
+        ({"patience": True}, "patience must be a whole number of epochs, at least 1, got True"),
         ({"min_delta": -0.1}, "min_delta must be a number of at least 0, got -0.1"),
         ({"min_delta": NAN}, "min_delta must be a number of at least 0, got nan"),
     ],
@@ -88,9 +88,8 @@ def test_a_run_stops_early_and_says_why(stopped):
     steps, values = stopped.history.series("validation/loss")
     best = int(np.argmin(values))
     assert steps[-1] == steps[best] + 3 * 7 < 40 * 7
-    assert stopped.stop_reason == (
-        f"validation/loss did not improve by more than 0.001 for 3 epochs (best {values[best]:.6g} at step {steps[best]})"
-    )
+    said = f"for 3 epochs (best {values[best]:.6g} at step {steps[best]})"
+    assert stopped.stop_reason == f"validation/loss did not improve by more than 0.001 {said}"
     assert stopped.history.records[-1].values["stopped"] == stopped.stop_reason
 
 

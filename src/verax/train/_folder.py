@@ -150,7 +150,7 @@ def read_experiment(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error}. Give a folder that verax train wrote.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
-        raise InputError(f"{path} must have format {FORMAT}, found {found}. Update Verax if it is newer.")
+        raise InputError(f"{path} has format {found}, this Verax reads {FORMAT}. Update Verax if it is older.")
     return content
 
 

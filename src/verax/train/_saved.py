@@ -41,7 +41,7 @@ def save_state(path: str | Path, state: Tree, *, overwrite: bool = False) -> Pat
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    orbax.save(unfinished / "arrays", {_slot(index): host(leaf) for index, leaf in enumerate(leaves.values())})
+    orbax.save(unfinished / "arrays", {_slot(index): _stored(leaf) for index, leaf in enumerate(leaves.values())})
     manifest = {
         "format": FORMAT,
         "leaves": [
@@ -159,9 +159,17 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 
 
 def _restore(found: np.ndarray, like: Any) -> Any:
+    if 0 in np.shape(like):
+        found = found[:0].reshape(host(like).shape)
     if _is_key(like):
         return jax.random.wrap_key_data(jnp.asarray(found), impl=jax.random.key_impl(like))
     return jnp.asarray(found) if isinstance(like, jax.Array) else found
+
+
+def _stored(leaf: Any) -> np.ndarray:
+    """Returns what Orbax is to write: it takes no arrays without elements, so one stands for none."""
+    array = host(leaf)
+    return array if array.size else np.zeros(1, array.dtype)
 
 
 def _is_key(leaf: Any) -> bool:
