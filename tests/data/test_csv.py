@@ -92,7 +92,7 @@ def test_a_second_file_is_the_test_split_whatever_the_order_of_its_columns(tmp_p
     [
         ("", "must have rows, found none"),
         ("a,y\n", "must have rows, found none"),
-        ("a,y\n1,2\n3\n", r"line 3 must have 2 values \(a, y, ...\), found 1. Was the file cut short"),
+        ("a,y\n1,2\n3\n", r"line 3 must have 2 values \(a, y\), found 1. Was the file cut short"),
         ("a,y\n1,2,9\n3,4\n", "line 2 must have 2 values .* found 3. Is the delimiter ',' right"),
         ("a;y\n1;2\n", "must have a column 'y'. Known: 'a;y'"),
         ("a,Y\n1,2\n", "must have a column 'y'. Did you mean 'Y'"),

@@ -42,8 +42,7 @@ def copy(saved, tmp_path):
 
 
 def test_every_leaf_comes_back_bit_for_bit_and_of_its_own_dtype(saved):
-    like = jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf * 0, STATE)
-    found = load_state(saved, like)
+    found = load_state(saved, STATE)
     assert same_bits(found, STATE)
     assert jax.tree.structure(found) == jax.tree.structure(STATE)
     for path, leaf in leaves_by_path(STATE).items():
@@ -52,7 +51,7 @@ def test_every_leaf_comes_back_bit_for_bit_and_of_its_own_dtype(saved):
 
 
 def test_the_values_of_the_state_to_compare_with_do_not_matter(saved):
-    other = STATE.replace(key=jax.random.key(99))
+    other = STATE.replace(key=jax.random.key(99), step=jnp.int32(0))
     assert same_bits(load_state(saved, other), STATE)
 
 
@@ -105,7 +104,7 @@ def test_a_flipped_byte_in_the_arrays_is_noticed(tmp_path):
         changed = bytearray(content)
         changed[position] ^= 0x10
         file.write_bytes(changed)
-        with pytest.raises(InputError, match=r"the state in .* is damaged: .*\. ?Use another checkpoint|is damaged"):
+        with pytest.raises(InputError, match=r"is damaged: arrays/.* has changed since it was written\. Use another"):
             load_state(path, whole)
     file.write_bytes(content)
     assert same_bits(load_state(path, whole), whole)
@@ -133,18 +132,7 @@ def test_a_folder_without_a_manifest_holds_no_state(copy, tmp_path):
             load_state(path, STATE)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "[]",
-        "{}",
-        "null",
-        '{"format": 1}',
-        '{"format": 1, "leaves": [{"path": "step"}]}',
-        '{"format": [], "leaves": []}',
-    ],
-)
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format": []}', '{"format": "one"}'])
 def test_a_manifest_that_is_none_is_noticed(copy, content):
     (copy / "manifest.json").write_text(content)
     with pytest.raises(InputError, match=r"is damaged: manifest\.json cannot be read\. Use another checkpoint"):
@@ -160,7 +148,7 @@ def test_a_truncated_or_binary_manifest_is_noticed(copy):
 
 
 def test_a_flipped_byte_in_the_manifest_is_noticed(copy):
-    """Whatever it makes of the manifest, there is an error that names the folder, or nothing has changed."""
+    """Wherever it is, unless it is in the white space between the entries."""
     file = copy / "manifest.json"
     whole = file.read_bytes()
     for position in range(0, len(whole), 37):
@@ -169,6 +157,7 @@ def test_a_flipped_byte_in_the_manifest_is_noticed(copy):
         file.write_bytes(changed)
         try:
             assert same_bits(load_state(copy, STATE), STATE)
+            assert whole[position : position + 1].isspace()
         except InputError as error:
             assert str(copy) in str(error)
 
@@ -188,7 +177,7 @@ def test_two_leaves_that_changed_places_are_noticed(copy):
     )
     leaves[first]["path"], leaves[second]["path"] = leaves[second]["path"], leaves[first]["path"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="does not match its digest"):
+    with pytest.raises(InputError, match=r"manifest\.json has changed since it was written"):
         load_state(copy, STATE)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from verax.certify._certificate import Outcome
 from verax.certify._subject import Subject
 from verax.data import Batch, epoch_order
-from verax.debug import EXCESS, check_gradients, overfit_batch
+from verax.debug import EXCESS, EXPLAINED, check_gradients, overfit_batch
 from verax.findings import Finding, Leaf, Moment
 from verax.network import Variables
 from verax.train import History
@@ -40,6 +40,8 @@ def converges(subject: Subject) -> Outcome:
         total_steps=evidence.total_steps or LONG_RUN,
     )
     score = {"classification": "accuracy", "binary": "accuracy", "regression": "r2"}.get(subject.task, "score")
+    # Any one of three is enough; where none was met, the loss is what all tasks have.
+    met = {"accuracy": {"accuracy": 1.0}, "r2": {"r2": EXPLAINED}}.get(result.criterion or "", {"excess_share": EXCESS})
     return Outcome(
         "converges",
         "passed" if result.passed else "failed",
@@ -55,7 +57,7 @@ def converges(subject: Subject) -> Outcome:
             "cause": result.cause,
             "notes": result.notes,
         },
-        {"steps": STEPS, "excess_share": EXCESS},
+        {"steps": STEPS, **met},
         result.findings,
         str(result).partition("\n")[0],
     )

@@ -5,7 +5,7 @@ from verax.debug._differences import numerical_gradient
 from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
 from verax.debug._gradients import assert_gradients, check_gradients
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
-from verax.debug._overfit import EXCESS, OverfitResult, overfit_batch
+from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
 
 __all__ = [
     "check_gradients",
@@ -21,6 +21,7 @@ __all__ = [
     "overfit_batch",
     "OverfitResult",
     "EXCESS",
+    "EXPLAINED",
     "describe",
     "Description",
     "LeafDescription",

@@ -24,7 +24,7 @@ DECIDED_BY = {  # what a limit of another name is held against: in words, and th
     "training_peak_bytes": ("peak in training", r"training_process_bytes|training_program_bytes"),
     "inference_peak_bytes": ("peak in inference", r"inference_process_bytes"),
 }
-AT_LEAST = {"trials", "accuracy_of_simplest_predictor", "p_value_of_excess"}
+AT_LEAST = {"trials", "accuracy", "r2", "accuracy_of_simplest_predictor", "p_value_of_excess"}
 
 
 def items(certificate: Certificate) -> Markup:

@@ -13,6 +13,7 @@ from verax.data import Examples, load
 from verax.network import as_network
 from verax.train._experiment import Experiment
 from verax.train._keys import base_key
+from verax.train._optimizer import with_standard_promotion
 from verax.train._program import ChunkData, Parts, Program, run_chunk
 from verax.train._session import traced
 from verax.train._state import TrainState
@@ -36,7 +37,8 @@ def fingerprint(experiment: Experiment) -> str:
 
     def everything(key: Any, examples: Examples) -> Any:
         variables = network.init(key, jax.tree.map(jnp.asarray, few.inputs))
-        state = TrainState(jnp.int32(0), key, variables, experiment.optimizer.init(variables.params))
+        opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
+        state = TrainState(jnp.int32(0), key, variables, opt_state)
         rows = jnp.zeros((1, experiment.batch_size), jnp.int32)
         return run_chunk(program, {}, state, ChunkData(*examples, rows, None, jnp.int32(0)), 1)
 

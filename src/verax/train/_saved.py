@@ -42,7 +42,7 @@ def save_state(path: str | Path, state: Tree, *, overwrite: bool = False) -> Pat
     unfinished = path.with_name(f".{path.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     orbax.save(unfinished / "arrays", {_slot(index): _stored(leaf) for index, leaf in enumerate(leaves.values())})
-    manifest = {
+    content = {
         "format": FORMAT,
         "leaves": [
             {"path": name, "shape": list(np.shape(leaf)), "dtype": str(_dtype(leaf)), "sha256": leaf_digest(leaf)}
@@ -54,7 +54,7 @@ def save_state(path: str | Path, state: Tree, *, overwrite: bool = False) -> Pat
             if file.is_file()
         },
     }
-    (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (unfinished / MANIFEST).write_text(json.dumps({**content, "sha256": _content_digest(content)}, indent=1))
     if path.exists():
         shutil.rmtree(path)
     unfinished.rename(path)
@@ -110,17 +110,21 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(f"{said} Expected a folder that save_state wrote.") from None
     except (ValueError, OSError) as error:
         raise InputError(damaged) from error
-    entry = {"path": str, "shape": list, "dtype": str, "sha256": str}
     try:
-        whole = all(isinstance(leaf[name], kind) for leaf in manifest["leaves"] for name, kind in entry.items())
-        number = int(manifest["format"])
-    except (KeyError, TypeError, ValueError) as error:
+        number, digest = int(manifest["format"]), manifest.pop("sha256", None)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(damaged) from error
-    if not whole:
-        raise InputError(damaged)
     if number > FORMAT:
         raise InputError(f"the state in {path} has format {number}, this Verax reads up to {FORMAT}. Update Verax.")
+    if digest != _content_digest(manifest):
+        raise InputError(
+            f"the state in {path} is damaged: {MANIFEST} has changed since it was written. Use another checkpoint."
+        )
     return manifest
+
+
+def _content_digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _check_files(path: Path, manifest: dict[str, Any]) -> None:
@@ -129,7 +133,7 @@ def _check_files(path: Path, manifest: dict[str, Any]) -> None:
     Orbax would find some of such damage too, but late, from threads of its own that go on printing tracebacks.
     """
     problems = []
-    for name, entry in manifest.get("files", {}).items():
+    for name, entry in manifest["files"].items():
         file = path / name
         if not file.is_file():
             problems.append(f"{name} is missing")
