@@ -152,3 +152,26 @@ def test_the_traceback_can_be_had(elsewhere, monkeypatch):
     monkeypatch.setenv("VERAX_TRACEBACK", "1")
     with pytest.raises(InputError):
         main(["train", str(EXPERIMENTS), "--fault=epochs and steps", "--out", str(elsewhere / "run")])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "0 rows"),
+        ("error: no.\n" * (ROWS + 1), "25 rows"),
+        ("error: " + "no " * COLUMNS * ROWS, "rows of 80"),
+        ("error: rows\nTraceback (most recent call last):", "Traceback"),
+        ("error: rows in /lib/site-packages/flax/core/scope.py", "site-packages"),
+        ("error: something else", "'rows' is not in"),
+    ],
+)
+def test_an_unclear_message_would_be_noticed(text, why):
+    with pytest.raises(AssertionError, match=why):
+        assert_clear(text, ("rows",))
+    assert_clear("error: too many rows", ("rows",))
+
+
+def test_what_a_command_leaves_behind_would_be_noticed(elsewhere):
+    before = contents(elsewhere)
+    (elsewhere / "half").write_text("written")
+    assert contents(elsewhere) != before

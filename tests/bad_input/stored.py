@@ -185,7 +185,7 @@ RUNS = (
     Command(
         "a flipped byte in the weights",
         "certify {files}/flipped_run",
-        ("the state in .* is damaged", "Use another checkpoint"),
+        (r"is damaged: arrays/\S+ has changed since it was written", "Use another checkpoint"),
     ),
     Command("a run that did not finish", "certify {files}/unfinished_run", ("holds no final state", "did not finish")),
     Command("a run cut short", "evaluate {files}/cut_run", (r"experiment\.json cannot be read", "verax train wrote")),
@@ -198,7 +198,7 @@ RUNS = (
     Command(
         "no weights in a run",
         "evaluate {files}/no_arrays_run",
-        ("the state in .* is damaged", "Use another checkpoint"),
+        (r"is damaged: arrays/\S+ is missing; .* and \d+ more files", "Use another checkpoint"),
     ),
     Command("findings cut short", "evaluate {files}/cut_findings_run", (r"findings\.json is missing or damaged",)),
     Command(
@@ -221,7 +221,9 @@ RUNS = (
         "certify {files}/bare_run",
         ("cannot be made again from disk", r"a function experiment"),
     ),
-    Command("a run of a later version", "evaluate {files}/newer_run", ("has format 99, this Verax reads 1", "Update Verax")),
+    Command(
+        "a run of a later version", "evaluate {files}/newer_run", ("has format 99, this Verax reads 1", "Update Verax")
+    ),
     Command(
         "weights of another width",
         "evaluate {files}/wider_run",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from verax.certify._subject import Subject
+from verax.certify._subject import Subject, in_shape_of_targets
 from verax.data import Dataset
 from verax.evaluate import Evaluation
 from verax.train import History
@@ -46,9 +46,12 @@ def details_of(subject: Subject) -> Details | None:
         before, after = subject.calibrations
     except Exception:  # a regressor without a calibration split, a task without probabilities
         before, after = None, None
+    predictions = subject.predictions
+    if subject.task == "regression":
+        predictions = in_shape_of_targets(predictions, subject.test.targets)
     return Details(
         subject.scores,
-        subject.predictions,
+        predictions,
         subject.test.targets,
         subject.dataset.raw("test").inputs,
         subject.dataset,

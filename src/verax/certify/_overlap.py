@@ -77,7 +77,7 @@ def overlap(seen: Tree, test: Tree, *, seed: int = 0) -> Overlap:
     distance = float(np.quantile(alone, NEAR_SHARE)) if len(alone) else 0.0
     near = exact | (nearest(known, to_points(test)) <= distance)
     near_within = float((has_copy[sample] | (within <= distance)).mean())
-    near_trials = 1 / (2 / len(sample) + 1 / exact_trials)  # nearest rows come in pairs, so the sample counts half
+    near_trials = len(sample) / 2 * exact_trials / len(known)  # nearest rows come in pairs, and copies in groups
     return Overlap(exact, near, exact_within, near_within, distance, exact_trials, near_trials)
 
 

@@ -125,7 +125,7 @@ class Subject:
             known = np.asarray(self.evidence.objective.predictions(self.calibration_outputs))
             targets = self.dataset.examples("calibration").targets
             both = regression_calibration(
-                _like(known, targets), targets, _like(self.predictions, self.test.targets), self.test.targets
+                in_shape_of_targets(known, targets), targets, in_shape_of_targets(self.predictions, self.test.targets), self.test.targets
             )
             return both.before, both.after
         before = calibration(self.predictions, self.test.targets)
@@ -182,6 +182,6 @@ class Subject:
             return error
 
 
-def _like(predictions: np.ndarray, targets: Any) -> np.ndarray:
+def in_shape_of_targets(predictions: np.ndarray, targets: Any) -> np.ndarray:
     """Returns predictions in the shape of the targets: a single output (examples, 1) as (examples,)."""
     return predictions[..., 0] if predictions.ndim == np.ndim(targets) + 1 else predictions
