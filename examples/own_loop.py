@@ -2,8 +2,8 @@
 
     python examples/own_loop.py
 
-Trains a small network on digits with plain JAX and Optax, checks it on the way and certifies it. Prints ten items, of which
-`tuned` is not run, because this loop searched for nothing.
+Trains a small network on digits with plain JAX and Optax, checks it on the way and certifies it. Prints ten items, of
+which `tuned` is not run, because this loop searched for nothing.
 """
 
 import jax

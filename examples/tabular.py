@@ -35,7 +35,9 @@ def data_file(name: str) -> Path:
     return folder / "tabular" / name if (folder / "tabular").is_dir() else folder / name
 
 
-def experiment(hidden: int = 256, learning_rate: float = 1e-3, dropout: float = 0.05, epochs: int = 40) -> vx.Experiment:
+def experiment(
+    hidden: int = 256, learning_rate: float = 1e-3, dropout: float = 0.05, epochs: int = 40
+) -> vx.Experiment:
     """Returns the experiment for these hyperparameters."""
     houses = vx.data.from_csv(data_file("california_housing.csv"), target="target", task="regression")
     return vx.Experiment(

@@ -129,6 +129,5 @@ def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
     return [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<")
-        and not str(Path(frame.filename).resolve()).startswith((ours, *libraries))
+        if not frame.filename.startswith("<") and not str(Path(frame.filename).resolve()).startswith((ours, *libraries))
     ]

@@ -94,7 +94,7 @@ WRONG_WORDS = [
     (["evaluate", "MODEL"], "holds no data"),
     (["evaluate", "RUN", "rows.csv"], "has its own data"),
     (["evaluate", "RUN", "--split", "tests"], "tests"),
-    (["export", "RUN", "--out", "MODEL"], "there is a model"),
+    (["export", "RUN", "--out", "MODEL"], "exists already. Choose another with --out"),
     (["export", "MODEL"], "expected a run folder, but"),
     (["predict", "MODEL", "absent.csv"], "absent.csv"),
     (["predict", "MODEL", "BLOBS"], "must be a file with rows"),

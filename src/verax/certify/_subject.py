@@ -125,7 +125,10 @@ class Subject:
             known = np.asarray(self.evidence.objective.predictions(self.calibration_outputs))
             targets = self.dataset.examples("calibration").targets
             both = regression_calibration(
-                in_shape_of_targets(known, targets), targets, in_shape_of_targets(self.predictions, self.test.targets), self.test.targets
+                in_shape_of_targets(known, targets),
+                targets,
+                in_shape_of_targets(self.predictions, self.test.targets),
+                self.test.targets,
             )
             return both.before, both.after
         before = calibration(self.predictions, self.test.targets)

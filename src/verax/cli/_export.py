@@ -7,6 +7,7 @@ from typing import Any
 
 from verax.cli._runs import expect
 from verax.cli._say import say, say_json, waiting
+from verax.findings import InputError
 
 
 def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, json: bool = False) -> int:
@@ -19,6 +20,9 @@ def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, js
       json: prints the model's signature as JSON on stdout.
     """
     expect(run, "run")
+    target = out or run / "model.vx"
+    if target.exists() and not overwrite and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{target} exists already. Choose another with --out, or pass --overwrite to replace a model.")
     from verax.export import save
     from verax.train import load_run
 
@@ -27,7 +31,7 @@ def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, js
     data = loaded.dataset
     with waiting("exporting"):
         model = save(
-            out or run / "model.vx",
+            target,
             network=loaded.network,
             objective=loaded.experiment.objective,
             variables=loaded.variables,
@@ -44,7 +48,7 @@ def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, js
     size = sum(each.stat().st_size for each in model.path.iterdir())
     sizes = model.signature.batch_sizes
     say(f"{model.path}: {size / 1e6:.2f} MB, {'any number of rows' if sizes is None else f'batches of {sizes}'}")
-    say(f"next: verax predict {out or run / 'model.vx'} ROWS")
+    say(f"next: verax predict {target} ROWS")
     return 0
 
 

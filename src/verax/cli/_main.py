@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(_help())
+        print(_help(), file=sys.stdout if words else sys.stderr)
         return WELL if words else MISUSED
     if words[0] in ("-V", "--version"):
         print(f"verax {__version__}")

@@ -28,7 +28,8 @@ def new_folder(out: Path | None, name: str) -> Path:
     """
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"{out} exists already and is not empty. Choose another folder with --out.")
+            how = "exists already and is not empty" if out.is_dir() else "is a file"
+            raise InputError(f"{out} {how}. Choose another folder with --out.")
         return out
     base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     tries = (base if number == 1 else base.with_name(f"{base.name}-{number}") for number in range(1, 10_000))

@@ -33,7 +33,9 @@ def load(data: Any) -> Dataset:
     if isinstance(data, Mapping):
         for name in data:
             if name not in SPLITS:
-                raise InputError(f"data must have the splits {', '.join(SPLITS)}, got {name!r}. {suggestion(str(name), SPLITS)}")
+                raise InputError(
+                    f"data must have the splits {', '.join(SPLITS)}, got {name!r}. {suggestion(str(name), SPLITS)}"
+                )
         return from_arrays(**data).split(0, 0, 0).load()
     raise InputError(
         f"data must be a source such as vx.data.from_arrays(x, y), or a dict of splits, got {type(data).__name__}. "

@@ -60,9 +60,11 @@ def _evaluate(jaxpr: Jaxpr, consts: list[Any], args: list[Any]) -> list[Any]:
         name = eqn.primitive.name
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr")) if name in INLINED else None
         if name == CONVOLUTION:
-            results = [_canonical(*operands, **eqn.params)]
+            inputs, kernel = operands
+            results = [_canonical(inputs, kernel, **eqn.params)]
         elif name == POOL_GRADIENT and _is_split(operands[1], **eqn.params):
-            results = [_pool_gradient(*operands, eqn.params["window_dimensions"])]
+            source, operand = operands
+            results = [_pool_gradient(source, operand, eqn.params["window_dimensions"])]
         elif inner is not None and has_primitive(inner, (CONVOLUTION, POOL_GRADIENT)):
             results = _evaluate(inner.jaxpr, inner.consts, operands)
         else:
