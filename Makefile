@@ -24,7 +24,7 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q --doctest-modules src/verax
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,8 @@ from verax.debug import overfit_batch
 from verax.debug._hold import hold, pinned
 from verax.debug._rows import distinct_rows
 from verax.findings import InputError
-from verax.network import Network, Variables
+from verax.network import Network, Variables, as_network
+from verax.train import objective_from_loss
 
 
 class Value(NamedTuple):
@@ -327,3 +328,17 @@ def test_weight_decay_is_found_and_left_out(optimizer, decays, off):
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
     updates, _ = held.update(zeros, held.init(PARAMS), PARAMS, jnp.float32(1.0))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(updates))
+
+
+def test_a_loss_is_held_against_its_own_floor():
+    inputs = jnp.linspace(-1, 1, 8)[:, None]
+    batch = Batch(inputs, 2 * inputs[:, 0], jnp.ones(8))
+    linear = as_network((lambda key, x: jnp.zeros(1), lambda params, x: x @ params))
+
+    def raised(outputs, batch):
+        return (outputs - batch.targets) ** 2 + 5.0
+
+    without = overfit_batch(linear, objective_from_loss(raised), optax.sgd(0.3), batch, max_steps=200)
+    with_floor = overfit_batch(linear, objective_from_loss(raised, floor=5.0), optax.sgd(0.3), batch, max_steps=200)
+    assert not without.passed
+    assert with_floor.passed and with_floor.criterion == "excess"

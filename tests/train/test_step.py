@@ -82,7 +82,7 @@ def test_the_step_equals_a_step_of_plain_flax_and_optax(mlp):
 
 def test_padded_rows_do_not_count():
     network, optimizer = as_network(LINEAR), optax.sgd(0.1)
-    step, state = make_train_step(network, vx.classification(l2=0.1), optimizer), start(network, optimizer)
+    step, state = jax.jit(make_train_step(network, vx.classification(l2=0.1), optimizer)), start(network, optimizer)
     few, padded = batch(0, 5), batch(0, 8)._replace(weight=jnp.array([1.0] * 5 + [0.0] * 3))
     alone, with_padding = step(state, few), step(state, padded)
     np.testing.assert_allclose(alone[1].total, with_padding[1].total, rtol=1e-6)
@@ -106,7 +106,7 @@ def test_optimizers_that_ask_for_the_loss_get_it():
 @pytest.mark.parametrize("watch", [True, False])
 def test_gradients_are_watched_where_that_is_asked_for(watch):
     network, optimizer = as_network(LINEAR), optax.chain(optax.zero_nans(), optax.sgd(0.1))
-    step = make_train_step(network, vx.classification(), optimizer, watch_gradients=watch)
+    step = jax.jit(make_train_step(network, vx.classification(), optimizer, watch_gradients=watch))
     state = start(network, optimizer)
     bad = batch()._replace(inputs=batch().inputs.at[3, 1].set(jnp.nan))
     assert bool(step(state, bad)[1].grads_finite) != watch

@@ -34,7 +34,6 @@ class Evidence:
       study: the search that chose the setting; needed by `tuned`.
       hyperparameters: the setting itself.
       total_steps: how long the training was, so that a schedule's peak can be found.
-      batch_size: of the training.
       training_peak_bytes: the most memory that training held; needed by `memory`.
       limits: limits where the defaults do not fit.
       code: the source text, for the fingerprint.
@@ -51,7 +50,6 @@ class Evidence:
     study: Any = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     total_steps: int | None = None
-    batch_size: int = 32
     training_peak_bytes: Mapping[str, int] | int | None = None
     limits: Mapping[str, float | int] = field(default_factory=dict)
     code: str = ""
@@ -75,7 +73,6 @@ def evidence_from_run(run: Run, study: Any = None) -> Evidence:
         study=study,
         hyperparameters=run.experiment.hyperparameters,
         total_steps=facts.get("steps"),
-        batch_size=run.experiment.batch_size,
         training_peak_bytes={name: peak for name, peak in peaks.items() if peak} or None,
         limits=run.experiment.limits,
         name=run.network.name,

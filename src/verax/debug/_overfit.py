@@ -193,7 +193,7 @@ def _make_attempt(
     """
     loss = objective.bind(network, penalty=False)
     task = getattr(objective, "task", "custom")
-    floor = float(getattr(objective, "floor", 0.0) or 0.0)
+    floor = float(getattr(objective, "floor", 0.0))
     spread = _spread(rows.targets) if task == "regression" else 0.0
 
     def mean_loss(params: Tree, model_state: Tree, rows: Batch, key: Any) -> tuple[Any, Any]:

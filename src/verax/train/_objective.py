@@ -54,12 +54,15 @@ class Objective:
       losses: `(outputs, batch) -> losses` with a leading axis of examples, or a scalar for a whole batch.
       l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` over weights (not biases or normalisation scales).
       per_example: False if the loss is of a whole batch, as in contrastive learning: then no row is ever padding.
+      floor: the lowest mean loss that a network which knows every target can have; overfitting one batch is held
+        against it.
     """
 
     task: Task
     losses: Callable[[Tree, Batch], Any]
     l2: Coefficient = 0.0
     per_example: bool = True
+    floor: float = 0.0
 
     def bind(self, network: Network, *, penalty: bool = True) -> Loss:
         """Returns `loss(variables, batch, key=None, training=None) -> LossValue` for a network.
@@ -190,7 +193,12 @@ def regression(*, l2: Coefficient = 0.0) -> Objective:
 
 
 def objective_from_loss(
-    losses: Callable[[Tree, Batch], Any], *, task: Task = "custom", per_example: bool = True, l2: Coefficient = 0.0
+    losses: Callable[[Tree, Batch], Any],
+    *,
+    task: Task = "custom",
+    per_example: bool = True,
+    l2: Coefficient = 0.0,
+    floor: float = 0.0,
 ) -> Objective:
     """Returns an objective from any loss.
 
@@ -201,6 +209,7 @@ def objective_from_loss(
       per_example: False for a loss of a whole batch (contrastive learning). It is never computed on padded rows:
         validation takes full batches and leaves the remaining rows out.
       l2: coefficient of the penalty on weights.
+      floor: the lowest mean loss that is possible, where it is not 0 (a contrastive loss, a likelihood).
 
     Raises:
       InputError: if `losses` is no function of two arguments, the task is unknown, or `l2` is negative.
@@ -220,7 +229,7 @@ def objective_from_loss(
         raise InputError(f"the loss must take (outputs, batch), got {inspect.signature(losses)}: {error}.") from None
     except ValueError:
         pass  # a function in C does not tell
-    return Objective(task, losses, _penalty(l2), per_example)
+    return Objective(task, losses, _penalty(l2), per_example, float(floor))
 
 
 def squared_errors(outputs: Any, targets: Any) -> Any:
