@@ -235,3 +235,16 @@ def test_a_module_without_mode_and_state_is_just_a_function():
     variables = initialised(network)
     np.testing.assert_array_equal(network.apply(variables, inputs(), key=KEY)[0], network.apply(variables, inputs())[0])
     assert (network.library, network.name, variables.model_state) == ("linen", "Plain", {})
+
+
+def test_the_first_weights_are_those_of_flax_itself():
+    class Plain(nn.Module):
+        @nn.compact
+        def __call__(self, x, training: bool):
+            x = nn.Dropout(0.5, deterministic=not training)(nn.Dense(4)(x))
+            return nn.Dense(2)(x)
+
+    inputs, key = jnp.ones((3, 5)), jax.random.key(4)
+    expected = Plain().init(key, inputs, training=False)["params"]
+    found = as_network(Plain()).init(key, inputs).params
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))

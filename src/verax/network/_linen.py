@@ -79,7 +79,7 @@ def from_linen(module: Any, *, mode: Mapping[str, bool] | None = None, by_keywor
         from flax.core import DenyList
         from flax.errors import InvalidRngError
 
-        keys = _streams(key)
+        keys = {"params": key, "dropout": jax.random.fold_in(key, 1)}  # the weights of `module.init(key, inputs)`
         try:
             variables = dict(call(inputs, True, True, None, DenyList(("intermediates", "perturbations")), keys))
         except ValueError as error:
