@@ -194,3 +194,13 @@ _no_value.defvjp(lambda x, factor: (0 * x, factor), lambda factor, g: (g * (fact
 def test_without_losses_finite_says_what_to_pass(changes):
     item = measure(known_evidence(**changes), "finite")
     assert item.status == "not_run" and "losses= (of every step)" in item.reason
+
+
+def test_a_check_that_decides_nothing_is_not_passed(monkeypatch):
+    from verax.certify import _training
+    from verax.debug import GradientReport, LeafGradient, Worst
+
+    leaf = LeafGradient("kernel", (2,), "undecided", 2, 0, 2, 0, 0.0, Worst(None, 0.0, 0.0), None)
+    monkeypatch.setattr(_training, "check_gradients", lambda *args: GradientReport((leaf,), 1.0, "bfloat16"))
+    item = measure(known_evidence(), "gradients")
+    assert item.status == "not_run" and "decide nothing" in item.reason

@@ -80,7 +80,14 @@ def gradients(subject: Subject) -> Outcome:
     report = check_gradients(mean_loss, variables.params, variables.model_state, batch)
     worst = max((leaf.relative_error for leaf in report.leaves), default=0.0)
     wrong = [leaf.path for leaf in report.leaves if leaf.status == "failed"]
+    undecided = [leaf.path for leaf in report.leaves if leaf.status == "undecided"]
     compared = f"{report.checked} coordinates of {len(report.leaves)} leaves in {report.precision}"
+    if report.passed and len(undecided) == len(report.leaves):
+        reason = f"{compared} decide nothing: the numbers are too imprecise, or all lie on kinks"
+        return Outcome("gradients", "not_run", {"undecided_leaves": undecided}, reason=reason, findings=report.findings)
+    noted = "".join(
+        f"; {word}: {', '.join(leaves)}" for word, leaves in (("wrong", wrong), ("undecided", undecided)) if leaves
+    )
     return Outcome(
         "gradients",
         "passed" if report.passed else "failed",
@@ -89,6 +96,7 @@ def gradients(subject: Subject) -> Outcome:
             "coordinates": report.checked,
             "leaves": len(report.leaves),
             "wrong_leaves": wrong,
+            "undecided_leaves": undecided,
             "kinks": sum(leaf.kinks for leaf in report.leaves),
             "precision": report.precision,
             "would_detect": report.detects,
@@ -97,7 +105,7 @@ def gradients(subject: Subject) -> Outcome:
         },
         {"relative_error": GRADIENT_ERRORS.get(report.precision, max(GRADIENT_ERRORS.values()))},
         report.findings,
-        f"{compared}, largest relative error {worst:.1e}" + (f"; wrong: {', '.join(wrong)}" if wrong else ""),
+        f"{compared}, largest relative error {worst:.1e}{noted}",
     )
 
 
