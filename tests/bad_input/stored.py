@@ -175,7 +175,7 @@ RUNS = (
         "train {experiments} --out {files}/npz_run",
         ("exists already and is not empty", "--out"),
     ),
-    Command("a file as folder", "train {experiments} --out {files}/sound.csv", (r"sound\.csv exists already", "--out")),
+    Command("a file as folder", "train {experiments} --out {files}/sound.csv", (r"sound\.csv is a file", "--out")),
     Command(
         "a run that is not there", "certify {files}/gone_run", ("gone_run does not exist", "Expected a run folder")
     ),
@@ -283,7 +283,7 @@ RUNS = (
     Command(
         "an export that is there already",
         "export {files}/npz_run --out {files}/npz.vx",
-        (r"there is a model at .*npz\.vx", "Choose another", "overwrite"),
+        (r"npz\.vx exists already", "Choose another", "--overwrite"),
     ),
 )
 

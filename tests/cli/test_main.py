@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -231,13 +232,20 @@ def test_a_long_message_is_cut():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_ends_with_130_and_says_what_is_on_disk(blobs, tmp_path):
-    command = [sys.executable, "-m", "verax", "train", str(blobs), "--epochs", "100000", "--out", "run"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ["train", str(blobs), "--epochs", "100000", "--out", "run"]
+    listening = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # it is ignored where the suite runs behind
+    code = f"import signal, sys; {listening}; from verax.cli import main; sys.exit(main({words!r}))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     history = tmp_path / "run" / "history.jsonl"
-    while process.poll() is None and not (history.exists() and history.read_text().count("\n") > 3):
-        pass
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        while process.poll() is None and not (history.exists() and history.read_text().count("\n") > 3):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, said
     assert "Stopped before the end. run holds experiment.json, history.jsonl." in said
     assert "Traceback" not in said

@@ -1,4 +1,5 @@
 import functools
+import importlib
 import sys
 
 import pytest
@@ -78,3 +79,20 @@ def test_a_line_number_in_the_file_survives(tmp_path):
     with pytest.raises(KeyError) as caught:
         source.function()()
     assert (caught.traceback[-1].lineno + 1, str(caught.traceback[-1].path)) == (4, str(tmp_path / "experiment.py"))
+
+
+def test_a_decorated_function_is_found_in_its_own_file(tmp_path, monkeypatch):
+    (tmp_path / "wrappers.py").write_text(
+        "import functools\n"
+        "def logged(function):\n"
+        "    @functools.wraps(function)\n"
+        "    def wrapper(*args, **kwargs):\n"
+        "        return function(*args, **kwargs)\n"
+        "    return wrapper\n"
+    )
+    (tmp_path / "decorated.py").write_text(
+        "from wrappers import logged\n@logged\ndef experiment(hidden: int = 3):\n    return hidden\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("decorated")
+    assert source_of(module.experiment).path.endswith("decorated.py")

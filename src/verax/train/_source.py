@@ -93,7 +93,7 @@ def source_of(experiment: Any) -> SourceFile | None:
         return known
     if not inspect.isfunction(experiment) or experiment.__qualname__ != experiment.__name__:
         return None  # a lambda, or a function made inside another, cannot be made again from its file
-    path = inspect.getsourcefile(experiment)
+    path = inspect.getsourcefile(inspect.unwrap(experiment))  # a decorator's wrapper lies in the decorator's file
     if path is None or not Path(path).is_file() or experiment.__name__ == "<lambda>":
         return None
     return SourceFile(str(Path(path).resolve()), Path(path).read_text(encoding="utf-8"))
