@@ -145,3 +145,8 @@ def test_other_pools_stay(shape, window, settings):
     gradient, inputs = pool_gradient(images(*shape), window, **settings)
     assert "select_and_scatter_add" in primitives(rewritten_for_cpu(gradient), inputs)
     np.testing.assert_array_equal(rewritten_for_cpu(gradient)(inputs), gradient(inputs))
+
+
+def test_constant_outputs_are_arrays_of_their_type():
+    number, flag = rewritten_for_cpu(lambda x: (x + 1, jnp.array(True)))(jnp.ones(2))
+    assert flag.dtype == bool and number.shape == (2,)

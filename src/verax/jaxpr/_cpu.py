@@ -72,7 +72,11 @@ def _evaluate(jaxpr: Jaxpr, consts: list[Any], args: list[Any]) -> list[Any]:
                 results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
             results = results if eqn.primitive.multiple_results else [results]
         values.update(zip(eqn.outvars, results, strict=True))
-    return [each.val if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
+    return [_constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
+
+
+def _constant(literal: Literal) -> Any:
+    return jnp.asarray(literal.val, literal.aval.dtype)
 
 
 def _canonical(inputs: Any, kernel: Any, *, dimension_numbers: Any, **params: Any) -> Any:

@@ -62,7 +62,7 @@ class Experiment:
     stopping: EarlyStopping | None = None
     remainder: Remainder = "partial"
     decay: Literal["weights", "all"] = "weights"
-    chunk_steps: int = 100
+    chunk_steps: int = 200
     limits: Mapping[str, float] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
