@@ -109,5 +109,6 @@ def run_chunk(
         numbers = jnp.stack([record.total, record.weight, record.grads_finite.astype(jnp.float32)])
         return state, kept.at[offset].set(numbers)  # one write a step: each costs microseconds of its own
 
-    state, kept = lax.fori_loop(0, steps, body, (state, jnp.ones((program.chunk_steps, 3), jnp.float32)))
+    empty = jnp.tile(jnp.array([0.0, 0.0, 1.0], jnp.float32), (program.chunk_steps, 1))
+    state, kept = lax.fori_loop(0, steps, body, (state, empty))
     return state, ChunkRecord(kept[:, 0], kept[:, 1], kept[:, 2] > 0, all_finite(state.variables.params))
