@@ -76,7 +76,8 @@ def _evaluate(jaxpr: Jaxpr, consts: list[Any], args: list[Any]) -> list[Any]:
 
 
 def _constant(literal: Literal) -> Any:
-    return jnp.asarray(literal.val, literal.aval.dtype)
+    aval: Any = literal.aval
+    return jnp.asarray(literal.val, aval.dtype)
 
 
 def _canonical(inputs: Any, kernel: Any, *, dimension_numbers: Any, **params: Any) -> Any:
