@@ -69,7 +69,10 @@ def test_other_number_types_are_read(folder, code, dtype, kept):
         (idx(IMAGES)[:8], "must have 3 axes in its header, but it ends after 8 bytes"),
         (idx(IMAGES)[:-7], r"must have 256 bytes for shape \(20, 4, 3\) as its header says, found 249"),
         (idx(IMAGES) + b"\0", "must have 256 bytes .* found 257"),
-        (gzip.compress(idx(IMAGES), mtime=0)[:60], "must be a whole gzip file, but it is damaged or cut short at 60 bytes"),
+        (
+            gzip.compress(idx(IMAGES), mtime=0)[:60],
+            "must be a whole gzip file, but it is damaged or cut short at 60 bytes",
+        ),
         (gzip.compress(idx(IMAGES), mtime=0)[:-8] + b"\0" * 8, "must be a whole gzip file"),
         (idx(LABELS), "images must have two axes or more and labels one, .* Were the files swapped"),
     ],
