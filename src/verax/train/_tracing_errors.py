@@ -11,6 +11,7 @@ from verax.findings import InputError, user_frames
 from verax.trees import Tree, leaves_by_path, shape_text
 
 LINES, WIDTH = 6, 200  # of the original message that are kept: a screen holds them
+NOT_THEIRS = "The error occurred while tracing the function"  # JAX names the function that it traced: ours, by its file
 LEAVES = 4  # shown of a tree
 
 
@@ -59,6 +60,7 @@ def tree_text(tree: Tree) -> str:
 
 def _shortened(error: Exception) -> str:
     lines = [line.strip() for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(NOT_THEIRS)]
     kept = [line if len(line) <= WIDTH else f"{line[: WIDTH - 4]} ..." for line in lines[:LINES]]
     return "\n".join(f"  {line}" for line in kept)
 
