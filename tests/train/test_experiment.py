@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": None}, "give epochs or steps, one of them, got epochs=None, steps=None"),
+        ({"epochs": None}, "give epochs, steps or seconds"),
         ({"epochs": 2, "steps": 3}, "give epochs or steps, one of them, got epochs=2, steps=3"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"batch_size": True}, "batch_size must be a whole number of at least 1, got True"),

@@ -41,5 +41,5 @@ def test_a_seed_means_the_same_whatever_generator_is_the_default():
 
 
 def test_an_unknown_purpose_is_refused():
-    with pytest.raises(ValueError, match="purpose must be one of init, noise, got 'shuffle'"):
+    with pytest.raises(ValueError, match="purpose must be one of init, noise, augment, got 'shuffle'"):
         purpose_key(base_key(0), "shuffle")

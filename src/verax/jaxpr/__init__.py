@@ -2,6 +2,7 @@
 
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
+from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._walk import Equation, Place, equations, has_primitive, same_program
 
@@ -11,9 +12,11 @@ __all__ = [
     "Equation",
     "Place",
     "equations",
+    "float32_products",
     "has_primitive",
     "narrowing_casts",
     "narrowing_equations",
     "rows_are_independent",
     "same_program",
+    "with_narrow_products",
 ]

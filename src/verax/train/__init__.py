@@ -1,8 +1,10 @@
 """Objective, state, step, loop: training as pure functions, and `vx.train`, the loop written once."""
 
 from verax._modules import make_callable
+from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
+from verax.train._clipping import clip_by_global_norm, read_clipping
 from verax.train._experiment import Experiment, resolve
 from verax.train._fingerprint import fingerprint
 from verax.train._fit import fit, process_peak_bytes, records
@@ -15,6 +17,7 @@ from verax.train._folder import (
     read_history,
     save_run,
 )
+from verax.train._freeze import frozen_mask
 from verax.train._history import History, Record
 from verax.train._initial import first_state, starting_variables
 from verax.train._keys import base_key, noise_key, purpose_key
@@ -28,13 +31,14 @@ from verax.train._objective import (
     regression,
 )
 from verax.train._optimizer import OptimizerFacts, decay_mask, decay_weights_only, probe_optimizer
+from verax.train._precision import Precision, with_precision
 from verax.train._program import ChunkData, ChunkRecord, Parts, Program, run_chunk
 from verax.train._run import Run
 from verax.train._saved import load_state, save_state
 from verax.train._session import Session, prepare
 from verax.train._source import SourceFile, read_source
 from verax.train._state import LoopState, TrainState
-from verax.train._step import StepRecord, make_eval_step, make_train_step, mean_metrics
+from verax.train._step import StepOptions, StepRecord, make_eval_step, make_train_step, mean_metrics
 from verax.train._stopping import EarlyStopping
 from verax.train._threefry import straight_threefry
 
@@ -47,6 +51,13 @@ __all__ = [
     "finding_to_json",
     "finding_from_json",
     "environment",
+    "averaged_variables",
+    "clip_by_global_norm",
+    "frozen_mask",
+    "read_clipping",
+    "with_precision",
+    "Precision",
+    "StepOptions",
     "ChunkData",
     "ChunkRecord",
     "EarlyStopping",

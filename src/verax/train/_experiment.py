@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,9 +15,15 @@ import optax
 from verax.findings import InputError
 from verax.network import as_network
 from verax.train._objective import Objective
+from verax.train._precision import Precision
 from verax.train._stopping import EarlyStopping
 
 Remainder = Literal["partial", "wrap", "drop"]
+CHOICES = {
+    "remainder": ("partial", "wrap", "drop"),
+    "decay": ("weights", "all"),
+    "precision": ("float32", "bfloat16", "float16"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +36,22 @@ class Experiment:
       optimizer: any Optax transformation, with its schedule and clipping.
       data: a source of `vx.data`; it is loaded once a process, when first needed.
       batch_size: examples a step.
-      epochs: passes over the training split; give this or `steps`.
-      steps: number of steps; give this or `epochs`.
+      epochs: passes over the training split; give this or `steps`, or `seconds` alone.
+      steps: number of steps; give this or `epochs`, or `seconds` alone.
+      seconds: a limit in wall time, looked at after every chunk; alone, or with one of the others.
       seed: of initial weights, noise and the order of the data.
       stopping: when to stop early; None trains to the end.
       remainder: what becomes of the last batch of an epoch when it is not full: `partial` trains on it as it is, `wrap`
         fills it with rows from the epoch's beginning, `drop` leaves it out.
       decay: `weights` keeps the optimizer's weight decay from biases and normalisation scales, `all` leaves it alone.
+      precision: of matrix products and convolutions in training: `float32`, `bfloat16` or `float16` (with a dynamic
+        loss scale). Everything else, and all evaluation, is in float32.
+      freeze: parameters that stay as they are, by patterns of their paths: `("Conv_*", "*/bias")`.
+      accumulate: parts of a batch whose gradients are computed one after another and summed: the same step in less
+        memory.
+      ema: decay of an average of the weights, such as 0.999; it is then what `run.variables` holds. None keeps none.
+      augment: `(key, batch) -> batch`, a pure function applied to each training batch, such as those of
+        `vx.data.augment`.
       chunk_steps: steps between two reads of the device, where steps run in one compiled loop.
       limits: limits of the certificate's items, by name, where the defaults do not fit.
       hyperparameters: what made this value, set by Verax.
@@ -62,21 +77,30 @@ class Experiment:
     stopping: EarlyStopping | None = None
     remainder: Remainder = "partial"
     decay: Literal["weights", "all"] = "weights"
+    precision: Precision = "float32"
+    freeze: Sequence[str] = ()
+    accumulate: int = 1
+    ema: float | None = None
+    augment: Callable[[Any, Any], Any] | None = None
+    seconds: float | None = None
     chunk_steps: int = 200
     limits: Mapping[str, float] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.steps is None):
+        if self.epochs is not None and self.steps is not None:
             raise InputError(f"give epochs or steps, one of them, got epochs={self.epochs}, steps={self.steps}.")
-        for name in ("batch_size", "epochs", "steps", "chunk_steps"):
+        if self.epochs is None and self.steps is None and self.seconds is None:
+            raise InputError("give epochs, steps or seconds: how long is it to train? Got none of them.")
+        for name in ("batch_size", "epochs", "steps", "chunk_steps", "accumulate"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _whole(name, value, "of at least 1", range(1, 2**62)))
         object.__setattr__(self, "seed", _whole("seed", self.seed, "in [0, 2**32)", range(2**32)))
-        for name, choices in (("remainder", ("partial", "wrap", "drop")), ("decay", ("weights", "all"))):
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
+        _check_step(self)
         if not (self.stopping is None or isinstance(self.stopping, EarlyStopping)):
             raise InputError(f"stopping must be a vx.EarlyStopping or None, got {_kind(self.stopping)}.")
         try:
@@ -92,6 +116,34 @@ class Experiment:
             raise InputError(
                 f"optimizer must be an Optax transformation such as optax.adam(1e-3), got {_kind(self.optimizer)}."
             )
+
+
+def _check_step(experiment: Experiment) -> None:
+    """Checks what a step does besides gradient and update."""
+    if experiment.seconds is not None and not (
+        isinstance(experiment.seconds, int | float) and 0 < experiment.seconds < float("inf")
+    ):
+        raise InputError(f"seconds must be a number above 0, got {experiment.seconds!r}.")
+    if isinstance(experiment.freeze, str) or not all(isinstance(each, str) for each in experiment.freeze):
+        raise InputError(f"freeze must be a tuple of patterns such as ('Conv_*',), got {experiment.freeze!r}.")
+    object.__setattr__(experiment, "freeze", tuple(experiment.freeze))
+    if isinstance(experiment.ema, int | float) and not 0 < experiment.ema < 1:
+        raise InputError(f"ema must be a decay between 0 and 1, such as 0.999, got {experiment.ema!r}.")
+    if not (experiment.augment is None or callable(experiment.augment)):
+        raise InputError(f"augment must be a function (key, batch) -> batch, got {_kind(experiment.augment)}.")
+    if experiment.accumulate > experiment.batch_size:
+        raise InputError(
+            f"accumulate must be at most batch_size, got {experiment.accumulate} parts of {experiment.batch_size} rows."
+        )
+    if (
+        experiment.accumulate > 1
+        and isinstance(experiment.objective, Objective)
+        and not experiment.objective.per_example
+    ):
+        raise InputError(
+            "a loss of the whole batch cannot be accumulated: it is not the sum of the losses of its parts. Leave out "
+            "accumulate, or use a smaller batch."
+        )
 
 
 def _whole(name: str, value: Any, text: str, allowed: range) -> int:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from verax.findings import Finding, Moment
+from verax.train._clipping import read_clipping
 from verax.train._experiment import Experiment, resolve
 from verax.train._folder import append_record, begin_folder, check_free, finish_folder
 from verax.train._history import History, Record
-from verax.train._loop import session_chunks
+from verax.train._loop import precision_gap, session_chunks
+from verax.train._precision import LOSS_SCALE
 from verax.train._run import Run
-from verax.train._session import prepare
-from verax.train._state import LoopState
+from verax.train._session import Session, prepare
+from verax.train._state import LoopState, TrainState
 from verax.train._stopping import EarlyStopping
 
 
@@ -79,7 +81,7 @@ def records(
     yield keep(Record("event", 0, 0, begun, 0.0))
     watch = chosen.stopping or EarlyStopping()
     loop, state, best = LoopState(), session.state, None
-    stop_reason = f"all {session.total_steps} steps were taken"
+    stop_reason = ""
     findings, hidden = list(session.findings), []
     clock = time.perf_counter()
     for state, record in session_chunks(session):
@@ -96,6 +98,9 @@ def records(
             if reason:
                 stop_reason = reason
                 break
+    if not stop_reason and int(state.step) < session.total_steps:
+        stop_reason = f"{chosen.seconds:g} seconds were over"
+    stop_reason = stop_reason or f"all {session.total_steps} steps were taken"
     if hidden:
         findings.append(_nonfinite_gradient(hidden))
     seconds = time.perf_counter() - clock
@@ -106,6 +111,7 @@ def records(
         "best_step": loop.best_step,
         "examples_per_second": int(state.step) * chosen.batch_size / max(seconds, 1e-9),
         "process_peak_bytes": process_peak_bytes(),
+        **_measured(session, state),
     }
     yield keep(Record("event", int(state.step), kept[-1].epoch, {"stopped": stop_reason, "facts": facts}, seconds))
     history = History(tuple(kept))
@@ -113,6 +119,19 @@ def records(
     if folder is not None:
         finish_folder(folder, run)
     return run
+
+
+def _measured(session: Session, state: TrainState) -> dict[str, Any]:
+    """Returns what clipping, loss scale and precision came to, where the experiment has them."""
+    facts: dict[str, Any] = {}
+    clipping = read_clipping(state.opt_state)
+    if clipping is not None:
+        facts["clipping"] = clipping
+    if LOSS_SCALE in state.extras:
+        scale = state.extras[LOSS_SCALE]
+        facts["loss_scale"] = {"scale": float(scale.scale), "skipped_steps": int(scale.skipped)}
+    gap = precision_gap(session, state)
+    return {**facts, "precision_gap": gap} if gap else facts
 
 
 def process_peak_bytes() -> int:

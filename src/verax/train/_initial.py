@@ -10,18 +10,35 @@ import optax
 
 from verax.findings import Finding, InputError
 from verax.network import Network, Variables
+from verax.train._average import EMA, first_average
 from verax.train._experiment import Experiment
+from verax.train._freeze import frozen_optimizer
 from verax.train._keys import purpose_key
 from verax.train._optimizer import OptimizerFacts, decay_weights_only, with_standard_promotion
+from verax.train._precision import LOSS_SCALE, first_loss_scale
 from verax.train._state import TrainState
 from verax.trees import Tree, differences, leaves_by_path
 
 
 def first_state(experiment: Experiment, network: Network, key: Any, inputs: Tree) -> TrainState:
     """Returns the state before the first step; pure, to be compiled as one program."""
-    variables = network.init(purpose_key(key, "init"), inputs)
-    opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
-    return TrainState(jnp.int32(0), key, variables, opt_state)
+    return state_from(experiment, network.init(purpose_key(key, "init"), inputs), key)
+
+
+def state_from(experiment: Experiment, variables: Variables, key: Any) -> TrainState:
+    """Returns the state before the first step for given weights."""
+    opt_state = with_standard_promotion(effective_optimizer(experiment)).init(variables.params)
+    extras: dict[str, Any] = {}
+    if experiment.ema is not None:
+        extras[EMA] = first_average(variables.params, experiment.ema)
+    if experiment.precision == "float16":
+        extras[LOSS_SCALE] = first_loss_scale()
+    return TrainState(jnp.int32(0), key, variables, opt_state, extras)
+
+
+def effective_optimizer(experiment: Experiment) -> optax.GradientTransformation:
+    """Returns the optimizer of the parameters that train: those frozen have no state in it."""
+    return frozen_optimizer(experiment.optimizer, experiment.freeze)
 
 
 def starting_variables(initial: Any, drawn: Variables) -> Variables:
@@ -49,13 +66,14 @@ def decaying_optimizer(
     experiment: Experiment, facts: OptimizerFacts
 ) -> tuple[optax.GradientTransformation, tuple[Finding, ...]]:
     """Returns the optimizer with its decay kept from biases and scales, and what there is to say about that."""
+    optimizer = effective_optimizer(experiment)
     if experiment.decay == "all" or not bool(facts.decays_all):
-        return experiment.optimizer, ()
+        return optimizer, ()
     if bool(facts.decay_is_additive):
         said = "biases and normalisation scales were left out of the optimizer's weight decay."
-        return decay_weights_only(experiment.optimizer), (
+        return decay_weights_only(optimizer), (
             Finding("weight-decay-masked", "info", said, "Pass decay='all' to decay every leaf."),
         )
     said = "the optimizer decays biases and normalisation scales, and uses parameters in other ways too."
     advice = "Give its weight decay mask=vx.decay_mask, or pass decay='all' if this is meant."
-    return experiment.optimizer, (Finding("decay-on-norm-and-bias", "warning", said, advice),)
+    return optimizer, (Finding("decay-on-norm-and-bias", "warning", said, advice),)

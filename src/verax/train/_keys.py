@@ -9,7 +9,7 @@ import jax
 from verax.train._threefry import straight_threefry
 
 # Frozen: a number that was given is never given again, or old runs could not be replayed.
-PURPOSES = {"init": 0, "noise": 1}
+PURPOSES = {"init": 0, "noise": 1, "augment": 2}
 
 
 def base_key(seed: int) -> Any:
@@ -41,5 +41,14 @@ def noise_key(key: Any, step: Any) -> Any:
 
     It is of the generator `straight_threefry`, which draws JAX's own bits several times faster on CPU.
     """
-    fast = jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry())
-    return purpose_key(fast, "noise", step)
+    return purpose_key(_fast(key), "noise", step)
+
+
+def augment_key(key: Any, step: Any) -> Any:
+    """Returns the key that a training step gives to the augmentation: the bits of `purpose_key(key, "augment", step)`,
+    of the generator of `noise_key`."""
+    return purpose_key(_fast(key), "augment", step)
+
+
+def _fast(key: Any) -> Any:
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry())

@@ -11,12 +11,14 @@ import numpy as np
 
 from verax.findings import InputError
 from verax.network import Variables
+from verax.train._average import averaged_variables
 from verax.train._experiment import Experiment, resolve
 from verax.train._history import Record
+from verax.train._precision import with_precision
 from verax.train._program import ChunkData, ChunkRecord
 from verax.train._session import Session, prepare
 from verax.train._state import TrainState
-from verax.train._step import mean_metrics
+from verax.train._step import make_eval_step, mean_metrics
 from verax.trees import differences
 
 
@@ -30,8 +32,8 @@ def chunks(
     """Yields `(state, record)` after every chunk of steps, and once more with the averages at the end of an epoch.
 
     Saving, logging and stopping are the body of the caller's `for`. A state that was yielded stays valid. The last
-    epoch has its averages even where `steps` ends within it; `train/loss` is over the steps taken here, so in an epoch
-    that was resumed halfway over its second half.
+    epoch has its averages even where `steps` or `seconds` ends within it; `train/loss` is over the steps taken here, so
+    in an epoch that was resumed halfway over its second half.
 
     Args:
       experiment: a finished Experiment, or the function that makes one.
@@ -78,10 +80,14 @@ def session_chunks(session: Session, start: TrainState | None = None) -> Iterato
         weight += float(read.weight.sum(dtype=np.float64))
         step = sent.step + sent.steps
         yield sent.state, Record("chunk", step, sent.epoch + 1, values, time.perf_counter() - clock)
-        if step % session.plan.steps == 0 or step == session.total_steps:
-            averages = {"train/loss": total / weight, **validation_metrics(session, sent.state.variables)}
+        limit = session.experiment.seconds
+        over = limit is not None and time.perf_counter() - clock >= limit
+        if step % session.plan.steps == 0 or step == session.total_steps or over:
+            averages = {"train/loss": total / weight, **validation_metrics(session, sent.state)}
             total = weight = 0.0
             yield sent.state, Record("epoch", step, sent.epoch + 1, averages, time.perf_counter() - clock)
+        if over:
+            return
 
 
 def _checked(start: TrainState, expected: TrainState) -> TrainState:
@@ -169,10 +175,33 @@ def _first_bad(session: Session, chunk: Sent) -> int:
     return high
 
 
-def validation_metrics(session: Session, variables: Variables) -> dict[str, float]:
-    """Returns the exact averages over the validation split, by name: `validation/loss`, `validation/accuracy`, ..."""
+def validation_metrics(session: Session, state: TrainState) -> dict[str, float]:
+    """Returns the exact averages over the validation split, by name: `validation/loss`, `validation/accuracy`, ...
+
+    Of the weights themselves, and where they are averaged of the averaged ones too: `ema_validation/loss`, ...
+    """
     if not session.validation:
         return {}
-    parts = jax.device_get([session.compiled.evaluate(variables, batch) for batch in session.validation])
-    sums = {name: sum(float(part[name]) for part in parts) for name in parts[0]}
-    return {f"validation/{name}": value for name, value in mean_metrics(sums).items()}
+    values = _averages(session, session.compiled.evaluate, state.variables)
+    metrics = {f"validation/{name}": value for name, value in values.items()}
+    if session.experiment.ema is not None:
+        averaged = averaged_variables(state, session.experiment.ema)
+        values = _averages(session, session.compiled.evaluate, averaged)
+        metrics |= {f"ema_validation/{name}": value for name, value in values.items()}
+    return metrics
+
+
+def precision_gap(session: Session, state: TrainState) -> dict[str, float]:
+    """Returns by how much each validation metric is larger in the precision of training than in float32."""
+    if session.experiment.precision == "float32" or not session.validation:
+        return {}
+    narrow = with_precision(session.network, session.experiment.precision)
+    evaluate = jax.jit(make_eval_step(narrow, session.experiment.objective))
+    in_training = _averages(session, evaluate, state.variables)
+    in_float32 = _averages(session, session.compiled.evaluate, state.variables)
+    return {f"validation/{name}": in_training[name] - in_float32[name] for name in in_float32}
+
+
+def _averages(session: Session, evaluate: Callable[..., Any], variables: Variables) -> dict[str, float]:
+    parts = jax.device_get([evaluate(variables, batch) for batch in session.validation])
+    return mean_metrics({name: sum(float(part[name]) for part in parts) for name in parts[0]})

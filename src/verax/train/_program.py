@@ -16,7 +16,7 @@ from verax.jaxpr import rewritten_for_cpu
 from verax.network import Network
 from verax.train._objective import Objective
 from verax.train._state import TrainState
-from verax.train._step import make_train_step
+from verax.train._step import StepOptions, make_train_step
 from verax.trees import Tree, all_finite
 
 
@@ -26,6 +26,7 @@ class Parts(NamedTuple):
     network: Network
     objective: Objective
     optimizer: optax.GradientTransformation
+    options: StepOptions | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +99,8 @@ def run_chunk(
       steps: how many steps, at most `program.chunk_steps`; may be traced, so that one compiled program serves chunks of
         any length.
     """
-    network, objective, optimizer = program.make(hyperparameters)
-    step = make_train_step(network, objective, optimizer, watch_gradients=program.watch_gradients)
+    network, objective, optimizer, options = program.make(hyperparameters)
+    step = make_train_step(network, objective, optimizer, watch_gradients=program.watch_gradients, options=options)
     if jax.default_backend() == "cpu":
         step = rewritten_for_cpu(step)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from verax.data import Dataset
-from verax.findings import Finding
+from verax.findings import Finding, InputError
 from verax.network import Network, Variables
+from verax.train._average import averaged_variables
 from verax.train._experiment import Experiment
 from verax.train._history import History
 from verax.train._state import TrainState
@@ -41,8 +42,23 @@ class Run:
 
     @property
     def variables(self) -> Variables:
-        """The weights to use: the best ones if the experiment stops early, else the last."""
-        return self.best.variables if self.experiment.stopping and self.best else self.state.variables
+        """The weights to use: the best ones if the experiment stops early, else the last; averaged if it averages."""
+        return self.weights("raw" if self.experiment.ema is None else "ema")
+
+    def weights(self, which: Literal["raw", "ema"]) -> Variables:
+        """Returns the weights as they were trained (`raw`) or their average along training (`ema`).
+
+        Raises:
+          InputError: if the average is asked for and the experiment kept none.
+        """
+        state = self.best if self.experiment.stopping and self.best else self.state
+        if which == "raw":
+            return state.variables
+        if which != "ema":
+            raise InputError(f"weights must be 'raw' or 'ema', got {which!r}.")
+        if self.experiment.ema is None:
+            raise InputError("the run kept no average of its weights. Train with Experiment(..., ema=0.999).")
+        return averaged_variables(state, self.experiment.ema)
 
     def __str__(self) -> str:
         last = [f"{name} {self.history.last(name):.4g}" for name in _epoch_names(self.history)]

@@ -19,14 +19,19 @@ from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size,
 from verax.train._cache import enable_compilation_cache
 from verax.train._compile import Compiled, compile_programs, program_memory
 from verax.train._experiment import Experiment
-from verax.train._initial import decaying_optimizer, first_state, starting_variables
+from verax.train._freeze import check_frozen
+from verax.train._initial import decaying_optimizer, effective_optimizer, first_state, starting_variables, state_from
 from verax.train._keys import base_key
 from verax.train._objective import check_losses
-from verax.train._optimizer import probe_optimizer, with_standard_promotion
+from verax.train._optimizer import probe_optimizer
+from verax.train._precision import check_precision, with_precision
 from verax.train._program import ChunkData, Parts, Program
 from verax.train._state import TrainState
+from verax.train._step import StepOptions
 from verax.train._tracing_errors import explained, tree_text
 from verax.trees import count, leaves_by_path
+
+NO_END = 2**31 - 1  # steps: for a run that only the clock ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +104,16 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     clock = time.perf_counter()
     with explained("the optimizer", {"params": shapes.params}):
         state = jax.jit(lambda key, inputs: first_state(experiment, network, key, inputs))(key, few.inputs)
-        optimizer_facts = jax.jit(lambda: probe_optimizer(experiment.optimizer, shapes.params))()
+        optimizer_facts = jax.jit(lambda: probe_optimizer(effective_optimizer(experiment), shapes.params))()
     if initial is not None:
-        variables = starting_variables(initial, state.variables)
-        opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
-        state = state.replace(variables=variables, opt_state=opt_state)
+        state = state_from(experiment, starting_variables(initial, state.variables), key)
     optimizer, remarks = decaying_optimizer(experiment, optimizer_facts)
 
     plan = _plan(experiment, network, shapes, few, train.size, key)
+    options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
+    trained = with_precision(network, experiment.precision)
     program = Program(
-        make=lambda _: Parts(network, experiment.objective, optimizer),
+        make=lambda _: Parts(trained, experiment.objective, optimizer, options),
         chunk_steps=min(experiment.chunk_steps, plan.equal_steps),
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
     )
@@ -128,7 +133,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         "compile_seconds": time.perf_counter() - clock,
         "memory": program_memory(compiled.chunk),
     }
-    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps
+    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps or NO_END
     return Session(
         experiment, network, dataset, state, plan, program, compiled, device_data, validation, total_steps,
         findings + remarks, facts,
@@ -169,6 +174,8 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
         batch = Batch(few.inputs, few.targets, np.ones(few.size, np.float32))
         losses = jax.eval_shape(experiment.objective.losses, outputs, batch)
     check_losses(losses, few.size, experiment.objective.per_example)
+    check_frozen(shapes.params, experiment.freeze)
+    check_precision(network, experiment.precision, shapes, few.inputs, key)
     return shapes, findings
 
 
@@ -176,7 +183,9 @@ def _check_watched(experiment: Experiment, dataset: Dataset) -> None:
     """Refuses to watch a metric that the run will not have."""
     if experiment.stopping is None:
         return
-    known = [f"validation/{name}" for name in experiment.objective.metrics] if "validation" in dataset.splits else []
+    kinds = ("validation",) if experiment.ema is None else ("validation", "ema_validation")
+    known = [f"{kind}/{name}" for kind in kinds for name in experiment.objective.metrics]
+    known = known if "validation" in dataset.splits else []
     experiment.stopping.check_metric(known)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -11,11 +12,34 @@ import optax
 
 from verax.data import Batch
 from verax.network import Network, Variables
-from verax.train._keys import noise_key
+from verax.train._accumulate import accumulated_gradient, whole_gradient
+from verax.train._average import EMA, next_average
+from verax.train._freeze import kept_state, with_frozen
+from verax.train._keys import augment_key, noise_key
 from verax.train._objective import Objective
 from verax.train._optimizer import with_standard_promotion
+from verax.train._precision import LOSS_SCALE, next_loss_scale, unscaled
 from verax.train._state import TrainState
 from verax.trees import Tree, all_finite
+
+Augment = Callable[[Any, Batch], Batch]
+
+
+@dataclass(frozen=True, eq=False)
+class StepOptions:
+    """What a step does besides gradient and update; the fields of `Experiment` of the same names.
+
+    Attributes:
+      accumulate: parts of a batch whose gradients are computed one after another.
+      augment: `(key, batch) -> batch`, applied to each training batch.
+      freeze: patterns of the paths of parameters that stay as they are.
+      ema: decay of the average of the weights, or None; may be traced.
+    """
+
+    accumulate: int = 1
+    augment: Augment | None = None
+    freeze: tuple[str, ...] = ()
+    ema: Any = None
 
 
 class StepRecord(NamedTuple):
@@ -38,16 +62,19 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     *,
     watch_gradients: bool = False,
+    options: StepOptions | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepRecord]]:
     """Returns `step(state, batch) -> (state, record)`, pure and not yet compiled.
 
-    The step derives its key from (state.key, "noise", state.step), so any step can be replayed alone.
+    The step derives its keys from (state.key, purpose, state.step), so any step can be replayed alone. A state with a
+    loss scale among its extras (float16) leaves out a step whose gradients are not finite.
 
     Args:
       network: the model.
       objective: the task.
       optimizer: any Optax transformation; it may ask for `value`, `grad` and `value_fn`.
       watch_gradients: whether the record says if the gradients were finite; needed where the optimizer hides it.
+      options: augmentation, accumulation, frozen parameters and the average of the weights; None for none of these.
 
     Example:
       >>> import optax
@@ -60,27 +87,53 @@ def make_train_step(
       >>> float(record.total / record.weight), state.variables.params.tolist()
       (4.0, [2.0])
     """
-    loss = objective.bind(network)
+    options = options or StepOptions()
+    bound = objective.bind(network)
     update = with_standard_promotion(optimizer).update
+
+    def loss(variables: Variables, batch: Batch, key: Any, training: bool) -> Any:
+        return bound(variables._replace(params=with_frozen(variables.params, options.freeze)), batch, key, training)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepRecord]:
         key = noise_key(state.key, state.step)
-        model_state = state.variables.model_state
+        if options.augment is not None:
+            batch = options.augment(augment_key(state.key, state.step), batch)
+        before = state.variables
+        scale = state.extras.get(LOSS_SCALE)
+        factor = 1 if scale is None else scale.scale
+        if options.accumulate == 1:
+            grads, total, weight, model_state = whole_gradient(loss, before, batch, key, factor)
+        else:
+            grads, total, weight, model_state = accumulated_gradient(
+                loss, before, batch, key, options.accumulate, factor
+            )
+        finite = jnp.array(True)
+        if scale is not None:
+            grads, finite = unscaled(grads, scale)
 
-        def mean_loss(params: Tree) -> tuple[Any, tuple[Any, Any, Tree]]:
-            value = loss(Variables(params, model_state), batch, key, True)
-            return value.total / value.weight, (value.total, value.weight, value.model_state)
+        def value_fn(params: Tree) -> Any:
+            value = loss(before._replace(params=params), batch, key, True)
+            return value.total / value.weight
 
-        params = state.variables.params
-        (mean, (total, weight, next_model_state)), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
-        extra = {"value": mean, "grad": grads, "value_fn": lambda at: mean_loss(at)[0]}
-        updates, opt_state = update(grads, state.opt_state, params, **extra)
-        params = optax.apply_updates(params, updates)
-        finite = all_finite(grads) if watch_gradients else jnp.array(True)
-        state = state.replace(step=state.step + 1, variables=Variables(params, next_model_state), opt_state=opt_state)
-        return state, StepRecord(total.astype(jnp.float32), weight.astype(jnp.float32), finite)
+        extra = {"value": total / weight, "grad": grads, "value_fn": value_fn}
+        updates, opt_state = update(grads, state.opt_state, before.params, **extra)
+        params = optax.apply_updates(before.params, updates)
+        after = Variables(params, kept_state(before.model_state, model_state, options.freeze))
+        extras = dict(state.extras)
+        if scale is not None:
+            after, opt_state = _where(finite, (after, opt_state), (before, state.opt_state))
+            extras[LOSS_SCALE] = next_loss_scale(scale, finite)
+        if options.ema is not None:
+            extras[EMA] = next_average(state.extras[EMA], after.params, options.ema)
+        watched = all_finite(grads) if watch_gradients else jnp.array(True)
+        state = TrainState(state.step + 1, state.key, after, opt_state, extras)
+        return state, StepRecord(total.astype(jnp.float32), weight.astype(jnp.float32), watched)
 
     return step
+
+
+def _where(condition: Any, chosen: Tree, other: Tree) -> Tree:
+    return jax.tree.map(lambda one, two: jnp.where(condition, one, two), chosen, other)
 
 
 def make_eval_step(network: Network, objective: Objective) -> Callable[[Variables, Batch], dict[str, Any]]:

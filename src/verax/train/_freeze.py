@@ -1,0 +1,79 @@
+"""Parameters that never change, chosen by the pattern of their paths."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+import jax
+import optax
+
+from verax.findings import InputError
+from verax.trees import Tree, leaves_by_path, path_text
+
+
+def frozen_mask(tree: Tree, patterns: Sequence[str]) -> Tree:
+    """Returns a tree of bools: True for the leaves whose path matches a pattern, or lies below one that does.
+
+    Args:
+      tree: parameters, or anything with paths.
+      patterns: in the manner of file names: `Conv_*` (all below it), `*/bias`, `encoder/*/kernel`.
+
+    Example:
+      >>> frozen_mask({"Conv_0": {"kernel": 1.0}, "Dense_0": {"kernel": 2.0}}, ["Conv_*"])
+      {'Conv_0': {'kernel': True}, 'Dense_0': {'kernel': False}}
+    """
+    return jax.tree.map_with_path(lambda path, _: _matches(path_text(path), patterns), tree)
+
+
+def check_frozen(params: Tree, patterns: Sequence[str]) -> None:
+    """Raises an InputError if a pattern matches no parameter, or all parameters are frozen."""
+    paths = list(leaves_by_path(params))
+    for pattern in patterns:
+        if not any(_matches(path, [pattern]) for path in paths):
+            shown = ", ".join(paths[:6]) + (", ..." if len(paths) > 6 else "")
+            raise InputError(f"freeze: {pattern!r} matches no parameter. They are: {shown}.")
+    if patterns and all(_matches(path, patterns) for path in paths):
+        raise InputError(f"freeze: {', '.join(patterns)} match all {len(paths)} parameters: nothing is left to train.")
+
+
+def frozen_optimizer(optimizer: optax.GradientTransformation, patterns: Sequence[str]) -> optax.GradientTransformation:
+    """Returns the optimizer for the parameters that match no pattern; those that do get updates of exactly zero.
+
+    The optimizer does not see frozen leaves at all: no decay, no state, no share in a clipped norm.
+    """
+    if not patterns:
+        return optimizer
+
+    def labels(params: Tree) -> Tree:
+        return jax.tree.map(lambda frozen: "frozen" if frozen else "trained", frozen_mask(params, patterns))
+
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+
+
+def with_frozen(params: Tree, patterns: Sequence[str]) -> Tree:
+    """Returns the parameters, those that match a pattern cut off from the gradient: their part is not computed."""
+    if not patterns:
+        return params
+    frozen = frozen_mask(params, patterns)
+    return jax.tree.map(lambda leaf, stop: jax.lax.stop_gradient(leaf) if stop else leaf, params, frozen)
+
+
+def kept_state(before: Tree, after: Tree, patterns: Sequence[str]) -> Tree:
+    """Returns the model state after a step; of frozen modules that before it (running statistics of a frozen layer).
+
+    A leaf of the state belongs to a frozen module if its path without the name of the collection matches a pattern:
+    `batch_stats/BatchNorm_0/mean` is of `BatchNorm_0`.
+    """
+    if not patterns or jax.tree.structure(before) != jax.tree.structure(after):
+        return after
+
+    def kept(path: tuple, old: Tree, new: Tree) -> Tree:
+        text = path_text(path)
+        return old if _matches(text, patterns) or _matches(text.partition("/")[2], patterns) else new
+
+    return jax.tree.map_with_path(kept, before, after)
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(path, each) or fnmatch.fnmatchcase(path, f"{each}/*") for each in patterns)
