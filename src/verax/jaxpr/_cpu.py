@@ -19,7 +19,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Jaxpr, Literal
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.extend.source_info_util import current_name_stack, user_context
 
 from verax.jaxpr._walk import has_primitive
 from verax.trees import Tree
@@ -57,22 +58,28 @@ def _evaluate(jaxpr: Jaxpr, consts: list[Any], args: list[Any]) -> list[Any]:
     values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     for eqn in jaxpr.eqns:
         operands = [each.val if isinstance(each, Literal) else values[each] for each in eqn.invars]
-        name = eqn.primitive.name
-        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr")) if name in INLINED else None
-        if name == CONVOLUTION:
-            inputs, kernel = operands
-            results = [_canonical(inputs, kernel, **eqn.params)]
-        elif name == POOL_GRADIENT and _is_split(operands[1], **eqn.params):
-            source, operand = operands
-            results = [_pool_gradient(source, operand, eqn.params["window_dimensions"])]
-        elif inner is not None and has_primitive(inner, (CONVOLUTION, POOL_GRADIENT)):
-            results = _evaluate(inner.jaxpr, inner.consts, operands)
-        else:
-            with eqn.ctx.manager:
-                results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
-            results = results if eqn.primitive.multiple_results else [results]
+        name_stack = (
+            current_name_stack() + eqn.source_info.name_stack
+        )  # layer and source line stay: a profile shows them
+        with user_context(eqn.source_info.traceback, name_stack=name_stack), eqn.ctx.manager:
+            results = _results(eqn, operands)
         values.update(zip(eqn.outvars, results, strict=True))
     return [_constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
+
+
+def _results(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+    name = eqn.primitive.name
+    inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr")) if name in INLINED else None
+    if name == CONVOLUTION:
+        inputs, kernel = operands
+        return [_canonical(inputs, kernel, **eqn.params)]
+    if name == POOL_GRADIENT and _is_split(operands[1], **eqn.params):
+        source, operand = operands
+        return [_pool_gradient(source, operand, eqn.params["window_dimensions"])]
+    if inner is not None and has_primitive(inner, (CONVOLUTION, POOL_GRADIENT)):
+        return _evaluate(inner.jaxpr, inner.consts, operands)
+    results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
+    return list(results) if eqn.primitive.multiple_results else [results]
 
 
 def _constant(literal: Literal) -> Any:

@@ -22,12 +22,13 @@ from verax.train._history import History, Record
 from verax.train._initial import first_state, starting_variables
 from verax.train._keys import base_key, noise_key, purpose_key
 from verax.train._loop import chunks, epochs
-from verax.train._objective import (
-    LossValue,
-    Objective,
+from verax.train._objective import LossValue, Objective, objective_from_loss
+from verax.train._objective_tasks import (
+    autoencoder,
     binary,
     classification,
-    objective_from_loss,
+    language_model,
+    multilabel,
     regression,
 )
 from verax.train._optimizer import OptimizerFacts, decay_mask, decay_weights_only, probe_optimizer
@@ -40,6 +41,9 @@ from verax.train._source import SourceFile, read_source
 from verax.train._state import LoopState, TrainState
 from verax.train._step import StepOptions, StepRecord, make_eval_step, make_train_step, mean_metrics
 from verax.train._stopping import EarlyStopping
+from verax.train._task import Answers, Confidence, Task
+from verax.train._task_regression import target_scale_of
+from verax.train._tasks import TASKS, task_of
 from verax.train._threefry import straight_threefry
 
 __all__ = [
@@ -78,7 +82,16 @@ __all__ = [
     "base_key",
     "binary",
     "chunks",
+    "autoencoder",
     "classification",
+    "language_model",
+    "multilabel",
+    "Answers",
+    "Confidence",
+    "Task",
+    "TASKS",
+    "target_scale_of",
+    "task_of",
     "decay_mask",
     "decay_weights_only",
     "enable_compilation_cache",

@@ -48,7 +48,7 @@ def accumulated_gradient(
 ) -> Gradient:
     """Returns the gradient of the mean loss of a batch, computed on one part after another.
 
-    Sums are accumulated and divided once, by the batch's whole weight: the result is that of the whole batch up to
+    Sums are accumulated, and brought to the batch's whole weight once: the result is that of the whole batch up to
     rounding, whatever the weights in each part, and with a last part that is smaller. What couples the rows of a batch
     (batch statistics) sees the rows of one part; the model state is handed from part to part.
 
@@ -61,9 +61,11 @@ def accumulated_gradient(
       factor: what the mean loss is multiplied by.
     """
 
+    size = jnp.shape(batch.weight)[0]
+
     def total_loss(params: Tree, state: Tree, part: Batch, key: Any) -> tuple[Any, tuple[Any, Any, Tree]]:
         value = loss(Variables(params, state), part, key, True)
-        return factor * value.total, (value.total, value.weight, value.model_state)
+        return factor / size * value.total, (value.total, value.weight, value.model_state)
 
     def add(sums: Gradient, part: Batch, index: Any) -> Gradient:
         part_key = jax.random.fold_in(key, index)
@@ -74,7 +76,6 @@ def accumulated_gradient(
     gradient: Callable[..., Any] = jax.value_and_grad(total_loss, has_aux=True)
     if jax.default_backend() == "cpu":
         gradient = rewritten_for_cpu(gradient)  # here, because what is inside a loop is not reached from outside
-    size = jnp.shape(batch.weight)[0]
     rows = -(-size // parts)
     whole = size // rows
     shapes = jax.eval_shape(gradient, variables.params, variables.model_state, _rows(batch, 0, rows), key)
@@ -91,7 +92,7 @@ def accumulated_gradient(
     sums, _ = lax.scan(body, sums, (stacked, jnp.arange(whole, dtype=jnp.int32)))
     if whole * rows < size:
         sums = add(sums, _rows(batch, whole * rows, size), jnp.int32(whole))
-    return sums._replace(grads=jax.tree.map(lambda leaf: leaf / sums.weight.astype(leaf.dtype), sums.grads))
+    return sums._replace(grads=jax.tree.map(lambda leaf: leaf * (size / sums.weight).astype(leaf.dtype), sums.grads))
 
 
 def _rows(batch: Batch, start: int, stop: int) -> Batch:

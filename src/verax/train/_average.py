@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from verax.network import Variables
@@ -16,12 +17,14 @@ EMA = "ema"  # its place in TrainState.extras
 
 def first_average(params: Tree, decay: Any) -> Any:
     """Returns the state of an average that has seen no weights yet."""
-    return optax.ema(decay).init(params)
+    with jax.numpy_dtype_promotion("standard"):  # which Optax is written for
+        return optax.ema(decay).init(params)
 
 
 def next_average(average: Any, params: Tree, decay: Any) -> Any:
     """Returns the state of the average after one more step's weights."""
-    return optax.ema(decay).update(params, average)[1]
+    with jax.numpy_dtype_promotion("standard"):
+        return optax.ema(decay).update(params, average)[1]
 
 
 def averaged_variables(state: TrainState, decay: float) -> Variables:
@@ -35,9 +38,7 @@ def averaged_variables(state: TrainState, decay: float) -> Variables:
       decay: the experiment's.
     """
     average = state.extras[EMA]
-    corrected = jax.tree.map(
-        lambda mean, leaf: jax.numpy.where(average.count > 0, mean, leaf),
-        optax.tree.bias_correction(average.ema, decay, jax.numpy.maximum(average.count, 1)),
-        state.variables.params,
-    )
-    return Variables(corrected, state.variables.model_state)
+    with jax.numpy_dtype_promotion("standard"):
+        means = optax.tree.bias_correction(average.ema, decay, jnp.maximum(average.count, 1))
+    params = jax.tree.map(lambda mean, leaf: jnp.where(average.count > 0, mean, leaf), means, state.variables.params)
+    return Variables(params, state.variables.model_state)

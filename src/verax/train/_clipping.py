@@ -61,7 +61,7 @@ def clip_by_global_norm(max_norm: Any) -> optax.GradientTransformation:
         over = norm >= state.limit
         state = state._replace(
             steps=state.steps + 1,
-            clipped=state.clipped + over,
+            clipped=state.clipped + over.astype(jnp.int32),
             log_factor=state.log_factor + jnp.where(over & jnp.isfinite(norm), jnp.log(norm / state.limit), 0.0),
             largest=jnp.fmax(state.largest, norm),
         )

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 
-from verax.data import Batch
+from verax.data import Batch, Examples
 from verax.findings import InputError
 from verax.network import Network, Variables
 from verax.train._optimizer import decay_mask
+from verax.train._task import Task, align, wide
+from verax.train._tasks import TASKS
 from verax.trees import Tree
 
-Task = Literal["classification", "binary", "regression", "custom"]
 Coefficient = float | int | Array  # traced where it is a lane of a batched trial
 
 
@@ -45,24 +44,72 @@ class LossValue(NamedTuple):
 Loss = Callable[..., LossValue]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Objective:
-    """A task: its loss, and how outputs become predictions.
+    """A task with its penalty: what is differentiated, and how outputs become predictions.
+
+    Make one with `vx.classification()`, `vx.regression()` and so on, or of a loss of your own with
+    `vx.objective_from_loss(fn)`.
 
     Attributes:
-      task: decides metrics, baseline and calibration.
-      losses: `(outputs, batch) -> losses` with a leading axis of examples, or a scalar for a whole batch.
+      meaning: the task with its options: its loss, metrics, baseline and so on.
+      own_losses: `(outputs, batch) -> losses` in place of the task's, or None.
       l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` over weights (not biases or normalisation scales).
       per_example: False if the loss is of a whole batch, as in contrastive learning: then no row is ever padding.
-      floor: the lowest mean loss that a network which knows every target can have; overfitting one batch is held
-        against it.
+      floor: the lowest mean loss of a loss of one's own; the tasks know theirs.
     """
 
-    task: Task
-    losses: Callable[[Tree, Batch], Any]
+    meaning: Task
+    own_losses: Callable[[Tree, Batch], Any] | None = None
     l2: Coefficient = 0.0
     per_example: bool = True
     floor: float = 0.0
+
+    @property
+    def task(self) -> str:
+        """The name of the task: decides metrics, baseline and calibration."""
+        return self.meaning.name
+
+    @property
+    def losses(self) -> Callable[[Tree, Batch], Any]:
+        """`(outputs, batch) -> losses` with leading axes of examples (and tokens), or a scalar for a whole batch."""
+        return self.meaning.losses if self.own_losses is None else self.own_losses
+
+    def weights(self, batch: Batch) -> Any:
+        """Returns what each loss counts in the mean: `batch.weight`, times what the task adds for classes or tokens.
+
+        The mean loss is `sum(losses * weights) / sum(weights)`, so with class weights it divides by the sum of the
+        weights of the examples in the batch, as PyTorch and scikit-learn do.
+        """
+        return self.meaning.weights(batch) if self.own_losses is None else batch.weight
+
+    def fitted(self, train: Examples) -> Objective:
+        """Returns the objective with what it takes from the training split: the mean and deviation of the targets
+        (`standardise=True`), the frequencies of the classes (`balanced`). Itself where that is nothing, or is there.
+
+        Example:
+          >>> from verax.data import Examples
+          >>> train = Examples(np.zeros((3, 1)), np.array([1.0, 3.0, 5.0]))
+          >>> print(*vx.regression(standardise=True).fitted(train).target_scale)
+          3.0 1.6329932
+        """
+        meaning = self.meaning.fitted(train)
+        return self if meaning is self.meaning else replace(self, meaning=meaning)
+
+    @property
+    def target_scale(self) -> tuple[Any, Any] | None:
+        """Mean and deviation by which targets are standardised; None before `fitted`, or where they are not."""
+        return getattr(self.meaning, "target_scale", None)
+
+    def with_target_scale(self, scale: tuple[Any, Any]) -> Objective:
+        """Returns the objective with another mean and standard deviation of the targets; they may be traced.
+
+        Raises:
+          InputError: if it does not standardise targets.
+        """
+        if not getattr(self.meaning, "standardise", False):
+            raise InputError("only regression(standardise=True) has a target scale.")
+        return replace(self, meaning=replace(self.meaning, target_scale=tuple(scale)))  # type: ignore[call-arg]
 
     def bind(self, network: Network, *, penalty: bool = True) -> Loss:
         """Returns `loss(variables, batch, key=None, training=None) -> LossValue` for a network.
@@ -74,9 +121,9 @@ class Objective:
             outputs, model_state = network.apply(variables, batch.inputs, key=key, training=training)
             losses = self.losses(outputs, batch)
             check_losses(losses, jnp.shape(batch.weight)[0], self.per_example)
-            losses = _wide(jnp.asarray(losses))
+            losses = wide(jnp.asarray(losses))
             if self.per_example:
-                weight = jnp.broadcast_to(_align(batch.weight, losses), losses.shape).astype(losses.dtype)
+                weight = jnp.broadcast_to(align(self.weights(batch), losses), losses.shape).astype(losses.dtype)
                 total, weight_sum = jnp.sum(losses * weight), jnp.sum(weight)
             else:
                 weight_sum = jnp.sum(jnp.asarray(batch.weight, losses.dtype))
@@ -88,114 +135,29 @@ class Objective:
         return loss
 
     def predictions(self, outputs: Tree) -> Any:
-        """Returns what is scored: class probabilities (examples, classes); for other tasks the outputs as they are."""
-        if self.task == "classification":
-            return jax.nn.softmax(outputs, axis=-1)
-        if self.task == "binary":
-            positive = jax.nn.sigmoid(_flat(outputs))
-            return jnp.stack([1 - positive, positive], axis=-1)
-        return outputs
+        """Returns what is scored, in the targets' own units: class probabilities (examples, classes), probabilities of
+        labels (examples, labels) or of tokens (examples, tokens, vocabulary), values, reconstructions; of a custom task
+        the outputs as they are."""
+        return self.meaning.predictions(outputs)
+
+    def spread(self, outputs: Tree) -> Any:
+        """Returns the standard deviation that a Gaussian regressor states, in the targets' own units; else None."""
+        return self.meaning.spread(outputs)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is measured on a validation split, by name: the loss and the task's own."""
-        own = {"classification": ("accuracy",), "binary": ("accuracy",), "regression": ("rmse",)}
-        return ("loss", *own.get(self.task, ()))
+        return ("loss", *self.meaning.metrics)
 
     def metric_sums(self, outputs: Tree, batch: Batch) -> dict[str, Any]:
-        """Returns the weighted sums of the task's own metrics on a batch; traceable.
-
-        `accuracy` is a sum of hits; `squared_error` a sum of squared errors, averaged over the outputs of an example.
-        """
-
-        def weighted_sum(values: Any) -> Any:
-            return jnp.sum(values.astype(jnp.float32) * _align(batch.weight, values).astype(jnp.float32))
-
-        if self.task == "classification":
-            return {"accuracy": weighted_sum(outputs.argmax(axis=-1) == batch.targets.astype(jnp.int32))}
-        if self.task == "binary":
-            return {"accuracy": weighted_sum((_flat(outputs) > 0) == (batch.targets > 0))}
-        if self.task == "regression":
-            return {"squared_error": weighted_sum(squared_errors(outputs, batch.targets))}
-        return {}
-
-
-def classification(*, l2: Coefficient = 0.0) -> Objective:
-    """Returns the objective of a classifier: the cross-entropy of logits and integer labels.
-
-    Logits are (examples, classes), labels (examples,); further axes between them, such as tokens, are averaged over.
-
-    Args:
-      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
-
-    Raises:
-      InputError: if `l2` is negative.
-
-    Example:
-      >>> import optax
-      >>> from verax.data import Batch
-      >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
-      >>> classification().losses(jnp.zeros((2, 4)), batch).tolist() == [np.log(np.float32(4))] * 2
-      True
-    """
-
-    def losses(outputs: Any, batch: Batch) -> Any:
-        _require_shape("outputs of a classifier", outputs, batch.targets.shape, trailing=1)
-        return optax.softmax_cross_entropy_with_integer_labels(_wide(outputs), batch.targets)
-
-    return Objective("classification", losses, _penalty(l2))
-
-
-def binary(*, l2: Coefficient = 0.0) -> Objective:
-    """Returns the objective of a binary classifier: the cross-entropy of one logit an example and targets 0 or 1.
-
-    Logits are (examples,) or (examples, 1); a positive one means class 1.
-
-    Args:
-      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
-
-    Raises:
-      InputError: if `l2` is negative.
-
-    Example:
-      >>> from verax.data import Batch
-      >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
-      >>> binary().losses(jnp.zeros((2, 1)), batch).tolist() == [np.log(np.float32(2))] * 2
-      True
-    """
-
-    def losses(outputs: Any, batch: Batch) -> Any:
-        logits = _wide(_flat(outputs))
-        _require_shape("outputs of a binary classifier", logits, batch.targets.shape)
-        return optax.sigmoid_binary_cross_entropy(logits, batch.targets.astype(logits.dtype))
-
-    return Objective("binary", losses, _penalty(l2))
-
-
-def regression(*, l2: Coefficient = 0.0) -> Objective:
-    """Returns the objective of a regressor: the squared error, averaged over the outputs of an example.
-
-    Outputs and targets are both (examples,) or both (examples, outputs); a single trailing output fits flat targets.
-
-    Args:
-      l2: coefficient of the penalty `l2 / 2 * sum(w ** 2)` on weights.
-
-    Raises:
-      InputError: if `l2` is negative.
-
-    Example:
-      >>> from verax.data import Batch
-      >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0.0, 1.0]), jnp.ones(2))
-      >>> regression().losses(jnp.array([[2.0], [1.0]]), batch).tolist()
-      [4.0, 0.0]
-    """
-    return Objective("regression", lambda outputs, batch: squared_errors(outputs, batch.targets), _penalty(l2))
+        """Returns the weighted sums of the task's own metrics on a batch; traceable. `mean_metrics` divides them."""
+        return self.meaning.metric_sums(outputs, batch)
 
 
 def objective_from_loss(
     losses: Callable[[Tree, Batch], Any],
     *,
-    task: Task = "custom",
+    task: str = "custom",
     per_example: bool = True,
     l2: Coefficient = 0.0,
     floor: float = 0.0,
@@ -219,8 +181,8 @@ def objective_from_loss(
       >>> objective.task
       'custom'
     """
-    if task not in typing.get_args(Task):
-        raise InputError(f"task must be one of {', '.join(typing.get_args(Task))}, got {task!r}.")
+    if task not in TASKS:
+        raise InputError(f"task must be one of {', '.join(TASKS)}, got {task!r}.")
     if not callable(losses):
         raise InputError(f"the loss must be a function of (outputs, batch), got {type(losses).__name__} {losses!r}.")
     try:
@@ -229,41 +191,16 @@ def objective_from_loss(
         raise InputError(f"the loss must take (outputs, batch), got {inspect.signature(losses)}: {error}.") from None
     except ValueError:
         pass  # a function in C does not tell
-    return Objective(task, losses, _penalty(l2), per_example, float(floor))
-
-
-def squared_errors(outputs: Any, targets: Any) -> Any:
-    """Returns the squared error of each example, averaged over its outputs.
-
-    Raises:
-      InputError: if the shapes differ, other than by one trailing output against flat targets.
-    """
-    if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
-        outputs = outputs[..., 0]
-    _require_shape("outputs of a regressor", outputs, targets.shape)
-    outputs = _wide(outputs)
-    errors = optax.squared_error(outputs, targets.astype(outputs.dtype))
-    return errors.reshape((errors.shape[0], -1)).mean(axis=1)
+    return Objective(TASKS[task], losses, checked_penalty(l2), per_example, float(floor))
 
 
 def squared_weights(params: Tree) -> Any:
     """Returns the sum of squares of all weights that decay (see `decay_mask`)."""
     decays = jax.tree.leaves(decay_mask(params))
     squares = [
-        jnp.sum(jnp.square(_wide(leaf))) for leaf, decay in zip(jax.tree.leaves(params), decays, strict=True) if decay
+        jnp.sum(jnp.square(wide(leaf))) for leaf, decay in zip(jax.tree.leaves(params), decays, strict=True) if decay
     ]
     return sum(squares) if squares else 0.0
-
-
-def _flat(outputs: Any) -> Any:
-    """Returns logits (examples,) from (examples,) or (examples, 1)."""
-    return outputs[..., 0] if outputs.ndim == 2 and outputs.shape[-1] == 1 else outputs
-
-
-def _wide(values: Any) -> Any:
-    """Returns half-precision numbers as float32, in which sums over a batch are exact enough; others as they are."""
-    narrow = jnp.issubdtype(values.dtype, jnp.floating) and values.dtype.itemsize < 4
-    return values.astype(jnp.float32) if narrow else values
 
 
 def check_losses(losses: Any, examples: int, per_example: bool) -> None:
@@ -290,22 +227,12 @@ def check_losses(losses: Any, examples: int, per_example: bool) -> None:
         )
 
 
-def _align(weight: Any, losses: Any) -> Any:
-    """Returns weights (examples, ...) with trailing axes added, so that they broadcast against the losses by name."""
-    weight = jnp.asarray(weight)
-    return weight.reshape(weight.shape + (1,) * (losses.ndim - weight.ndim))
+def checked_penalty(l2: Any) -> Any:
+    """Returns the coefficient of a penalty.
 
-
-def _require_shape(what: str, outputs: Any, targets_shape: tuple[int, ...], trailing: int = 0) -> None:
-    if outputs.shape[: outputs.ndim - trailing] != targets_shape:
-        classes = " and a last axis of classes" if trailing else ""
-        raise InputError(
-            f"{what} must have the shape of the targets, {targets_shape}{classes}, got {outputs.shape}. "
-            "Check the network's last layer and the shape of the targets."
-        )
-
-
-def _penalty(l2: Any) -> Any:
+    Raises:
+      InputError: if it is negative or not finite.
+    """
     if isinstance(l2, jax.Array | np.generic | np.ndarray):
         return l2  # it may be traced
     if isinstance(l2, bool) or not isinstance(l2, int | float) or not 0 <= l2 < float("inf"):

@@ -100,9 +100,8 @@ def next_loss_scale(scale: LossScale, finite: Any) -> LossScale:
     grown = finite & (scale.finite_steps + 1 >= GROWTH_INTERVAL)
     factor = jnp.where(finite, jnp.where(grown, 2.0, 1.0), 0.5).astype(jnp.float32)
     steps = jnp.where(finite & ~grown, scale.finite_steps + 1, 0)
-    return LossScale(
-        jnp.clip(scale.scale * factor, 1.0, LARGEST_SCALE), steps.astype(jnp.int32), scale.skipped + (~finite)
-    )
+    skipped = scale.skipped + (~finite).astype(jnp.int32)
+    return LossScale(jnp.clip(scale.scale * factor, 1.0, LARGEST_SCALE), steps.astype(jnp.int32), skipped)
 
 
 def unscaled(grads: Tree, scale: LossScale) -> tuple[Tree, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -98,6 +98,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     key = base_key(experiment.seed)
 
     shapes, findings = traced(experiment, network, dataset)
+    experiment = replace(experiment, objective=experiment.objective.fitted(train))
     _check_watched(experiment, dataset)
     loaded_seconds = time.perf_counter() - clock
 
@@ -158,7 +159,8 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
             outputs = jax.eval_shape(lambda v, x, k: network.apply(v, x, key=k)[0], shapes, few.inputs, key)
     except InputError as error:
         failed = error
-    checked = check_data(dataset, task=task, outputs_shape=outputs, batch_size=experiment.batch_size)
+    rules = experiment.objective.meaning.data_rules
+    checked = check_data(dataset, task=task, outputs_shape=outputs, batch_size=experiment.batch_size, **rules)
     findings = raise_errors(checked)  # first: bad data may be why the network failed
     if failed is not None:
         raise failed
@@ -172,7 +174,7 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
         )
     with explained("the loss", {"outputs": outputs, "targets": few.targets}):
         batch = Batch(few.inputs, few.targets, np.ones(few.size, np.float32))
-        losses = jax.eval_shape(experiment.objective.losses, outputs, batch)
+        losses = jax.eval_shape(experiment.objective.fitted(examples).losses, outputs, batch)
     check_losses(losses, few.size, experiment.objective.per_example)
     check_frozen(shapes.params, experiment.freeze)
     check_precision(network, experiment.precision, shapes, few.inputs, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -151,14 +152,19 @@ def make_eval_step(network: Network, objective: Objective) -> Callable[[Variable
 
 
 def mean_metrics(sums: dict[str, Any]) -> dict[str, float]:
-    """Returns averages from the summed results of evaluation steps; a root mean square for squared errors.
+    """Returns averages from the summed results of evaluation steps.
+
+    A sum is divided by `weight`, or by `NAME/weight` where that is given. Of squared errors the root is taken, of a
+    log-perplexity the exponential.
 
     Example:
       >>> mean_metrics({"loss": 6.0, "weight": 4.0, "accuracy": 3.0})
       {'loss': 1.5, 'accuracy': 0.75}
     """
-    weight = float(sums["weight"])
-    means = {name: float(total) / weight for name, total in sums.items() if name != "weight"}
+    own = {name: sums.get(f"{name}/weight", sums["weight"]) for name in sums if not name.endswith("weight")}
+    means = {name: float(sums[name]) / float(weight) for name, weight in own.items()}
     if "squared_error" in means:
         means["rmse"] = means.pop("squared_error") ** 0.5
+    if "log_perplexity" in means:
+        means["perplexity"] = math.exp(min(means.pop("log_perplexity"), 709.0))
     return means
