@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
         ({"chunk_steps": 0}, "chunk_steps must be a whole number of at least 1, got 0"),
         ({"seed": -1}, r"seed must be a whole number in \[0, 2\*\*32\), got -1"),
         ({"seed": 2**32}, r"seed must be a whole number in \[0, 2\*\*32\), got 4294967296"),
-        ({"network": "mlp"}, "network must be a Flax Linen module, .* got str"),
-        ({"network": nn.Dense}, "network must be a Flax Linen module"),
+        ({"network": "mlp"}, "network must be a Flax Linen or NNX module, .* got str"),
+        ({"network": nn.Dense}, "network must be a Flax Linen or NNX module"),
     ],
     ids=str,
 )
@@ -40,6 +40,11 @@ def test_a_field_out_of_its_range_is_refused(changes, message):
 WRONG_KINDS = {
     'remainder="keep"': "remainder must be one of partial, wrap, drop, got 'keep'.",
     'decay="none"': "decay must be one of weights, all, got 'none'.",
+    'precision="half"': "precision must be one of float32, bfloat16, float16, got 'half'.",
+    "augment=0.5": "augment must be a function (key, batch) -> batch, got float 0.5.",
+    'freeze="Conv_0"': "freeze must be a tuple of patterns such as ('Conv_*',), got 'Conv_0'.",
+    'seconds="10"': "seconds must be a number above 0, got '10'.",
+    "ema=1": "ema must be a decay between 0 and 1, such as 0.999, got 1.",
     'batch_size="8"': "batch_size must be a whole number of at least 1, got '8'.",
     "batch_size=8.0": "batch_size must be a whole number of at least 1, got 8.0.",
     "seed=1.5": "seed must be a whole number in [0, 2**32), got 1.5.",

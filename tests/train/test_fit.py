@@ -172,3 +172,18 @@ def test_a_healthy_run_has_no_such_finding():
 def test_an_unknown_hyperparameter_is_refused_with_a_suggestion(given, message):
     with pytest.raises(InputError, match=message):
         vx.train(linear, **given)
+
+
+def test_a_limit_in_wall_time_ends_the_run_with_the_averages_of_its_last_epoch():
+    run = vx.train(experiment(epochs=None, seconds=0.2))
+    assert run.stop_reason == "0.2 seconds were over"
+    last = [record for record in run.history if record.kind == "epoch"][-1]
+    assert last.step == int(run.state.step) > 0 and "validation/loss" in last.values
+    within = vx.train(experiment(epochs=1, seconds=600.0))
+    assert within.stop_reason == "all 7 steps were taken"
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf")])
+def test_a_limit_that_is_none_is_refused(seconds):
+    with pytest.raises(InputError, match="seconds must be a number above 0"):
+        experiment(seconds=seconds)

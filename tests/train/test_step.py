@@ -5,10 +5,10 @@ import optax
 import pytest
 
 import verax as vx
-from tests.train.cases import DATA, LINEAR, MLP, same_bits
+from tests.train.cases import DATA, LINEAR, MLP, experiment, same_bits
 from verax.data import Batch
 from verax.network import as_network
-from verax.train import TrainState, base_key, make_train_step, mean_metrics, purpose_key
+from verax.train import StepOptions, TrainState, base_key, make_train_step, mean_metrics, purpose_key
 from verax.trees import digest
 
 
@@ -116,3 +116,34 @@ def test_gradients_are_watched_where_that_is_asked_for(watch):
 def test_mean_metrics_divides_by_the_weight_and_takes_the_root_of_squares():
     means = mean_metrics({"loss": 6.0, "weight": 4.0, "squared_error": 36.0})
     assert means == {"loss": 1.5, "rmse": 3.0}
+
+
+def negate(key, batch):
+    """An augmentation that draws a sign for each example."""
+    sign = jax.random.rademacher(key, batch.weight.shape, batch.inputs.dtype)
+    return batch._replace(inputs=batch.inputs * sign[:, None])
+
+
+def test_augmentation_is_of_training_batches_only_and_depends_on_seed_and_step():
+    augmented = vx.train(experiment(augment=negate))
+    plain = vx.train(experiment())
+    assert not same_bits(augmented.state.variables, plain.state.variables)
+    assert same_bits(augmented.state.variables, vx.train(experiment(augment=negate)).state.variables)
+    rows = Batch(*jax.tree.map(jnp.asarray, augmented.dataset.examples("validation")), jnp.ones(20))
+    value = augmented.experiment.objective.bind(augmented.network)(augmented.variables, rows)
+    assert augmented.history.last("validation/loss") == pytest.approx(float(value.total) / 20, rel=1e-5)
+
+
+def test_augmentation_draws_anew_at_every_step():
+    drawn = [
+        negate(purpose_key(base_key(0), "augment", step), batch()).inputs[:, 0] / batch().inputs[:, 0]
+        for step in (0, 1)
+    ]
+    assert (drawn[0] != drawn[1]).any()
+    step = jax.jit(
+        make_train_step(as_network(LINEAR), vx.classification(), optax.sgd(0.1), options=StepOptions(augment=negate))
+    )
+    state = start(as_network(LINEAR), optax.sgd(0.1))
+    by_hand = jax.jit(make_train_step(as_network(LINEAR), vx.classification(), optax.sgd(0.1)))
+    expected, _ = by_hand(state, negate(purpose_key(state.key, "augment", 0), batch()))
+    np.testing.assert_allclose(step(state, batch())[0].variables.params["kernel"], expected.variables.params["kernel"])

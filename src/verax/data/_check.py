@@ -14,11 +14,17 @@ from verax.data._schema import suggestion
 from verax.data._structure import check_structure
 from verax.findings import Finding, InputError, Split
 
-TASKS = ("classification", "binary", "regression", "custom")
+TASKS = ("classification", "binary", "multilabel", "regression", "language_model", "autoencoder", "custom")
 
 
 def check_data(
-    dataset: Dataset, *, task: str | None = None, outputs_shape: Any = None, batch_size: int | None = None
+    dataset: Dataset,
+    *,
+    task: str | None = None,
+    outputs_shape: Any = None,
+    batch_size: int | None = None,
+    padding: int | None = None,
+    likelihood: str | None = None,
 ) -> tuple[Finding, ...]:
     """Returns all problems of a data set, errors first; the trainer refuses to start with an error.
 
@@ -27,10 +33,14 @@ def check_data(
 
     Args:
       dataset: loaded data.
-      task: `classification`, `binary`, `regression` or `custom`; None leaves out what depends on it.
+      task: `classification`, `binary`, `multilabel`, `regression`, `language_model`, `autoencoder` or `custom`; None
+        leaves out what depends on it.
       outputs_shape: of the network's outputs for a batch, `(batch, outputs)`, as a tuple or anything with a `shape`
         (`jax.eval_shape` gives one); None leaves out what depends on it.
       batch_size: of training; None leaves it out.
+      padding: of a language model: the target that marks a place without a token.
+      likelihood: of a regressor or an autoencoder: a `gaussian` one has two outputs for each target, inputs of a
+        `bernoulli` one lie in [0, 1].
 
     Returns:
       Findings of three severities: `error` must be mended, `warning` does harm, `info` asks nothing.
@@ -51,7 +61,7 @@ def check_data(
         raise InputError(f"task must be one of {list(TASKS)}, got {task!r}. {suggestion(str(task), TASKS)}")
     findings = check_structure(dataset.parts) + _check_batch_size(dataset, batch_size)
     if not any(finding.id != "batch-larger-than-data" for finding in findings):
-        findings += check_targets(dataset, task, _shape(outputs_shape))
+        findings += check_targets(dataset, task, _shape(outputs_shape), padding=padding, likelihood=likelihood)
         findings += check_inputs(dataset)
         if not any(finding.severity == "error" for finding in findings):
             findings += check_scale(dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -14,11 +14,20 @@ from verax.findings import Finding, Split
 Shape = tuple[int, ...]
 
 
-def check_targets(dataset: Dataset, task: str | None, outputs: Shape | None) -> tuple[Finding, ...]:
-    """Returns what is wrong with the targets of all splits."""
+def check_targets(
+    dataset: Dataset,
+    task: str | None,
+    outputs: Shape | None,
+    *,
+    padding: int | None = None,
+    likelihood: str | None = None,
+) -> tuple[Finding, ...]:
+    """Returns what is wrong with the targets of all splits; `check_data` says what the arguments mean."""
     findings = [finding for split in dataset.splits for finding in _check_finite(dataset, split)]
     if task in (None, "custom"):
         return tuple(findings)
+    if task == "autoencoder":
+        return (*findings, *_check_reconstructed(dataset, outputs, likelihood))
     leaves = jax.tree.leaves(dataset.raw("train").targets)
     if len(leaves) != 1:
         message = f"targets must be one array for {task}, found a tree of {len(leaves)} arrays."
@@ -26,10 +35,17 @@ def check_targets(dataset: Dataset, task: str | None, outputs: Shape | None) -> 
             *findings,
             Finding("target-shape-mismatch", "error", message, "Use objective_from_loss.", Split("train")),
         )
+    targets = leaves[0]
     if task == "regression":
-        return (*findings, *_check_regression(leaves[0], outputs))
+        return (*findings, *_check_regression(targets, outputs, likelihood == "gaussian"))
+    if task == "multilabel":
+        return (*findings, *(_check_multilabel(targets, outputs) or _check_bits(dataset)))
+    if task == "language_model":
+        return (*findings, *(_check_language_model(targets, outputs) or _check_tokens(dataset, outputs, padding)))
+    if task == "classification" and _are_distributions(targets, outputs):
+        return (*findings, *(_check_columns(targets, outputs) or _check_distributions(dataset)))
     check = _check_classification if task == "classification" else _check_binary
-    shapes = check(leaves[0], outputs)
+    shapes = check(targets, outputs)
     if shapes:  # labels of the wrong kind have no range
         return (*findings, *shapes)
     limit = 2 if task == "binary" else _classes(dataset, outputs)
@@ -88,7 +104,9 @@ def column_name(dataset: Dataset, index: Sequence[int]) -> str | None:
     return ",".join(map(str, index)) or None
 
 
-def _check_regression(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+def _check_regression(targets: np.ndarray, outputs: Shape | None, is_gaussian: bool) -> list[Finding]:
+    if outputs is not None and is_gaussian:
+        return _check_gaussian(targets, outputs)
     if outputs is None or targets.shape[1:] == outputs[1:] or (*targets.shape[1:], 1) == tuple(outputs[1:]):
         return []  # a single trailing output is taken off by the loss
     rows, batch = _axes(targets.shape), _axes(outputs)
@@ -99,6 +117,188 @@ def _check_regression(targets: np.ndarray, outputs: Shape | None) -> list[Findin
     return [
         Finding("output-size-mismatch", "error", message, "Give the network one output per target.", Split("train"))
     ]
+
+
+def _check_gaussian(targets: np.ndarray, outputs: Shape) -> list[Finding]:
+    per_row = (1,) if targets.ndim == 1 else targets.shape[1:]
+    expected = (0, *per_row[:-1], 2 * per_row[-1])
+    if tuple(outputs[1:]) == expected[1:]:
+        return []
+    message = (
+        f"a Gaussian regressor needs outputs of shape {_axes(expected)}, a mean and a log-variance for each target "
+        f"{_axes(targets.shape)}, found {_axes(outputs)}."
+    )
+    advice = "Give the last layer two outputs per target."
+    return [Finding("output-size-mismatch", "error", message, advice, Split("train"))]
+
+
+def _check_reconstructed(dataset: Dataset, outputs: Shape | None, likelihood: str | None) -> list[Finding]:
+    """What is wrong with inputs as the targets of an autoencoder: their shape, and for bits their range."""
+    leaves = jax.tree.leaves(dataset.raw("train").inputs)
+    if len(leaves) != 1:
+        message = f"an autoencoder takes inputs of one array, found a tree of {len(leaves)} arrays."
+        return [Finding("target-shape-mismatch", "error", message, "Use objective_from_loss.", Split("train"))]
+    inputs = dataset.examples("train").inputs
+    if outputs is not None and inputs.shape[1:] != tuple(outputs[1:]):
+        message = f"outputs must have the shape of the inputs {_axes(inputs.shape)}, found {_axes(outputs)}."
+        advice = "Reshape them in the network's last line."
+        return [Finding("output-size-mismatch", "error", message, advice, Split("train"))]
+    if likelihood != "bernoulli":
+        return []
+    advice = "Scale them, vx.data.scale_uint8() for images, or take likelihood='squared'."
+    return _first_of_each_split(
+        dataset,
+        lambda split: dataset.examples(split).inputs,
+        lambda values: (values < 0) | (values > 1),
+        "value-out-of-range",
+        "inputs of a Bernoulli autoencoder must lie in [0, 1]",
+        advice,
+    )
+
+
+def _check_multilabel(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+    found = f"found {targets.dtype} of shape {targets.shape}"
+    if targets.ndim != 2:
+        advice = "For one class a row use classification()."
+        return [
+            Finding(
+                "target-shape-mismatch",
+                "error",
+                f"targets must be a table of 0 and 1, (rows, labels), {found}.",
+                advice,
+                Split("train"),
+            )
+        ]
+    if outputs is not None and tuple(outputs[1:]) != targets.shape[1:]:
+        message = f"multilabel needs a logit for each label, outputs of shape {_axes(targets.shape)}, found "
+        return [
+            Finding(
+                "output-size-mismatch",
+                "error",
+                f"{message}{_axes(outputs)}.",
+                "Give the network one output per label.",
+                Split("train"),
+            )
+        ]
+    return []
+
+
+def _check_bits(dataset: Dataset) -> list[Finding]:
+    found = _first_of_each_split(
+        dataset,
+        lambda split: _targets(dataset, split),
+        lambda values: (values != 0) & (values != 1),
+        "label-encoding-mismatch",
+        "targets of multilabel must be 0 or 1",
+        "Say which labels are there, one column each.",
+    )
+    if found:
+        return found
+    train = _targets(dataset, "train")
+    idle = [label for label in range(train.shape[1]) if (train[:, label] == train[0, label]).all()]
+    if not idle:
+        return []
+    names = ", ".join(_label(dataset, label) for label in idle[:5]) + (", ..." if len(idle) > 5 else "")
+    message = f"{len(idle)} labels are the same in all rows: {names}. There is nothing to learn of them."
+    return [Finding("single-class-labels", "warning", message, "Leave them out, or collect examples.", Split("train"))]
+
+
+def _check_language_model(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+    found = f"found {targets.dtype} of shape {targets.shape}"
+    if targets.dtype.kind not in "iu":
+        return [_encoding(f"targets must be tokens, whole numbers, {found}.", "Pass the numbers of the tokens.")]
+    if targets.ndim != 2:
+        return [_rank(f"targets must have shape (rows, tokens), {found}.", targets)]
+    if outputs is not None and (len(outputs) != 3 or tuple(outputs[1:2]) != targets.shape[1:]):
+        message = (
+            f"a language model needs outputs of shape (batch, {targets.shape[1]}, vocabulary), the logits of the next "
+            f"token at each place, found {_axes(outputs)}."
+        )
+        return [Finding("output-size-mismatch", "error", message, "Check the network's last layer.", Split("train"))]
+    return []
+
+
+def _check_tokens(dataset: Dataset, outputs: Shape | None, padding: int | None) -> list[Finding]:
+    limit = np.iinfo(np.int32).max if outputs is None else outputs[2]
+    marked = "" if padding is None else f", or be the padding {padding}"
+    found = _first_of_each_split(
+        dataset,
+        lambda split: _targets(dataset, split),
+        lambda values: ((values < 0) | (values >= limit)) & (True if padding is None else values != padding),
+        "label-out-of-range",
+        f"tokens must lie in [0, {limit}){marked}",
+        "Give the network more outputs, or say which token is padding: language_model(padding=...).",
+    )
+    if padding is None:
+        return found
+    return found + _first_of_each_split(
+        dataset,
+        lambda split: _targets(dataset, split),
+        lambda values: np.broadcast_to((values == padding).all(axis=1, keepdims=True), values.shape),
+        "empty-text",
+        "a row must hold a token besides padding",
+        "Remove these rows: they count for nothing.",
+    )
+
+
+def _are_distributions(targets: np.ndarray, outputs: Shape | None) -> bool:
+    """Returns whether targets are meant as distributions over the classes; hard ones are labels in a wrong coding."""
+    axes = targets.ndim if outputs is None else len(outputs)
+    return targets.dtype.kind == "f" and targets.ndim == axes >= 2 and not _is_one_hot(targets)
+
+
+def _check_columns(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:
+    if outputs is None or tuple(outputs[1:]) == targets.shape[1:]:
+        return []
+    message = (
+        f"targets that are distributions must have the shape of the outputs {_axes(outputs)}, found "
+        f"{_axes(targets.shape)}."
+    )
+    return [Finding("target-shape-mismatch", "error", message, "For numbers use regression().", Split("train"))]
+
+
+def _check_distributions(dataset: Dataset) -> list[Finding]:
+    negative = _first_of_each_split(
+        dataset,
+        lambda split: _targets(dataset, split),
+        lambda values: values < 0,
+        "label-encoding-mismatch",
+        "targets that are distributions must not be negative",
+        "For numbers use regression().",
+    )
+    return negative or _first_of_each_split(
+        dataset,
+        lambda split: _targets(dataset, split).sum(axis=-1, dtype=np.float64),
+        lambda sums: np.abs(sums - 1) > 1e-3,
+        "label-encoding-mismatch",
+        "targets that are distributions must have rows that sum to 1",
+        "Divide each row by its sum; for several labels a row use multilabel().",
+    )
+
+
+def _first_of_each_split(
+    dataset: Dataset,
+    values_of: Callable[[str], np.ndarray],
+    is_bad: Callable[[np.ndarray], np.ndarray],
+    name: str,
+    expected: str,
+    advice: str,
+) -> list[Finding]:
+    """Returns an error for each split with bad values: the first of them, and how many there are."""
+    findings = []
+    for split in dataset.splits:
+        values = values_of(split)
+        bad = is_bad(values)
+        if bad.any():
+            where, origin = place(dataset, split, np.argwhere(bad)[0][0])
+            rows = int(bad.reshape(len(bad), -1).any(axis=1).sum())
+            message = f"{expected}, found {_first(bad, values)} in {rows:,} of {len(values):,} rows{origin}."
+            findings.append(Finding(name, "error", message, advice, where))
+    return findings
+
+
+def _targets(dataset: Dataset, split: str) -> np.ndarray:
+    return jax.tree.leaves(dataset.raw(split).targets)[0]
 
 
 def _check_classification(targets: np.ndarray, outputs: Shape | None) -> list[Finding]:

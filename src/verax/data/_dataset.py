@@ -53,7 +53,9 @@ class Dataset:
         for split in self.splits:
             for name, leaf in named_leaves(self.parts[split]).items():
                 total.update(f"\0{split}\0{name}\0{leaf.dtype.name}\0{leaf.shape}\0".encode())
-                total.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data)
+                for start in range(0, len(leaf), BLOCK):  # a view, such as overlapping windows, is never copied whole
+                    block = np.ascontiguousarray(leaf[start : start + BLOCK])
+                    total.update(block.reshape(-1).view(np.uint8).data)
         return total.hexdigest()
 
     @functools.cached_property

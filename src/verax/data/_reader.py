@@ -22,7 +22,7 @@ class Contents(NamedTuple):
     splits: dict[str, Examples]
     classes: tuple[str, ...] | None = None
     columns: tuple[Column, ...] = ()
-    kind: Literal["image"] | None = None
+    kind: Literal["image", "text"] | None = None
     target: str = "target"
     markers: tuple[str, ...] = MISSING
 

@@ -35,17 +35,18 @@ class Schema:
     """What one raw example looks like.
 
     Attributes:
-      kind: `table` (a row of named columns), `image`, `array` (any other single array) or `tree` (several arrays).
+      kind: `table` (a row of named columns), `image`, `text` (tokens), `array` (any other single array) or `tree`
+        (several arrays).
       shape: of one raw example, without the axis of examples; empty for a tree.
       dtype: of the raw array (`uint8`, `float32`); empty for a tree.
       columns: of a table, in the order of the array's last axis; empty otherwise.
-      classes: the names of the classes by label; None if unnamed or not a classification.
+      classes: the names of the classes by label, of a text those of the tokens; None if unnamed or no classification.
       target: the name of what is predicted; a column of this name among raw rows is not an input.
       markers: texts that stand for a missing value.
       missing: whether NaN is accepted in an array that is not a table (tables say it by column).
     """
 
-    kind: Literal["array", "image", "table", "tree"]
+    kind: Literal["array", "image", "table", "text", "tree"]
     shape: tuple[int, ...]
     dtype: str
     columns: tuple[Column, ...] = ()

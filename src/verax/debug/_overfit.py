@@ -14,9 +14,10 @@ import optax
 from verax.data import Batch
 from verax.debug._hold import Held, hold
 from verax.debug._overfit_cause import Evidence, why_not, why_not_with_this_optimizer
-from verax.debug._rows import distinct_rows
+from verax.debug._overfit_rows import rows_to_learn
 from verax.findings import Finding
 from verax.network import Variables, as_network
+from verax.train import Task, task_of
 from verax.trees import Tree
 
 EXCESS = 0.01  # of the initial excess over the floor
@@ -34,10 +35,11 @@ class OverfitResult:
       criterion: what was met first: `excess`, `accuracy` or `r2`; None if nothing was.
       steps: how many steps that took, or how many were tried.
       rows: how many rows were trained on.
-      initial_loss: mean loss before the first step, without penalty.
+      initial_loss: mean loss before the first step, without penalty. Of a Gaussian regressor, whose likelihood grows
+        without end, the squared error of its means stands for the loss, here and below.
       final_loss: mean loss at the end, or at the step that passed.
       floor: the lowest loss that is possible.
-      score: accuracy of a classifier, R² of a regressor at the end; None for other tasks.
+      score: accuracy of a classifier (of labels or tokens), R² of a regressor or an autoencoder; None for other tasks.
       losses: the mean loss before each step.
       cause: the id of the likeliest cause of a failure; `optimizer` if a reference optimizer passes.
       findings: causes in order of likelihood, with their evidence.
@@ -80,10 +82,10 @@ def overfit_batch(
     variables: Variables | None = None,
     seed: int = 0,
     max_steps: int = 1000,
-    max_rows: int = 32,
+    max_rows: int | None = None,
     total_steps: int = 10_000,
 ) -> OverfitResult:
-    """Returns whether the network can learn at most 32 distinct rows of a batch by heart.
+    """Returns whether the network can learn a few distinct rows of a batch by heart.
 
     What stands in the way of learning by heart is off: penalty, weight decay and noise, as far as network and optimizer
     allow. The optimizer's own schedule is held at its peak. It has passed when the excess of the loss over the
@@ -99,7 +101,8 @@ def overfit_batch(
       variables: where to start; by default the network is initialised with `seed`.
       seed: of initialisation and of noise that cannot be switched off.
       max_steps: steps before it has failed.
-      max_rows: how many rows at most.
+      max_rows: how many rows at most; by default 32, for an autoencoder 8, since what its narrowest layer can hold of
+        more is not known.
       total_steps: how long the run's schedule is; its peak is looked for up to there.
 
     Raises:
@@ -116,10 +119,10 @@ def overfit_batch(
       (True, 8)
     """
     for name, value in (("max_steps", max_steps), ("max_rows", max_rows)):
-        if value < 1:
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
-    network = as_network(network)
-    chosen = distinct_rows(batch, max_rows)
+    network, task = as_network(network), task_of(objective)
+    chosen = rows_to_learn(batch, task, task.rows_by_heart if max_rows is None else max_rows)
     rows = jax.tree.map(jnp.asarray, chosen.batch)
     key = jax.random.key(seed)
     start = jax.jit(network.init)(key, rows.inputs) if variables is None else variables
@@ -138,7 +141,7 @@ def overfit_batch(
         else:
             findings = why_not(seen_of_reference if reference.finite else seen)
             cause = findings[0].id
-    notes = _notes(chosen.repeats, chosen.contradictions, held, why_noise)
+    notes = _notes(chosen.repeats, chosen.contradictions, held, why_noise, task.name == "language_model")
     return OverfitResult(
         own.criterion is not None,
         own.criterion,
@@ -192,9 +195,9 @@ def _make_attempt(
     One compiled step, called from Python: convolutions inside a rolled loop are many times slower on CPU.
     """
     loss = objective.bind(network, penalty=False)
-    task = getattr(objective, "task", "custom")
-    floor = float(getattr(objective, "floor", 0.0))
-    spread = _spread(rows.targets) if task == "regression" else 0.0
+    task = task_of(objective)
+    floor, constant = _floor(network, objective, variables, rows), task.constant_loss(rows)
+    yardstick = getattr(objective, "yardstick", lambda outputs, rows: None)
 
     def mean_loss(params: Tree, model_state: Tree, rows: Batch, key: Any) -> tuple[Any, Any]:
         mode = {"key": None, "training": True} if noise_off else {"key": key}
@@ -206,7 +209,12 @@ def _make_attempt(
         """Loss, score and outputs; with noise that stays on, those of evaluation."""
         mode = {"key": None, "training": True} if noise_off else {}
         value = loss(variables, rows, **mode)
-        return value.total / value.weight, _score(task, objective, value.outputs, rows), value.outputs
+        return judged(value.total / value.weight, value.outputs, rows), value.outputs
+
+    def judged(mean: Any, outputs: Tree, rows: Batch) -> tuple[Any, Any]:
+        """Returns what has to fall and what has to rise."""
+        instead = yardstick(outputs, rows)
+        return mean if instead is None else instead, task.known_share(outputs, rows)
 
     def train(held: Held) -> _Attempt:
         @jax.jit
@@ -215,7 +223,7 @@ def _make_attempt(
             (value, (model_state, outputs)), grads = taken
             updates, opt_state = held.update(grads, opt_state, variables.params, value)
             after = Variables(optax.apply_updates(variables.params, updates), model_state)
-            return after, opt_state, value, _score(task, objective, outputs, rows), (grads, updates)
+            return after, opt_state, judged(value, outputs, rows), (grads, updates)
 
         look = jax.jit(measure)
         state, opt_state = variables, held.init(variables.params)
@@ -223,36 +231,43 @@ def _make_attempt(
         scores: list[Any] = []
         criterion, passed_at, first = None, max_steps, (None, None)
         for number in range(max_steps):
-            state, opt_state, value, score, taken = step(state, opt_state, rows, jax.random.fold_in(key, number))
+            state, opt_state, (value, score), taken = step(state, opt_state, rows, jax.random.fold_in(key, number))
             first = taken if number == 0 else first
             losses.append(value)
             scores.append(score)
             if (number + 1) % CHECK_EVERY and number + 1 < max_steps:
                 continue
-            after, after_score, _ = look(state, rows, key)
+            (after, after_score), _ = look(state, rows, key)
             losses, scores = [float(value) for value in losses], [float(score) for score in scores]
             seen = [*zip(losses, scores, strict=True)] if noise_off else []
             seen = [*seen, (float(after), float(after_score))]
             start = len(losses) + 1 - len(seen)
-            criterion, at = _first_met(task, seen, losses[0], floor, spread)
+            criterion, at = _first_met(task, seen, losses[0], floor, constant)
             passed_at = start + at
             if criterion or not np.isfinite(losses[-1]):
                 break
-        after, after_score, outputs = look(state, rows, key)
+        (after, after_score), outputs = look(state, rows, key)
         losses = [*losses, float(after)]
         steps = passed_at if criterion else len(losses) - 1
         scores = [*scores, float(after_score)]
-        shown = (
-            None if np.isnan(scores[-1]) and task not in ("classification", "binary", "regression") else scores[steps]
-        )
+        shown = None if task.known_by is None else scores[steps]
         finite = bool(np.isfinite(losses).all())
         return _Attempt(criterion, steps, losses, shown, floor, finite, state, outputs, first)
 
     return train
 
 
+def _floor(network: Any, objective: Any, variables: Variables, rows: Batch) -> float:
+    """Returns the lowest loss that is possible on the rows."""
+    if not hasattr(objective, "floor_on"):
+        return float(getattr(objective, "floor", 0.0))
+    shapes = jax.eval_shape(lambda variables: network.apply(variables, rows.inputs)[0], variables)
+    outputs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return float(objective.floor_on(outputs, rows))
+
+
 def _first_met(
-    task: str, seen: list[tuple[float, float]], initial: float, floor: float, spread: float
+    task: Task, seen: list[tuple[float, float]], initial: float, floor: float, constant: float
 ) -> tuple[str | None, int]:
     """Returns the first criterion that is met in a list of (loss, score), and where.
 
@@ -260,61 +275,47 @@ def _first_met(
     measured from the better of the initial answer and the mean of the targets, or targets far from zero would pass by
     their mean alone.
     """
-    start = min(initial, spread) if spread > 0 else initial
-    known = task != "custom"
+    start = min(initial, constant) if constant > 0 else initial
+    known = task.name != "custom"
     for index, (loss, score) in enumerate(seen):
         share = (loss - floor) / (start - floor) if start > floor else np.inf
         if share <= EXCESS and (share >= -EXCESS or not known):
             return "excess", index
-        if task in ("classification", "binary") and score == 1 and loss < initial:
+        if task.known_by == "accuracy" and score == 1 and loss < initial:
             return "accuracy", index
-        if task == "regression" and score >= EXPLAINED:
+        if task.known_by == "r2" and score >= EXPLAINED:
             return "r2", index
     return None, 0
 
 
-def _score(task: str, objective: Any, outputs: Tree, rows: Batch) -> Any:
-    """Returns accuracy or R² on the rows, NaN for other tasks."""
-    if task in ("classification", "binary"):
-        return jnp.mean((objective.predictions(outputs).argmax(axis=-1) == rows.targets).astype(jnp.float32))
-    if task != "regression":
-        return jnp.float32(jnp.nan)
-    targets = jnp.asarray(rows.targets, jnp.float32).reshape(len(rows.weight), -1)
-    answers = jnp.asarray(objective.predictions(outputs), jnp.float32).reshape(targets.shape)
-    left = jnp.sum(jnp.square(answers - targets))
-    total = jnp.sum(jnp.square(targets - targets.mean(axis=0, keepdims=True)))
-    return 1 - left / total
-
-
-def _spread(targets: Tree) -> float:
-    """Returns the mean squared distance of the targets from their mean."""
-    flat = np.asarray(targets, np.float64).reshape(len(targets), -1)
-    return float(np.mean((flat - flat.mean(axis=0)) ** 2))
-
-
 def _evidence(attempt: _Attempt, objective: Any, start: Variables, rows: Batch) -> Evidence:
     grads, updates = attempt.first
+    task = task_of(objective)
+    answers, wanted = (attempt.outputs, rows.targets) if task.name == "custom" else task.compared(attempt.outputs, rows)
     return Evidence(
-        getattr(objective, "task", "custom"),
+        task.name,
         np.array(attempt.losses),
         attempt.floor,
         jax.tree.map(np.asarray, grads),
         jax.tree.map(np.asarray, updates),
         jax.tree.map(np.asarray, start.params),
         jax.tree.map(np.asarray, attempt.variables.params),
-        jax.tree.map(np.asarray, attempt.outputs),
-        jax.tree.map(np.asarray, rows.targets),
+        jax.tree.map(np.asarray, answers),
+        jax.tree.map(np.asarray, wanted),
     )
 
 
-def _notes(repeats: int, contradictions: int, held: Held, why_noise: str) -> tuple[str, ...]:
+def _notes(repeats: int, contradictions: int, held: Held, why_noise: str, is_text: bool) -> tuple[str, ...]:
     notes = []
     if repeats:
         notes.append(f"{repeats} repeated rows were left out.")
     if contradictions:
-        notes.append(
-            f"{contradictions} rows were left out whose inputs equal those of another row with another target."
+        same = (
+            "that begin as another row does and go on otherwise"
+            if is_text
+            else ("whose inputs equal those of another row with another target")
         )
+        notes.append(f"{contradictions} rows were left out {same}.")
     if held.peak is not None:
         notes.append(f"the schedule was held at its peak, step {held.peak}.")
     if held.decay_is_off:

@@ -22,8 +22,8 @@ class Evidence(NamedTuple):
       updates: updates of the first step.
       start: parameters before the first step.
       end: parameters after the last.
-      outputs: of the network at the end.
-      targets: of the rows.
+      outputs: of the network at the end, as the loss compares them: of a Gaussian regressor the means.
+      targets: what they are compared with.
     """
 
     task: str
@@ -115,14 +115,18 @@ def _output_activation(evidence: Evidence) -> list[Finding]:
     if outputs is None or not np.isfinite(outputs).all():
         return []
     low, high = float(outputs.min()), float(outputs.max())
-    if evidence.task == "classification" and low >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
+    if (
+        evidence.task in ("classification", "language_model")
+        and low >= 0
+        and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3)
+    ):
         message = "the network's outputs are probabilities (each row sums to 1), and the loss applies softmax again."
         return [Finding("double-softmax", "error", message, "Return logits.")]
-    if evidence.task == "binary" and low >= 0 and high <= 1:
+    if evidence.task in ("binary", "multilabel") and low >= 0 and high <= 1:
         message = f"the network's outputs lie in [{low:.3g}, {high:.3g}], and the loss applies sigmoid again."
         return [Finding("double-sigmoid", "error", message, "Return logits.")]
     targets = _array(evidence.targets)
-    if evidence.task == "regression" and targets is not None:
+    if evidence.task in ("regression", "autoencoder") and targets is not None:
         wanted_low, wanted_high = float(targets.min()), float(targets.max())
         for bounds, name in (((0.0, 1.0), "sigmoid"), ((-1.0, 1.0), "tanh"), ((0.0, np.inf), "ReLU")):
             within = low >= bounds[0] and high <= bounds[1]

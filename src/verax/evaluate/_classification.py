@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from verax.evaluate._estimate import Estimate, effective_size, mean_estimate, proportion_estimate, score_estimate
-from verax.evaluate._roc import roc_auc
+from verax.evaluate._areas import average_precision, class_columns, macro_area, roc_area
+from verax.evaluate._estimate import (
+    Estimate,
+    effective_size,
+    mean_estimate,
+    proportion_estimate,
+    score_estimate,
+    wilson_limits,
+)
 
 Probabilities = Float[np.ndarray, "examples classes"]
 Labels = Int[np.ndarray, " examples"]
@@ -40,22 +47,31 @@ class ClassCounts(NamedTuple):
 
 
 def classification_metrics(
-    probabilities: Probabilities, labels: Labels, weight: Weight, smallest: float
+    probabilities: Probabilities, predicted: Labels, labels: Labels, weight: Weight, smallest: float
 ) -> dict[str, Estimate]:
-    """Returns the metrics of a classifier by name. Weights must be positive."""
+    """Returns the metrics of a classifier by name. Weights must be positive.
+
+    Args:
+      probabilities: of each class.
+      predicted: the classes that were decided for: the most probable ones, or by a threshold.
+      labels: the true classes.
+      weight: the share of each example.
+      smallest: what a probability of zero counts as in a logarithm.
+    """
     nll = negative_log_likelihood(probabilities, labels, smallest)
     effective = effective_size(weight)
     share = weight / weight.sum()
     metrics = {"loss": mean_estimate(nll, weight)}
-    hits = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    hits = (predicted == labels).astype(np.float64)
     metrics["accuracy"] = proportion_estimate(float(share @ hits) * effective, effective)
     if probabilities.shape[1] > 5:
         among_five = (rank_of_label(probabilities, labels) < 5).astype(np.float64)
         metrics["top_5_accuracy"] = proportion_estimate(float(share @ among_five) * effective, effective)
-    metrics |= macro_scores(probabilities.argmax(axis=1), labels, weight, probabilities.shape[1])
-    area = roc_auc(probabilities, labels, weight)
-    if area is not None:
-        metrics["roc_auc"] = area
+    metrics |= macro_scores(predicted, labels, weight, probabilities.shape[1])
+    for name, measure in (("roc_auc", roc_area), ("average_precision", average_precision)):
+        area = macro_area(measure, class_columns(probabilities, labels), weight)
+        if area is not None:
+            metrics[name] = area
     brier = mean_estimate(brier_losses(probabilities, labels), weight)
     worst = 1.0 if probabilities.shape[1] == 2 else 2.0
     metrics["log_loss"] = metrics["loss"]
@@ -133,19 +149,47 @@ def macro_scores(predicted: Labels, labels: Labels, weight: Weight, classes: int
     return estimates
 
 
-def per_class_scores(counts: ClassCounts, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Returns a dict for each class: its name, precision, recall, F1 and support."""
-    columns = zip(classes, counts.precision, counts.recall, counts.f1, counts.actual, strict=True)
-    return [
-        {
-            "class": name,
-            "precision": float(p),
-            "recall": float(r),
-            "f1": float(f),
-            "support": int(s) if s.is_integer() else float(s),
-        }
-        for name, p, r, f, s in columns
-    ]
+def positive_scores(counts: ClassCounts, per_weight: float) -> dict[str, Estimate]:
+    """Returns precision, recall and F1 of class 1, the positives of a binary task."""
+    limits = class_intervals(counts, per_weight)
+    values = {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+    return {name: Estimate(float(values[name][1]), *(float(end[1]) for end in limits[name])) for name in values}
+
+
+def class_intervals(counts: ClassCounts, per_weight: float) -> dict[str, tuple[PerClass, PerClass]]:
+    """Returns where the 95 % intervals of precision, recall and F1 of each class begin and end, by name.
+
+    Precision and recall are proportions (Wilson). F1 is `2 j / (1 + j)` of another one, the share `j` of hits among the
+    examples that are or are called the class, and so are the ends of its interval. Of a share of nothing, nothing is
+    known: its interval is `[0, 1]`.
+
+    Args:
+      counts: weights summed by class.
+      per_weight: how many examples a unit of weight is worth; 1 where all weights are 1.
+    """
+    limits = {}
+    either = counts.actual + counts.predicted - counts.hits
+    for name, size in (("precision", counts.predicted), ("recall", counts.actual), ("f1", either)):
+        low, high = np.zeros(len(size)), np.ones(len(size))
+        some = size > 0
+        share = np.minimum(counts.hits[some] / size[some], 1.0)
+        low[some], high[some] = wilson_limits(share, size[some] * per_weight)
+        limits[name] = (2 * low / (1 + low), 2 * high / (1 + high)) if name == "f1" else (low, high)
+    return limits
+
+
+def per_class_scores(counts: ClassCounts, classes: tuple[str, ...], per_weight: float) -> list[dict[str, Any]]:
+    """Returns a dict for each class: its name, precision, recall and F1 with the ends of their intervals, support."""
+    limits = class_intervals(counts, per_weight)
+    rows = []
+    for index, name in enumerate(classes):
+        row: dict[str, Any] = {"class": name}
+        for score, values in (("precision", counts.precision), ("recall", counts.recall), ("f1", counts.f1)):
+            low, high = limits[score]
+            row |= {score: float(values[index]), f"{score}_low": float(low[index]), f"{score}_high": float(high[index])}
+        support = float(counts.actual[index])
+        rows.append({**row, "support": int(support) if support.is_integer() else support})
+    return rows
 
 
 def _ratio(numerator: PerClass, denominator: PerClass) -> PerClass:

@@ -10,6 +10,16 @@ from jaxtyping import Shaped
 
 from verax.evaluate._calibration import Calibration
 from verax.evaluate._estimate import Estimate, plain
+from verax.evaluate._regression_calibration import PredictiveCalibration
+
+HEADLINES = {
+    "classification": "accuracy",
+    "binary": "accuracy",
+    "multilabel": "micro_f1",
+    "regression": "rmse",
+    "language_model": "perplexity",
+    "autoencoder": "rmse",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +27,18 @@ class Evaluation:
     """What a network achieves on a split.
 
     Attributes:
-      task: `classification`, `binary`, `regression` or `custom`.
+      task: `classification`, `binary`, `multilabel`, `regression`, `language_model`, `autoencoder` or `custom`.
       examples: how many were scored; those of weight 0 are not counted.
       metrics: numbers by name, `loss` first, each with a 95 % interval.
       confusion: counts with true classes in rows and predicted ones in columns; sums of weights where weights are not
-        all 0 or 1. None for regression.
-      per_class: precision, recall, F1 and support of each class; None for regression.
-      calibration: of the probabilities; None for regression and where weights differ.
-      classes: names of the classes, in the order of the columns.
+        all 0 or 1. None for tasks without classes.
+      per_class: precision, recall and F1 of each class with the ends of their intervals, and its support; of each label
+        of a multilabel task its areas too. None for tasks without.
+      calibration: of the probabilities; None for tasks without classes and where weights differ.
+      classes: names of the classes or labels, in the order of the columns.
+      per_output: RMSE, MAE and R2 of each output of a regressor that has several, with the ends of their intervals.
+      predictive: of a regressor that gives its own spread, whether those distributions are right.
+      threshold: from which probability on something was called positive, where one was given: one, or one a label.
     """
 
     task: str
@@ -34,11 +48,14 @@ class Evaluation:
     per_class: list[dict[str, Any]] | None = None
     calibration: Calibration | None = None
     classes: tuple[str, ...] | None = None
+    per_output: list[dict[str, Any]] | None = None
+    predictive: PredictiveCalibration | None = None
+    threshold: tuple[float, ...] | None = None
 
     @property
     def headline(self) -> str:
         """The name of the metric by which the task is usually judged."""
-        return {"classification": "accuracy", "binary": "accuracy", "regression": "rmse"}.get(self.task, "loss")
+        return HEADLINES.get(self.task, "loss")
 
     @property
     def report(self) -> str:
@@ -72,6 +89,9 @@ class Evaluation:
             "confusion": plain(self.confusion),
             "per_class": plain(self.per_class),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
+            "per_output": plain(self.per_output),
+            "predictive": None if self.predictive is None else self.predictive.to_json(),
+            "threshold": plain(self.threshold),
         }
 
     def __eq__(self, other: object) -> bool:
@@ -81,7 +101,9 @@ class Evaluation:
 
     def __str__(self) -> str:
         lines = [f"{self.task}, {self.examples} examples (95 % intervals)"]
-        lines += [f"  {name:<16} {estimate}" for name, estimate in self.metrics.items()]
+        lines += [f"  {name:<17} {estimate}" for name, estimate in self.metrics.items()]
         if self.calibration is not None:
             lines += [f"  {line}" for line in str(self.calibration).splitlines()]
+        if self.predictive is not None:
+            lines += [f"  {line}" for line in str(self.predictive).splitlines()]
         return "\n".join(lines)

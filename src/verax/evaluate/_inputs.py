@@ -33,6 +33,38 @@ def probabilities_and_labels(
     return np.clip(probabilities.astype(np.float64), 0.0, 1.0), labels.astype(np.int64)
 
 
+def positive_probabilities(probabilities: Values) -> Float[np.ndarray, "examples 1"]:
+    """Returns the probability of the positive class as float64, from (examples,), (examples, 1) or (examples, 2).
+
+    Raises:
+      InputError: if they are not probabilities of one of these shapes.
+    """
+    table = np.asarray(probabilities)
+    if table.ndim == 2 and table.shape[1] == 2:
+        raise_errors(_probability_problems(table) if _is_real(table) else _rank_problems("probabilities", table))
+        table = table[:, 1]
+    return label_table("probabilities", table.reshape(-1, 1) if table.ndim == 1 else table)
+
+
+def label_table(name: str, values: Values, *, truth: bool = False) -> Float[np.ndarray, "examples labels"]:
+    """Returns the probabilities or the truth of labels as float64 of shape (examples, labels).
+
+    Args:
+      name: of the argument, for messages.
+      values: (examples, labels), or (examples,) for a single label.
+      truth: only 0 and 1 are allowed, rather than all numbers between them.
+
+    Raises:
+      InputError: if there is no example, the rank is another, or a number lies outside.
+    """
+    table = np.asarray(values)
+    table = table[:, None] if table.ndim == 1 else table
+    raise_errors(_label_table_rank_problems(name, table))
+    table = table.astype(np.float64)
+    raise_errors(_label_table_value_problems(name, table, truth))
+    return np.clip(table, 0.0, 1.0)
+
+
 def logits_and_labels(
     logits: Values, labels: Values
 ) -> tuple[Float[np.ndarray, "examples classes"], Int[np.ndarray, " examples"]]:
@@ -147,6 +179,28 @@ def _rank_problems(name: str, values: np.ndarray) -> Iterator[Finding]:
         yield Finding("wrong-rank", "error", message, advice)
     elif len(values) == 0:
         yield Finding("empty-split", "error", f"{name} must have at least one example, got none.")
+
+
+def _label_table_rank_problems(name: str, table: np.ndarray) -> Iterator[Finding]:
+    if table.ndim != 2 or table.shape[1] == 0 or not (_is_real(table) or table.dtype.kind in "iub"):
+        message = f"{name} must be numbers of shape (examples, labels), got {shape_text(table)}."
+        yield Finding("wrong-rank", "error", message, "There is a column for each label, whether it is true or not.")
+    elif len(table) == 0:
+        yield Finding("empty-split", "error", f"{name} must have at least one example, got none.")
+
+
+def _label_table_value_problems(name: str, table: np.ndarray, truth: bool) -> Iterator[Finding]:
+    wrong = (table != 0) & (table != 1) if truth else ~((table >= -1e-6) & (table <= 1 + 1e-6))
+    bad = np.flatnonzero(wrong.any(axis=1))
+    if bad.size:
+        value = table[bad[0]][wrong[bad[0]]][0]
+        allowed, advice = (
+            ("be 0 or 1", "A label is true of an example or not.")
+            if truth
+            else ("lie in [0, 1]", "If these are logits, pass jax.nn.sigmoid(logits).")
+        )
+        message = f"{name} must {allowed}, got {value:.4g} at index {bad[0]}{_more(bad)}."
+        yield Finding("wrong-labels" if truth else "not-probabilities", "error", message, advice)
 
 
 def _value_rank_problems(name: str, values: np.ndarray) -> Iterator[Finding]:

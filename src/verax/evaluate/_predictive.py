@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from verax.evaluate._estimate import Estimate, score_estimate
+from verax.evaluate._estimate import Estimate, effective_size, mean_estimate, score_estimate
 from verax.evaluate._inputs import Values, predictions_and_targets
 from verax.findings import Finding, InputError
 
@@ -86,6 +86,57 @@ def coverage(
     require_levels(levels)
     offsets = gaussian_offsets(_scales(scale, given.shape[1]), levels)
     return {level: covered(truth - given, *ends) for level, ends in zip(levels, offsets, strict=True)}
+
+
+def spread_metrics(
+    errors: Ranks, spread: Ranks, weight: Float[np.ndarray, " examples"], levels: tuple[float, ...] = LEVELS
+) -> dict[str, Estimate]:
+    """Returns the negative log-likelihood of a Gaussian of its own spread for each target, and its intervals' coverage.
+
+    `nll` is in nats, averaged over examples and outputs; its value depends on the unit of the targets. `coverage_90` is
+    the share of targets inside the central 90 % interval.
+    """
+    from scipy.special import ndtri
+
+    standard = errors / spread
+    nll = 0.5 * standard**2 + np.log(spread) + 0.5 * math.log(2 * math.pi)
+    metrics = {"nll": mean_estimate(nll.mean(axis=1), weight)}
+    share, trials = weight / weight.sum(), effective_size(weight)
+    for level in levels:
+        inside = (np.abs(standard) <= ndtri(0.5 + level / 2)).mean(axis=1)
+        value = float(share @ inside)
+        variance = float((share**2) @ (inside - value) ** 2)
+        metrics[f"coverage_{100 * level:g}"] = score_estimate(value, variance, trials * errors.shape[1])
+    return metrics
+
+
+def spread_table(spread: Values, shape: tuple[int, ...]) -> Ranks:
+    """Returns standard deviations as float64 in the shape of predictions (examples, outputs).
+
+    Raises:
+      InputError: if there is another number of them, or one is not positive and finite.
+    """
+    table = np.asarray(spread)
+    table = table.reshape(len(table), -1) if table.ndim and len(table) else table
+    if table.shape != shape:
+        problem = f"spread must have the shape of the predictions, {shape}, got {np.shape(spread)}."
+        raise InputError([Finding("bad-scale", "error", problem, "It is the standard deviation of each prediction.")])
+    table = table.astype(np.float64)
+    bad = np.argwhere(~(np.isfinite(table) & (table > 0)))
+    if bad.size:
+        place = tuple(int(index) for index in bad[0])
+        problem = f"spread must be positive and finite, got {table[place]:.4g} at index {place}."
+        raise InputError([Finding("bad-scale", "error", problem, "Is it a log-variance? Pass np.exp(0.5 * it).")])
+    return table
+
+
+def standard_errors(predictions: Ranks, targets: Ranks, spread: Values) -> Ranks:
+    """Returns how many standard deviations each target lies above its prediction.
+
+    Raises:
+      InputError: if the spread has another shape, or is not positive and finite.
+    """
+    return (targets - predictions) / spread_table(spread, predictions.shape)
 
 
 def gaussian_ranks(errors: Ranks, scale: Float[np.ndarray, " outputs"]) -> Ranks:

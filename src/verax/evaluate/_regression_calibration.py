@@ -23,6 +23,7 @@ from verax.evaluate._predictive import (
     histogram,
     require_levels,
     residual_scale,
+    standard_errors,
 )
 from verax.findings import Finding, InputError
 
@@ -154,6 +155,47 @@ def regression_calibration(
             chance,
         ),
     )
+
+
+def predictive_calibration(
+    predictions: Values,
+    targets: Values,
+    spread: Values,
+    *,
+    levels: tuple[float, ...] = LEVELS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> PredictiveCalibration:
+    """Returns whether the distributions `N(prediction, spread)` that a network gives for each example are right.
+
+    Args:
+      predictions: (examples,) or (examples, outputs).
+      targets: of the same shape.
+      spread: the standard deviations, of the same shape, positive.
+      levels: of the central intervals whose coverage is measured, each between 0 and 1.
+      resamples: how often chance is simulated.
+      seed: of that simulation.
+
+    Returns:
+      A calibration whose `offsets` are in units of each example's spread.
+
+    Raises:
+      InputError: if shapes differ, a number is not finite or a spread is not positive.
+      ValueError: if a level is outside (0, 1), or `resamples` is not positive.
+
+    Example:
+      >>> errors = np.random.default_rng(0).normal(size=1000)
+      >>> found = predictive_calibration(np.zeros(1000), 3 * errors, np.full(1000, 3.0), resamples=100)
+      >>> found.p_value > 0.05
+      True
+    """
+    standard = standard_errors(*predictions_and_targets(predictions, targets), spread)
+    require_levels(levels)
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}.")
+    ones = np.ones(standard.shape[1])
+    chance = coverage_errors_by_chance(len(standard), levels, resamples, seed)
+    return _judge("gaussian", standard, gaussian_ranks(standard, ones), gaussian_offsets(ones, levels), levels, chance)
 
 
 def coverage_errors_by_chance(

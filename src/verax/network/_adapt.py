@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from verax.network._equinox import from_equinox
 from verax.network._functions import from_functions
 from verax.network._haiku import from_haiku
 from verax.network._linen import from_linen
 from verax.network._network import Network
+from verax.network._nnx import from_nnx
+
+MODULES = "a module of Flax Linen, Flax NNX or Equinox, or a Haiku transform"
 
 
 def as_network(model: Any) -> Network:
-    """Returns a model as a network: a Linen module, a Haiku transform, a pair of functions, or a Network as it is.
+    """Returns a model of any library as a network; a Network is returned as it is.
+
+    It may be a Flax Linen module, a Haiku transform, a Flax NNX or Equinox module, or a pair of functions (init, apply).
+    In place of an NNX or Equinox module, which holds its weights, its class or a `functools.partial` of it may be given:
+    then the weights are drawn from the run's seed.
 
     Raises:
       TypeError: if the model is none of these.
@@ -32,9 +41,14 @@ def as_network(model: Any) -> Network:
     found, advice = type(model).__name__, "Wrap other models with vx.Network(init, apply_fn)."
     if isinstance(model, type):
         found, advice = f"the class {model.__name__}", f"Make one of it: {model.__name__}(...)."
+    elif type(model) is tuple and any(_adapt(each, by_keyword=False, mode=None) is not None for each in model):
+        found = f"a tuple of {' and '.join(type(each).__name__ for each in model)}"
+        advice = "Pass a stateful Equinox module as vx.from_equinox(module, state=state)."
+    elif callable(model):
+        advice += " Wrap a function that makes a module with vx.from_nnx or vx.from_equinox."
     raise TypeError(
-        f"network must be a Flax Linen module, a Haiku transform, a pair of functions (init, apply) or a vx.Network, "
-        f"got {found}. {advice}"
+        "network must be a Flax Linen module, a Haiku transform, a pair of functions (init, apply), a Flax NNX or Equinox "
+        f"module or what makes one, or a vx.Network, got {found}. {advice}"
     )
 
 
@@ -42,7 +56,7 @@ def call_with_kwargs(model: Any, *, mode: Mapping[str, bool] | None = None) -> N
     """Returns a model that takes several inputs as a network whose inputs are a dict of keyword arguments.
 
     Args:
-      model: a Linen module or a Haiku transform.
+      model: a module or transform of any library.
       mode: argument names with their values in training, where detection is wrong.
 
     Raises:
@@ -61,7 +75,7 @@ def call_with_kwargs(model: Any, *, mode: Mapping[str, bool] | None = None) -> N
     """
     adapted = _adapt(model, by_keyword=True, mode=mode)
     if adapted is None or isinstance(model, Network):
-        raise TypeError(f"call_with_kwargs takes a Linen module or a Haiku transform, got {type(model).__name__}.")
+        raise TypeError(f"call_with_kwargs takes {MODULES}, got {type(model).__name__}.")
     return adapted
 
 
@@ -69,9 +83,19 @@ def _adapt(model: Any, *, by_keyword: bool, mode: Mapping[str, bool] | None) -> 
     """Returns the adapted model, or None if it is of no library that has been imported."""
     if isinstance(model, Network):
         return model
-    linen, haiku = sys.modules.get("flax.linen"), sys.modules.get("haiku")
+    linen, nnx, haiku, equinox = map(sys.modules.get, ("flax.linen", "flax.nnx", "haiku", "equinox"))
     if linen is not None and isinstance(model, linen.Module):
         return from_linen(model, mode=mode, by_keyword=by_keyword)
     if haiku is not None and isinstance(model, haiku.Transformed | haiku.TransformedWithState):
         return from_haiku(model, mode=mode, by_keyword=by_keyword)
+    if nnx is not None and _is_or_makes(model, nnx.Module):
+        return from_nnx(model, mode=mode, by_keyword=by_keyword)
+    if equinox is not None and _is_or_makes(model, equinox.Module):
+        return from_equinox(model, mode=mode, by_keyword=by_keyword)
     return None
+
+
+def _is_or_makes(model: Any, module_class: type) -> bool:
+    """Returns whether a model is a module of a class, or its class, or a `functools.partial` of its class."""
+    made = model.func if isinstance(model, functools.partial) else model
+    return isinstance(model, module_class) or (isinstance(made, type) and issubclass(made, module_class))

@@ -119,7 +119,11 @@ def from_linen(module: Any, *, mode: Mapping[str, bool] | None = None, by_keywor
         outputs, changed = result
         return outputs, {**state, **changed} if training else state
 
-    return Network(init, apply, library="linen", name=name)
+    def rebuild(variables: Variables) -> Any:
+        bound = module.clone(**fields.values(noise=False, statistics=False)) if fields.arguments else module
+        return bound.bind({"params": variables.params, **variables.model_state})
+
+    return Network(init, apply, library="linen", name=name, rebuild=rebuild)
 
 
 def _not_handed_on(names: list[str]) -> str:

@@ -31,10 +31,11 @@ class Network:
     Attributes:
       init: draws the initial variables; `inputs` is a batch (its values do not matter, its shapes and dtypes do).
       apply_fn: the forward pass, called with an explicit mode: `apply_fn(variables, inputs, key, training)`.
-      library: where the model comes from: `linen`, `haiku`, `functions`.
+      library: where the model comes from: `linen`, `nnx`, `haiku`, `equinox`, `functions`.
       name: for reports.
       refuses: the reasons why a mode cannot be had, by mode name (`noise_without_statistics`,
         `statistics_without_noise`); an adapter that can do both leaves it empty.
+      rebuild: from variables to the library's own module, where it has one that holds its weights (see `module`).
     """
 
     init: Callable[[Any, Tree], Variables]
@@ -42,6 +43,7 @@ class Network:
     library: str = "functions"
     name: str = "network"
     refuses: tuple[tuple[str, str], ...] = ()
+    rebuild: Callable[[Variables], Any] | None = None
 
     def apply(
         self, variables: Variables, inputs: Tree, *, key: Any = None, training: bool | None = None
@@ -70,3 +72,24 @@ class Network:
             given = "given" if key is not None else None
             raise ValueError(f"{self.name} cannot be applied with key={given}, training={training}: {reason}")
         return self.apply_fn(variables, inputs, key, training)
+
+    def module(self, variables: Variables) -> Any:
+        """Returns the library's own module with these variables, in evaluation mode: of NNX, Equinox, or bound Linen.
+
+        A stateful Equinox model is the pair `(module, state)`.
+
+        Args:
+          variables: parameters and model state, such as `run.state.variables`.
+
+        Raises:
+          ValueError: if the library keeps weights apart from functions, so that there is no such thing.
+
+        Example:
+          >>> from flax import linen as nn
+          >>> network = vx.from_linen(nn.Dense(3))
+          >>> network.module(network.init(jax.random.key(0), jnp.zeros((2, 4))))(jnp.ones((5, 4))).shape
+          (5, 3)
+        """
+        if self.rebuild is None:
+            raise ValueError(f"{self.name} is a function of its variables, of which no module is made. Call apply.")
+        return self.rebuild(variables)

@@ -5,6 +5,7 @@ from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
 from verax.train._clipping import clip_by_global_norm, read_clipping
+from verax.train._decay_table import DecayTable, decay_table
 from verax.train._experiment import Experiment, resolve
 from verax.train._fingerprint import fingerprint
 from verax.train._fit import fit, process_peak_bytes, records
@@ -93,6 +94,8 @@ __all__ = [
     "target_scale_of",
     "task_of",
     "decay_mask",
+    "decay_table",
+    "DecayTable",
     "decay_weights_only",
     "enable_compilation_cache",
     "epochs",

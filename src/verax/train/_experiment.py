@@ -82,7 +82,7 @@ class Experiment:
     accumulate: int = 1
     ema: float | None = None
     augment: Callable[[Any, Any], Any] | None = None
-    seconds: float | None = None
+    seconds: float | int | None = None
     chunk_steps: int = 200
     limits: Mapping[str, float] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)

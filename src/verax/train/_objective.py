@@ -144,6 +144,22 @@ class Objective:
         """Returns the standard deviation that a Gaussian regressor states, in the targets' own units; else None."""
         return self.meaning.spread(outputs)
 
+    def floor_on(self, outputs: Tree, batch: Batch) -> Any:
+        """Returns the lowest mean loss that a network which knows every target of a batch can have.
+
+        Example:
+          >>> from verax.data import Batch
+          >>> batch = Batch(jnp.zeros((2, 3)), jnp.array([0, 1]), jnp.ones(2))
+          >>> smoothed = vx.classification(label_smoothing=0.1)  # labels of 0.95 and 0.05
+          >>> print(f"{smoothed.floor_on(jnp.zeros((2, 2)), batch):.4f}")
+          0.1985
+        """
+        return self.meaning.floor(outputs, batch) if self.own_losses is None else self.floor
+
+    def yardstick(self, outputs: Tree, batch: Batch) -> Any:
+        """Returns what falls to the floor when a batch is learnt, where that is not the loss; else None."""
+        return self.meaning.yardstick(outputs, batch) if self.own_losses is None else None
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is measured on a validation split, by name: the loss and the task's own."""

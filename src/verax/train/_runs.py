@@ -98,7 +98,7 @@ class LaneSummary:
         lines = [f"{counted} of {self.lanes} lanes" if self.left_out else f"{self.lanes} lanes"]
         lines[0] += f"{'':<{max(0, 29 - len(lines[0]))}} mean [95 % interval]          sd"
         for kind, metrics in (("last", self.last), ("best", self.best)):
-            lines += [f"  {kind} {name:<23} {str(each.mean):<29} {each.sd:.4f}" for name, each in metrics.items()]
+            lines += [f"  {kind} {name:<23} {each.mean!s:<29} {each.sd:.4f}" for name, each in metrics.items()]
         lines += [f"  left out: {name}, {reason}" for name, reason in self.left_out.items()]
         return "\n".join(lines)
 

@@ -131,6 +131,10 @@ class Task:
         """Returns the lowest mean loss that a network which knows every target of the batch can have."""
         return 0.0
 
+    def compared(self, outputs: Tree, batch: Batch) -> tuple[Any, Any]:
+        """Returns what the loss compares: answers and what is wanted, in its own units."""
+        return outputs, batch.targets
+
     def constant_loss(self, batch: Batch) -> float:
         """Returns the mean loss of the best constant answer, infinite where it does not matter."""
         return math.inf

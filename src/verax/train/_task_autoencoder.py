@@ -74,6 +74,9 @@ class Autoencoder(Task):
         shares = batch.inputs.astype(jnp.float32).reshape((batch.inputs.shape[0], -1))
         return weighted_mean(-xlogy(shares, shares) - xlogy(1 - shares, 1 - shares), batch.weight)
 
+    def compared(self, outputs: Tree, batch: Batch) -> tuple[Any, Any]:
+        return outputs, batch.inputs
+
     def constant_loss(self, batch: Batch) -> float:
         values = np.asarray(batch.inputs, np.float64).reshape(len(batch.inputs), -1)
         mean = values.mean(axis=0)

@@ -126,16 +126,19 @@ class Regression(Task):
         """The likelihood of known rows grows without end, so a Gaussian is judged by the squared error of its means."""
         if self.likelihood == "squared":
             return None
-        return weighted_mean(squared_errors(halves(outputs)[0], self._scaled(batch.targets)), batch.weight)
+        return weighted_mean(squared_errors(*self.compared(outputs, batch)), batch.weight)
 
     def constant_loss(self, batch: Batch) -> float:
         """That of the mean of the targets: targets far from zero are not known for knowing their mean."""
         values = np.asarray(self._scaled(jnp.asarray(batch.targets)), np.float64).reshape(len(batch.targets), -1)
         return float(np.mean((values - values.mean(axis=0)) ** 2))
 
-    def known_share(self, outputs: Tree, batch: Batch) -> Any:
+    def compared(self, outputs: Tree, batch: Batch) -> tuple[Any, Any]:
         answers = halves(outputs)[0] if self.likelihood == "gaussian" else outputs
-        return r_squared(answers, self._scaled(batch.targets))
+        return answers, self._scaled(batch.targets)
+
+    def known_share(self, outputs: Tree, batch: Batch) -> Any:
+        return r_squared(*self.compared(outputs, batch))
 
     def baseline(self, train: Examples, test: Examples) -> dict[str, Estimate]:
         return baseline(self.name, train.targets, test.targets)
