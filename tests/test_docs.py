@@ -14,7 +14,7 @@ import jax
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
 
 class Block(NamedTuple):

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 _FOLDERS = (
     "network",
+    "models",
     "data",
     "train",
     "evaluate",
@@ -43,6 +44,8 @@ _NAMES_BY_FOLDER = {
         "regression",
         "objective_from_loss",
         "decay_mask",
+        "decay_table",
+        "clip_by_global_norm",
         "TrainState",
         "Run",
         "History",

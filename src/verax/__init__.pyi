@@ -9,6 +9,7 @@ from verax.evaluate._predict import evaluate as _call_evaluate
 from verax.tune._study import search as _call_tune
 from verax.certify._certify import certify as _call_certify
 from verax import network as network
+from verax import models as models
 from verax import data as data
 from verax import debug as debug
 from verax import export as export
@@ -33,6 +34,8 @@ from verax.train import binary as binary
 from verax.train import regression as regression
 from verax.train import objective_from_loss as objective_from_loss
 from verax.train import decay_mask as decay_mask
+from verax.train import decay_table as decay_table
+from verax.train import clip_by_global_norm as clip_by_global_norm
 from verax.train import TrainState as TrainState
 from verax.train import Run as Run
 from verax.train import History as History
@@ -53,8 +56,11 @@ __version__: str
 
 class _Train:
     __call__ = staticmethod(_call_train)
+    from verax.train import Answers as Answers
     from verax.train import ChunkData as ChunkData
     from verax.train import ChunkRecord as ChunkRecord
+    from verax.train import Confidence as Confidence
+    from verax.train import DecayTable as DecayTable
     from verax.train import EarlyStopping as EarlyStopping
     from verax.train import EpochPlan as EpochPlan
     from verax.train import Experiment as Experiment
@@ -64,18 +70,26 @@ class _Train:
     from verax.train import Objective as Objective
     from verax.train import OptimizerFacts as OptimizerFacts
     from verax.train import Parts as Parts
+    from verax.train import Precision as Precision
     from verax.train import Program as Program
     from verax.train import Record as Record
     from verax.train import Run as Run
     from verax.train import Session as Session
     from verax.train import SourceFile as SourceFile
+    from verax.train import StepOptions as StepOptions
     from verax.train import StepRecord as StepRecord
+    from verax.train import TASKS as TASKS
+    from verax.train import Task as Task
     from verax.train import TrainState as TrainState
+    autoencoder = staticmethod(_train.autoencoder)
+    averaged_variables = staticmethod(_train.averaged_variables)
     base_key = staticmethod(_train.base_key)
     binary = staticmethod(_train.binary)
     chunks = staticmethod(_train.chunks)
     classification = staticmethod(_train.classification)
+    clip_by_global_norm = staticmethod(_train.clip_by_global_norm)
     decay_mask = staticmethod(_train.decay_mask)
+    decay_table = staticmethod(_train.decay_table)
     decay_weights_only = staticmethod(_train.decay_weights_only)
     enable_compilation_cache = staticmethod(_train.enable_compilation_cache)
     environment = staticmethod(_train.environment)
@@ -85,17 +99,21 @@ class _Train:
     fingerprint = staticmethod(_train.fingerprint)
     first_state = staticmethod(_train.first_state)
     fit = staticmethod(_train.fit)
+    frozen_mask = staticmethod(_train.frozen_mask)
+    language_model = staticmethod(_train.language_model)
     load_run = staticmethod(_train.load_run)
     load_state = staticmethod(_train.load_state)
     make_eval_step = staticmethod(_train.make_eval_step)
     make_train_step = staticmethod(_train.make_train_step)
     mean_metrics = staticmethod(_train.mean_metrics)
+    multilabel = staticmethod(_train.multilabel)
     noise_key = staticmethod(_train.noise_key)
     objective_from_loss = staticmethod(_train.objective_from_loss)
     prepare = staticmethod(_train.prepare)
     probe_optimizer = staticmethod(_train.probe_optimizer)
     process_peak_bytes = staticmethod(_train.process_peak_bytes)
     purpose_key = staticmethod(_train.purpose_key)
+    read_clipping = staticmethod(_train.read_clipping)
     read_experiment = staticmethod(_train.read_experiment)
     read_history = staticmethod(_train.read_history)
     read_source = staticmethod(_train.read_source)
@@ -107,6 +125,9 @@ class _Train:
     save_state = staticmethod(_train.save_state)
     starting_variables = staticmethod(_train.starting_variables)
     straight_threefry = staticmethod(_train.straight_threefry)
+    target_scale_of = staticmethod(_train.target_scale_of)
+    task_of = staticmethod(_train.task_of)
+    with_precision = staticmethod(_train.with_precision)
 train: _Train
 
 class _Evaluate:
@@ -114,24 +135,35 @@ class _Evaluate:
     from verax.evaluate import Calibration as Calibration
     from verax.evaluate import Estimate as Estimate
     from verax.evaluate import Evaluation as Evaluation
+    from verax.evaluate import Gap as Gap
     from verax.evaluate import Pit as Pit
     from verax.evaluate import PredictiveCalibration as PredictiveCalibration
     from verax.evaluate import RegressionCalibration as RegressionCalibration
     from verax.evaluate import Reliability as Reliability
+    from verax.evaluate import Slice as Slice
+    from verax.evaluate import Slices as Slices
+    from verax.evaluate import Threshold as Threshold
+    from verax.evaluate import TokenScores as TokenScores
     apply_temperature = staticmethod(_evaluate.apply_temperature)
     baseline = staticmethod(_evaluate.baseline)
     calibration = staticmethod(_evaluate.calibration)
+    choose_threshold = staticmethod(_evaluate.choose_threshold)
     coverage = staticmethod(_evaluate.coverage)
+    difference = staticmethod(_evaluate.difference)
     evaluate = staticmethod(_evaluate.evaluate)
     expected_calibration_error = staticmethod(_evaluate.expected_calibration_error)
     fit_temperature = staticmethod(_evaluate.fit_temperature)
     mean_estimate = staticmethod(_evaluate.mean_estimate)
     pit = staticmethod(_evaluate.pit)
     predict = staticmethod(_evaluate.predict)
+    predictive_calibration = staticmethod(_evaluate.predictive_calibration)
     proportion_estimate = staticmethod(_evaluate.proportion_estimate)
+    ratio_estimate = staticmethod(_evaluate.ratio_estimate)
     regression_calibration = staticmethod(_evaluate.regression_calibration)
     residual_scale = staticmethod(_evaluate.residual_scale)
     score = staticmethod(_evaluate.score)
+    slices = staticmethod(_evaluate.slices)
+    token_scores = staticmethod(_evaluate.token_scores)
 evaluate: _Evaluate
 
 class _Tune:

@@ -71,6 +71,6 @@ def test_a_network_is_taken_as_it_is():
     network = Network(lambda key, x: None, lambda variables, x, key, training: (x, {}))
     assert as_network(network) is network
     with pytest.raises(
-        TypeError, match="call_with_kwargs takes a module of Flax Linen, .* or a Haiku transform, got Network"
+        TypeError, match=r"call_with_kwargs takes a module of Flax Linen, .* or a Haiku transform, got Network"
     ):
         call_with_kwargs(network)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from verax.certify._subject import Subject, in_shape_of_targets
+from verax.certify._subject import Subject
 from verax.data import Dataset
 from verax.evaluate import Evaluation
-from verax.train import History
+from verax.train import Confidence, History
+from verax.train._task_regression import like_targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +18,8 @@ class Details:
 
     Attributes:
       evaluation: the scores on the test split.
-      predictions: class probabilities or values on the test split.
-      targets: what was wanted there.
+      predictions: probabilities, values or reconstructions on the test split.
+      targets: what was wanted there: labels, values, tokens, or the inputs of an autoencoder.
       inputs: the raw test inputs.
       dataset: the data, with the names of classes.
       history: of the training, or None.
@@ -43,16 +44,17 @@ def details_of(subject: Subject) -> Details | None:
     if subject.scores is None:
         return None
     try:
-        before, after = subject.calibrations
-    except Exception:  # a regressor without a calibration split, a task without probabilities
-        before, after = None, None
-    predictions = subject.predictions
-    if subject.task == "regression":
-        predictions = in_shape_of_targets(predictions, subject.test.targets)
+        stated = subject.confidence
+    except Exception:  # probabilities that are none, say: the item tells
+        stated = ""
+    before, after = (stated.before, stated.after) if isinstance(stated, Confidence) else (None, None)
+    predictions, wanted = subject.predictions, subject.objective.wanted(subject.test)
+    if subject.task.name == "regression":
+        predictions = like_targets(predictions, wanted)
     return Details(
         subject.scores,
         predictions,
-        subject.test.targets,
+        wanted,
         subject.dataset.raw("test").inputs,
         subject.dataset,
         subject.history,

@@ -105,7 +105,8 @@ def resolved(evidence: Evidence) -> tuple[Network, Variables, Dataset, History |
     variables = _variables(network, evidence.variables, shapes)
     with explained(f"the network {network.name}", {"inputs": few}):
         outputs = jax.eval_shape(lambda variables, inputs: network.apply(variables, inputs)[0], variables, few)
-    raise_errors(check_data(dataset, task=evidence.objective.task, outputs_shape=outputs))
+    task = evidence.objective.meaning
+    raise_errors(check_data(dataset, task=task.name, outputs_shape=outputs, **task.data_rules))
     history = evidence.history
     if history is None and evidence.losses is not None:
         losses = tuple(np.asarray(evidence.losses, np.float64).reshape(-1).tolist())

@@ -25,7 +25,7 @@ def reload(subject: Subject) -> Outcome:
     comparison = compare_reload(
         subject.model_path,
         subject.network,
-        subject.evidence.objective,
+        subject.objective,
         subject.variables,
         subject.dataset.preprocessing,
         subject.temperature,

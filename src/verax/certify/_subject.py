@@ -15,20 +15,10 @@ from jaxtyping import Bool
 from verax.certify._evidence import Evidence
 from verax.certify._overlap import Overlap, overlap
 from verax.data import Dataset, Examples
-from verax.evaluate import (
-    Calibration,
-    Evaluation,
-    PredictiveCalibration,
-    apply_temperature,
-    calibration,
-    evaluate,
-    fit_temperature,
-    predict,
-    regression_calibration,
-)
+from verax.evaluate import Evaluation, evaluate, predict
 from verax.export import FreshProcess, measure_in_fresh_process, save
 from verax.network import Network, Variables
-from verax.train import History
+from verax.train import Answers, Confidence, History, Objective, Task
 
 LATENCY_BATCHES = (1, 32)
 RELOAD_ROWS = 32
@@ -56,10 +46,15 @@ class Subject:
     limits: Mapping[str, float]
     folder: Path
 
+    @cached_property
+    def objective(self) -> Objective:
+        """The objective, with what it takes from the training split."""
+        return self.evidence.objective.fitted(self.dataset.examples("train"))
+
     @property
-    def task(self) -> str:
-        """The objective's task."""
-        return self.evidence.objective.task
+    def task(self) -> Task:
+        """The objective's task: what it is scored by and held against."""
+        return self.objective.meaning
 
     @cached_property
     def test(self) -> Examples:
@@ -70,7 +65,7 @@ class Subject:
     def evaluation(self) -> Evaluation:
         """The scores on the test split."""
         return evaluate(
-            self.network, self.evidence.objective, self.variables, self.test, classes=self.dataset.schema.classes
+            self.network, self.objective, self.variables, self.test, classes=self.dataset.schema.classes
         )
 
     @cached_property
@@ -84,7 +79,7 @@ class Subject:
     def evaluation_of(self, rows: Bool[np.ndarray, " test"]) -> Evaluation:
         """Returns the scores on some rows of the test split."""
         some = jax.tree.map(lambda leaf: leaf[rows], self.test)
-        return evaluate(self.network, self.evidence.objective, self.variables, some)
+        return evaluate(self.network, self.objective, self.variables, some)
 
     @cached_property
     def outputs(self) -> Any:
@@ -93,48 +88,22 @@ class Subject:
 
     @cached_property
     def predictions(self) -> Any:
-        """Class probabilities or values on the test split, before recalibration; of a custom task any tree."""
-        return jax.tree.map(np.asarray, self.evidence.objective.predictions(self.outputs))
+        """Probabilities or values on the test split, before recalibration; of a custom task any tree."""
+        return jax.tree.map(np.asarray, self.objective.predictions(self.outputs))
 
     @cached_property
-    def calibration_outputs(self) -> Any:
-        """The network's outputs on the calibration split, or None without one."""
-        if "calibration" not in self.dataset.splits:
-            return None
-        return predict(self.network, self.variables, self.dataset.examples("calibration").inputs)
+    def confidence(self) -> Confidence | str:
+        """How far stated confidence is from what happens on the test split, or why that cannot be said."""
+        known = None
+        if "calibration" in self.dataset.splits and self.task.name != "custom":
+            examples = self.dataset.examples("calibration")
+            known = Answers(predict(self.network, self.variables, examples.inputs), examples)
+        return self.task.confidence(Answers(self.outputs, self.test), known, self.dataset.schema.classes)
 
-    @cached_property
+    @property
     def temperature(self) -> float | None:
-        """What logits are divided by, fitted on the calibration split; None where there is none, or no classes."""
-        if self.calibration_outputs is None or self.task not in ("classification", "binary"):
-            return None
-        return fit_temperature(self.calibration_outputs, self.dataset.examples("calibration").targets)
-
-    @cached_property
-    def calibrations(self) -> tuple[Calibration | PredictiveCalibration, Calibration | PredictiveCalibration | None]:
-        """The calibration on the test split before and after recalibration.
-
-        The latter is None without a calibration split.
-
-        Raises:
-          ValueError: for a regressor without a calibration split, whose uncertainty cannot be known.
-        """
-        if self.task == "regression":
-            if self.calibration_outputs is None:
-                raise ValueError("a regressor's uncertainty is fitted on a calibration split, and the data have none.")
-            known = np.asarray(self.evidence.objective.predictions(self.calibration_outputs))
-            targets = self.dataset.examples("calibration").targets
-            both = regression_calibration(
-                in_shape_of_targets(known, targets),
-                targets,
-                in_shape_of_targets(self.predictions, self.test.targets),
-                self.test.targets,
-            )
-            return both.before, both.after
-        before = calibration(self.predictions, self.test.targets)
-        if self.temperature is None:
-            return before, None
-        return before, calibration(apply_temperature(self.outputs, self.temperature), self.test.targets)
+        """What logits are divided by, fitted on the calibration split; None where there is none, or no logits."""
+        return None if isinstance(self.confidence, str) else self.confidence.temperature
 
     @cached_property
     def overlap(self) -> Overlap:
@@ -150,7 +119,7 @@ class Subject:
         save(
             path,
             network=self.network,
-            objective=self.evidence.objective,
+            objective=self.objective,
             variables=self.variables,
             preprocessing=self.dataset.preprocessing,
             schema=self.dataset.schema,
@@ -183,8 +152,3 @@ class Subject:
             return measure_in_fresh_process(self.model_path, self.reload_inputs, batch_sizes=LATENCY_BATCHES)
         except Exception as error:  # whatever it is, three items want to know
             return error
-
-
-def in_shape_of_targets(predictions: np.ndarray, targets: Any) -> np.ndarray:
-    """Returns predictions in the shape of the targets: a single output (examples, 1) as (examples,)."""
-    return predictions[..., 0] if predictions.ndim == np.ndim(targets) + 1 else predictions

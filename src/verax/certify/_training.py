@@ -17,9 +17,8 @@ from verax.network import Variables
 from verax.train import History
 from verax.trees import is_floating, leaves_by_path
 
-ROWS = 32  # that are learned by heart
-STEPS = 1000  # that this may take
-CHOSEN_FROM = 4 * ROWS  # rows, since some may be equal
+STEPS = 1000  # in which rows are to be learnt by heart
+CHOSEN_FROM = 128  # rows, since some may be equal
 GRADIENT_ROWS = 16  # of the batch whose gradient is checked: more would cost time and show nothing new
 GRADIENT_ERRORS = {"float64": 1e-5, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}  # of check_gradients
 LONG_RUN = 10_000  # steps in which a schedule's peak is looked for, where the run's length is not known
@@ -32,14 +31,13 @@ def converges(subject: Subject) -> Outcome:
         return Outcome("converges", "not_run", reason="no optimizer was given: pass optimizer= in the Evidence")
     result = overfit_batch(
         subject.network,
-        evidence.objective,
+        subject.objective,
         evidence.optimizer,
         _batch(subject, CHOSEN_FROM),
         max_steps=STEPS,
-        max_rows=ROWS,
         total_steps=evidence.total_steps or LONG_RUN,
     )
-    score = {"classification": "accuracy", "binary": "accuracy", "regression": "r2"}.get(subject.task, "score")
+    score = subject.task.known_by or "score"
     # Any one of three is enough; where none was met, the loss is what all tasks have.
     met = {"accuracy": {"accuracy": 1.0}, "r2": {"r2": EXPLAINED}}.get(result.criterion or "", {"excess_share": EXCESS})
     return Outcome(
@@ -65,7 +63,7 @@ def converges(subject: Subject) -> Outcome:
 
 def gradients(subject: Subject) -> Outcome:
     """Automatic gradients of the run's own objective agree with numerical ones, leaf by leaf."""
-    loss = subject.evidence.objective.bind(subject.network)
+    loss = subject.objective.bind(subject.network)
     batch, variables = _batch(subject, GRADIENT_ROWS), subject.variables
 
     def mean_loss(params: Any, model_state: Any, batch: Batch) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -36,8 +37,7 @@ class Description:
         cells = [("path", "shape", "dtype", "count")]
         cells += [(leaf.path, str(leaf.shape), leaf.dtype, f"{leaf.count:,}") for leaf in self.leaves]
         cells += [("total", "", "", f"{self.total:,}")]
-        path, shape, dtype, count = (max(len(row[column]) for row in cells) for column in range(4))
-        return "\n".join(f"{a:<{path}}  {b:<{shape}}  {c:<{dtype}}  {d:>{count}}" for a, b, c, d in cells)
+        return aligned(cells, right=(3,))
 
 
 def describe(tree: Tree) -> Description:
@@ -51,6 +51,22 @@ def describe(tree: Tree) -> Description:
       total                              15
     """
     return Description(tuple(_leaf(path, leaf) for path, leaf in leaves_by_path(tree).items()))
+
+
+def aligned(rows: Sequence[tuple[str, ...]], *, right: Sequence[int] = ()) -> str:
+    """Returns rows of text as lines with aligned columns; those whose numbers are in `right` end together.
+
+    Example:
+      >>> print(aligned([("name", "count"), ("a", "12")], right=(1,)))
+      name  count
+      a        12
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        [f"{cell:>{width}}" if place in right else f"{cell:<{width}}" for place, (cell, width) in enumerate(cells)]
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    )
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def _leaf(path: str, leaf: Any) -> LeafDescription:

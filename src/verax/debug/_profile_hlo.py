@@ -1,4 +1,4 @@
-"""What each operation of a compiled program came from, read from the program's own text: layer, source line, operation."""
+"""What each operation of a compiled program came from, read from its text: layer, source line, what it does."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _frames(text: str) -> dict[int, list[Span]]:
         elif (entry := LISTED.match(line)) and title:
             fields = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", entry[3] or "")}
             tables.setdefault(title, {})[int(entry[1])] = entry[2] if entry[2] is not None else fields
-        elif line.startswith("%") or line.startswith("ENTRY"):
+        elif line.startswith(("%", "ENTRY")):
             break
     files, places = tables.get("FileNames", {}), tables.get("FileLocations", {})
     raw = tables.get("StackFrames", {})

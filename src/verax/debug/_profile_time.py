@@ -1,4 +1,4 @@
-"""Seconds of work that is repeated: medians with quartiles, tasks taken in turn so that a busy machine slows all alike."""
+"""Seconds of repeated work: medians with quartiles, tasks taken in turn so that a busy machine slows all alike."""
 
 from __future__ import annotations
 

@@ -13,11 +13,13 @@ from verax.evaluate._regression_calibration import (
     predictive_calibration,
     regression_calibration,
 )
+from verax.evaluate._sampling import ensemble, mc_dropout, sample_outputs
 from verax.evaluate._score import score
 from verax.evaluate._slices import Gap, Slice, Slices, difference, slices
 from verax.evaluate._temperature import apply_temperature, fit_temperature
 from verax.evaluate._threshold import Threshold, choose_threshold
 from verax.evaluate._tokens import TokenScores, ratio_estimate, token_scores
+from verax.evaluate._uncertainty import Predictive, gaussian_log_likelihood, predictive_from_draws
 
 __all__ = [
     "Calibration",
@@ -25,6 +27,7 @@ __all__ = [
     "Evaluation",
     "Gap",
     "Pit",
+    "Predictive",
     "PredictiveCalibration",
     "RegressionCalibration",
     "Reliability",
@@ -38,17 +41,22 @@ __all__ = [
     "choose_threshold",
     "coverage",
     "difference",
+    "ensemble",
     "evaluate",
     "expected_calibration_error",
     "fit_temperature",
+    "gaussian_log_likelihood",
+    "mc_dropout",
     "mean_estimate",
     "pit",
     "predict",
     "predictive_calibration",
+    "predictive_from_draws",
     "proportion_estimate",
     "ratio_estimate",
     "regression_calibration",
     "residual_scale",
+    "sample_outputs",
     "score",
     "slices",
     "token_scores",

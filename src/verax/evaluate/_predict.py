@@ -40,13 +40,13 @@ def predict(network: Network, variables: Variables, inputs: Tree, *, batch_size:
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-    size = _size(inputs, "inputs")
+    size = size_of(inputs, "inputs")
     batch_size = min(batch_size, size)
     parts = []
     for first in range(0, size, batch_size):
         count = min(batch_size, size - first)
-        outputs = _forward(network, variables, _padded(_rows(inputs, first, count), inputs, batch_size - count))
-        parts.append(_rows(outputs, 0, count))
+        outputs = _forward(network, variables, padded(rows_of(inputs, first, count), inputs, batch_size - count))
+        parts.append(rows_of(outputs, 0, count))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
@@ -80,7 +80,7 @@ def evaluate(
     Raises:
       InputError: if inputs and targets have different numbers of examples, or do not fit the task.
     """
-    size = _size(Examples(examples.inputs, examples.targets), "inputs and targets")
+    size = size_of(Examples(examples.inputs, examples.targets), "inputs and targets")
     if objective.task == "language_model":
         return _evaluate_tokens(network, objective, variables, examples, batch_size)
     outputs = predict(network, variables, examples.inputs, batch_size=batch_size)
@@ -100,11 +100,13 @@ def _forward(network: Network, variables: Variables, inputs: Tree) -> Tree:
     return network.apply(variables, inputs)[0]
 
 
-def _rows(tree: Tree, first: int, count: int) -> Tree:
+def rows_of(tree: Tree, first: int, count: int) -> Tree:
+    """Returns some rows of every leaf, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[first : first + count], tree)
 
 
-def _padded(batch: Tree, inputs: Tree, missing: int) -> Tree:
+def padded(batch: Tree, inputs: Tree, missing: int) -> Tree:
+    """Returns a batch filled up with copies of the first example of the inputs that it is from."""
     if missing == 0:
         return batch
     return jax.tree.map(
@@ -115,9 +117,9 @@ def _padded(batch: Tree, inputs: Tree, missing: int) -> Tree:
 def _own_loss(objective: Any, outputs: Tree, examples: Examples, batch_size: int) -> Estimate:
     """Returns the mean loss. Of a whole-batch loss, each batch is one observation, weighted by its size."""
     totals, sizes = [], []
-    size = _size(examples.inputs, "inputs")
+    size = size_of(examples.inputs, "inputs")
     for first in range(0, size, batch_size):
-        rows = _rows((outputs, examples.inputs, examples.targets), first, batch_size)
+        rows = rows_of((outputs, examples.inputs, examples.targets), first, batch_size)
         part, inputs, targets = jax.tree.map(jnp.asarray, rows)
         count = min(batch_size, size - first)
         batch = Batch(inputs, targets, jnp.ones(count))
@@ -147,19 +149,19 @@ def _evaluate_tokens(
     network: Network, objective: Any, variables: Variables, examples: Examples, batch_size: int
 ) -> Evaluation:
     """Returns the evaluation of a language model, a batch at a time: its outputs never leave the compiled program."""
-    size = _size(examples.inputs, "inputs")
-    one = jax.eval_shape(lambda rows: network.apply(variables, rows)[0], _rows(examples.inputs, 0, 1))
+    size = size_of(examples.inputs, "inputs")
+    one = jax.eval_shape(lambda rows: network.apply(variables, rows)[0], rows_of(examples.inputs, 0, 1))
     largest = max(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(one))
     batch_size = max(1, min(batch_size, size, NUMBERS_AT_ONCE // largest))
     scores, shares = [], []
     for first in range(0, size, batch_size):
         count = min(batch_size, size - first)
-        rows = _rows((examples.inputs, examples.targets), first, count)
-        inputs, targets = _padded(rows, (examples.inputs, examples.targets), batch_size - count)
+        rows = rows_of((examples.inputs, examples.targets), first, count)
+        inputs, targets = padded(rows, (examples.inputs, examples.targets), batch_size - count)
         said = _token_scores(network, variables, inputs, targets)
         own_inputs, own_targets = jax.tree.map(jnp.asarray, rows)
         batch = Batch(own_inputs, own_targets, jnp.ones(count))
-        scores.append(_rows(said, 0, count))
+        scores.append(rows_of(said, 0, count))
         shares.append(_shares(objective, batch, np.shape(rows[1])))
     whole = TokenScores(*(np.concatenate(parts) for parts in zip(*scores, strict=True)))
     return score("language_model", whole, examples.targets, weight=np.concatenate(shares))
@@ -176,7 +178,7 @@ def _table(inputs: Tree) -> Shaped[np.ndarray, "examples numbers"]:
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
 
 
-def _size(tree: Tree, name: str) -> int:
+def size_of(tree: Tree, name: str) -> int:
     """Returns the number of examples of a tree.
 
     Raises:

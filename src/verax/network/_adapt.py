@@ -20,9 +20,9 @@ MODULES = "a module of Flax Linen, Flax NNX or Equinox, or a Haiku transform"
 def as_network(model: Any) -> Network:
     """Returns a model of any library as a network; a Network is returned as it is.
 
-    It may be a Flax Linen module, a Haiku transform, a Flax NNX or Equinox module, or a pair of functions (init, apply).
-    In place of an NNX or Equinox module, which holds its weights, its class or a `functools.partial` of it may be given:
-    then the weights are drawn from the run's seed.
+    It may be a Flax Linen module, a Haiku transform, a Flax NNX or Equinox module, or a pair of functions. In place of
+    an NNX or Equinox module, which holds its weights, its class or a `functools.partial` of its class may be given: the
+    weights are then drawn from the run's seed.
 
     Raises:
       TypeError: if the model is none of these.
@@ -47,8 +47,8 @@ def as_network(model: Any) -> Network:
     elif callable(model):
         advice += " Wrap a function that makes a module with vx.from_nnx or vx.from_equinox."
     raise TypeError(
-        "network must be a Flax Linen module, a Haiku transform, a pair of functions (init, apply), a Flax NNX or Equinox "
-        f"module or what makes one, or a vx.Network, got {found}. {advice}"
+        "network must be a Flax Linen module, a Haiku transform, a pair of functions (init, apply), a Flax NNX or "
+        f"Equinox module or what makes one, or a vx.Network, got {found}. {advice}"
     )
 
 

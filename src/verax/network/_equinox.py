@@ -34,7 +34,7 @@ def from_equinox(
 ) -> Network:
     """Returns an Equinox module, or what makes one, as a network.
 
-    **Initial weights.** A constructor gives weights drawn from the run's seed: those of `constructor(key=key)` bit for
+    **Initial weights.** A constructor gives weights drawn from the run's seed, those of `constructor(key=key)` bit for
     bit. A module that was made already gives the weights that it holds, whatever the seed; seeds then differ in noise
     and order of the data only.
 
@@ -44,8 +44,8 @@ def from_equinox(
     stateful layers for the statistics and all others for the noise, so the two can be had apart.
 
     Args:
-      module: an `eqx.Module`; or a class, `functools.partial` or function that makes one when called with `key`, such as
-        `functools.partial(eqx.nn.MLP, 64, 10, 128, 2)` or `functools.partial(eqx.nn.make_with_state(ConvNet), 10)`.
+      module: an `eqx.Module`; or a class, `functools.partial` or function that makes one when called with `key`, such
+        as `functools.partial(eqx.nn.MLP, 64, 10, 128, 2)`. What it makes may hold state, or be a pair with its state.
       state: the `eqx.nn.State` of a module that was made with `eqx.nn.make_with_state`.
       mode: argument names of `__call__` with their values in training, where detection is wrong; empty if it has one
         mode only.
@@ -89,7 +89,8 @@ def from_equinox(
         """What does not depend on the weights; a constructor is traced for it, once."""
         if ready is not None:
             return ready
-        return _split(*eqx.filter_eval_shape(_construct, module, jax.random.key(0)), name)
+        made_of_shapes, its_state = eqx.filter_eval_shape(_construct, module, jax.random.key(0))
+        return _split(made_of_shapes, its_state, name)
 
     @functools.cache
     def detected() -> Mode:
@@ -205,8 +206,7 @@ def _split(module: Any, state: Any, name: str) -> _Parts:
 
     if not isinstance(module, eqx.Module):
         raise InputError(f"{name} must give an eqx.Module, got {type(module).__name__}.")
-    call = getattr(type(module), "__call__", None)
-    if call is None:
+    if not callable(module):
         raise InputError(f"{name} must have a method __call__(self, inputs), and has none.")
     pairs, structure = jax.tree.flatten_with_path(module)
     leaves = [(_path(path), leaf) for path, leaf in pairs]
@@ -220,13 +220,13 @@ def _split(module: Any, state: Any, name: str) -> _Parts:
                 f"{name} holds state in {place}. Make it with eqx.nn.make_with_state, and pass both parts: "
                 "vx.from_equinox(module, state=state)."
             )
-        return _Parts(module, call, structure, leaves, params, carried, None, [])
+        return _Parts(module, type(module).__call__, structure, leaves, params, carried, None, [])
     if not isinstance(state, eqx.nn.State):
         raise InputError(f"state must be an eqx.nn.State, got {type(state).__name__}. Use eqx.nn.make_with_state.")
     values, state_structure = jax.tree.flatten(state)
     paths = _state_paths(module, state_structure, len(values))
     carried.update(zip(paths, values, strict=True))
-    return _Parts(module, call, structure, leaves, params, carried, state_structure, paths)
+    return _Parts(module, type(module).__call__, structure, leaves, params, carried, state_structure, paths)
 
 
 def _state_paths(module: Any, structure: Any, count: int) -> list[Path]:

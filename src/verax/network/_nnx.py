@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from verax.findings import InputError
 from verax.network._constructor import check_constructor, construct, constructor_name
@@ -28,9 +29,9 @@ SWITCHES = ("deterministic", "use_running_average", "training", "is_training")
 def from_nnx(module: Any, *, mode: Mapping[str, bool] | None = None, by_keyword: bool = False) -> Network:
     """Returns a Flax NNX module, or what makes one, as a network.
 
-    **Initial weights.** A constructor gives weights drawn from the run's seed: those of `constructor(rngs=nnx.Rngs(key))`
-    bit for bit. A module that was made already gives the weights that it holds, whatever the seed; seeds then differ in
-    noise and order of the data only. The module given is never changed.
+    **Initial weights.** A constructor gives weights drawn from the run's seed, those of
+    `constructor(rngs=nnx.Rngs(key))` bit for bit. A module that was made already gives the weights that it holds,
+    whatever the seed; seeds then differ in noise and order of the data only. The module given is never changed.
 
     `nnx.Param` variables are trained; all others but random streams (batch statistics, caches, raw arrays) are carried
     as `model_state`. Every random stream starts anew from the key of each pass, so no mask repeats. The mode is set as
@@ -44,9 +45,8 @@ def from_nnx(module: Any, *, mode: Mapping[str, bool] | None = None, by_keyword:
       by_keyword: inputs are a dict of keyword arguments of the module (see `call_with_kwargs`).
 
     Raises:
-      ImportError: if this Flax has no NNX.
-      InputError: if the constructor needs more than `rngs`, or the module arguments that are neither inputs nor mode; at
-        `init`, if it holds batch statistics and no mode was found.
+      InputError: if the constructor needs more than `rngs`, or the module needs arguments that are neither inputs nor
+        mode; at `init`, if it holds batch statistics that nothing switches.
 
     Example:
       >>> from flax import nnx
@@ -136,12 +136,11 @@ def _split(module: Any, name: str) -> _Parts:
 
     if not isinstance(module, nnx.Module):
         raise InputError(f"{name} must give an nnx.Module, got {type(module).__name__}.")
-    call = getattr(type(module), "__call__", None)
-    if call is None:
+    if not callable(module):
         raise InputError(f"{name} must have a method __call__(self, inputs), and has none.")
     nnx.pop(module, (nnx.Intermediate, nnx.Perturbation))  # what a pass only appends to
     graphdef, params, streams, state = nnx.split(module, nnx.Param, nnx.RngState, ...)
-    return _Parts(graphdef, (params, state, streams), call, module)
+    return _Parts(graphdef, (params, state, streams), type(module).__call__, module)
 
 
 def _construct(constructor: Callable[..., Any], key: Any) -> Any:
@@ -151,7 +150,7 @@ def _construct(constructor: Callable[..., Any], key: Any) -> Any:
     module = construct(constructor, "rngs", nnx.Rngs(key))
     for _, part in nnx.iter_modules(module) if isinstance(module, nnx.Module) else ():
         for name, value in list(vars(part).items()):
-            if isinstance(value, jax.core.Tracer):  # Flax takes a raw array for static where it is traced
+            if isinstance(value, Tracer):  # Flax takes a raw array for static where it is traced
                 setattr(part, name, nnx.data(value))
     return module
 

@@ -6,7 +6,7 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,7 @@ def load_run(folder: str | Path) -> Run:
     dataset = load(experiment.data)
     if dataset.fingerprint != content["data_fingerprint"]:
         raise InputError(f"the data of {folder} have changed since it was trained. Restore them, or train again.")
+    experiment = replace(experiment, objective=experiment.objective.fitted(dataset.examples("train")))
     network = as_network(experiment.network)
     like = _empty_state(experiment, network, dataset)
     best = folder / "checkpoints" / "best"

@@ -23,8 +23,9 @@ def layerwise(
     """Returns an optimizer that gives each group of parameters a learning rate of its own (`optax.partition`).
 
     A parameter belongs to the first pattern that its path, or a folder above it, matches: `Conv_*`, `*/bias`,
-    `encoder/layer_3`. `*` stands for any text, slashes too. Groups are formed when the optimizer meets the parameters (`init`). Anything inside `optimizer` sees one
-    group only; what should see all of them, such as clipping by the global norm, is chained before:
+    `encoder/layer_3`. `*` stands for any text, slashes too. Groups are formed when the optimizer meets the parameters
+    (`init`). Anything inside `optimizer` sees one group only; what should see all of them, such as clipping by the
+    global norm, is chained before:
     `optax.chain(optax.clip_by_global_norm(1.0), vx.layerwise(...))`.
 
     Args:

@@ -140,6 +140,11 @@ class Objective:
         the outputs as they are."""
         return self.meaning.predictions(outputs)
 
+    def wanted(self, examples: Any) -> Any:
+        """Returns what predictions are scored against, of `Examples` or a `Batch`: labels, though they be given as
+        distributions; the inputs of an autoencoder; else the targets."""
+        return self.meaning.wanted(examples)
+
     def spread(self, outputs: Tree) -> Any:
         """Returns the standard deviation that a Gaussian regressor states, in the targets' own units; else None."""
         return self.meaning.spread(outputs)

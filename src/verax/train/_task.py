@@ -60,7 +60,7 @@ class Task:
 
     Attributes:
       name: as in `Objective.task`.
-      headline: the metric by which the task is judged.
+      headline: the metric by which it is held against the simplest predictor.
       higher_is_better: whether that metric grows with quality.
       simplest: the predictor without inputs that it is held against, in words.
       recalibrates: whether a temperature makes its probabilities truer.

@@ -11,10 +11,7 @@ import numpy as np
 import optax
 
 from verax.data import Batch, Examples
-from verax.evaluate import Estimate, PredictiveCalibration, baseline, regression_calibration
-from verax.evaluate._predictive import LEVELS, gaussian_offsets, gaussian_ranks
-from verax.evaluate._regression_calibration import _judge as judge
-from verax.evaluate._regression_calibration import coverage_errors_by_chance
+from verax.evaluate import Estimate, baseline, predictive_calibration, regression_calibration
 from verax.findings import InputError
 from verax.train._task import Answers, Confidence, Task, require_shape, weighted_mean, weighted_sum, wide
 from verax.trees import Tree
@@ -153,7 +150,7 @@ class Regression(Task):
         return Confidence(both.before, both.after)
 
     def _own_confidence(self, test: Answers, known: Answers | None) -> Confidence:
-        before = own_calibration(*self._answers(test), self._spread_of(test))
+        before = predictive_calibration(*self._answers(test), self._spread_of(test))
         if known is None:
             return Confidence(before)
         # In units of the stated deviation: the intervals keep their proportions and are stretched by known errors.
@@ -172,14 +169,6 @@ class Regression(Task):
 
     def _spread_of(self, answers: Answers) -> np.ndarray:
         return np.asarray(like_targets(self.spread(answers.outputs), np.asarray(answers.examples.targets)))
-
-
-def own_calibration(predictions: np.ndarray, targets: np.ndarray, spread: np.ndarray) -> PredictiveCalibration:
-    """Returns how often targets fall into the intervals of the Gaussian that was stated for each of them."""
-    errors = ((targets - predictions) / spread).astype(np.float64).reshape(len(targets), -1)
-    unit = np.ones(errors.shape[1])
-    chance = coverage_errors_by_chance(len(errors), LEVELS, resamples=1000, seed=0)
-    return judge("gaussian", errors, gaussian_ranks(errors, unit), gaussian_offsets(unit, LEVELS), LEVELS, chance)
 
 
 def target_scale_of(targets: Any) -> tuple[np.ndarray, np.ndarray]:
