@@ -86,7 +86,7 @@ def test_a_regressor_gives_values_and_takes_no_temperature(tmp_path):
         export.save, tmp_path / "model.vx", network=network, objective=vx.regression(), variables=variables,
         preprocessing=Preprocessing(), schema=ARRAY,
     )  # fmt: skip
-    with pytest.raises(InputError, match="temperature is for classification and binary, got one for task 'regression'"):
+    with pytest.raises(InputError, match="temperature is for tasks with logits, got one for task 'regression'"):
         write(temperature=1.0)
     exported = write()
     found = exported.predict(np.ones((3, 4), np.float32))

@@ -167,10 +167,10 @@ def _now() -> str:
 
 
 def _write(folder: Path, certificate: Certificate, subject: Subject) -> None:
-    trees = {"predictions": subject.predictions, "targets": subject.test.targets} if subject.scores else {}
+    trees = {"predictions": subject.predictions, "targets": subject.objective.wanted(subject.test)}
     arrays: dict[str, Any] = {
         f"{name}/{path}" if path else name: _storable(leaf)
-        for name, tree in trees.items()
+        for name, tree in (trees if subject.scores else {}).items()
         for path, leaf in leaves_by_path(tree).items()
     }
     with _finished(folder / "predictions.npz") as file:

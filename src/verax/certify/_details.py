@@ -18,7 +18,8 @@ class Details:
 
     Attributes:
       evaluation: the scores on the test split.
-      predictions: probabilities, values or reconstructions on the test split.
+      predictions: probabilities, values or reconstructions on the test split; None of a language model, whose
+        probabilities are too many.
       targets: what was wanted there: labels, values, tokens, or the inputs of an autoencoder.
       inputs: the raw test inputs.
       dataset: the data, with the names of classes.
@@ -49,7 +50,7 @@ def details_of(subject: Subject) -> Details | None:
         stated = ""
     before, after = (stated.before, stated.after) if isinstance(stated, Confidence) else (None, None)
     predictions, wanted = subject.predictions, subject.objective.wanted(subject.test)
-    if subject.task.name == "regression":
+    if predictions is not None and subject.task.name == "regression":
         predictions = like_targets(predictions, wanted)
     return Details(
         subject.scores,

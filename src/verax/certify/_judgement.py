@@ -11,58 +11,72 @@ from jaxtyping import Bool
 from verax.certify._certificate import Outcome, plain
 from verax.certify._overlap import Overlap
 from verax.certify._subject import Subject
-from verax.evaluate import Calibration, Estimate, PredictiveCalibration, baseline
+from verax.evaluate import Calibration, Estimate, PredictiveCalibration
 from verax.findings import Finding, Split
 
-HEADLINE = {"classification": "accuracy", "binary": "accuracy", "regression": "rmse"}
 CHANCE = 1e-3  # more copies than this probability allows are an excess
 
 
 def better_than_chance(subject: Subject) -> Outcome:
-    """The unfavourable end of the score's interval lies beyond the score of the majority class or the mean."""
-    metric = HEADLINE.get(subject.task)
-    if metric is None:
+    """The unfavourable end of the score's interval lies beyond the score of the best predictor without inputs."""
+    task = subject.task
+    constant = task.baseline(subject.dataset.examples("train"), subject.test)
+    if not constant:
         reason = "a custom objective has no simplest predictor; state its task with objective_from_loss(task=...)"
         return _not_run("better_than_chance", reason)
-    estimate = subject.evaluation.metrics[metric]
-    train = subject.dataset.examples("train").targets
-    simplest = baseline(subject.task, train, subject.test.targets)[metric].value
-    passed = estimate.high < simplest if metric == "rmse" else estimate.low > simplest
-    predictor = "the mean of the training targets" if metric == "rmse" else "the most frequent class"
+    metrics = subject.evaluation.metrics
+    metric = task.headline
+    if metric not in metrics or metric not in constant:
+        return _not_run("better_than_chance", f"the test split does not tell {metric.replace('_', ' ')}")
+    estimate, simplest = metrics[metric], constant[metric].value
+    passed = estimate.low > simplest if task.higher_is_better else estimate.high < simplest
     return Outcome(
         "better_than_chance",
         "passed" if passed else "failed",
         {**_interval(metric, estimate), "examples": subject.test.size},
         {f"{metric}_of_simplest_predictor": simplest},
-        reason=f"{metric} {estimate} against {simplest:.4f} of {predictor}",
+        reason=f"{metric} {estimate} against {simplest:.4f} of {task.simplest}",
     )
 
 
 def calibrated(subject: Subject) -> Outcome:
-    """The upper end of the calibration error's interval is at most the limit, as deployed: after recalibration."""
-    limit = subject.limits["calibration_error"]
-    if subject.task == "custom":
-        reason = "a custom objective states no probabilities; state its task with objective_from_loss(task=...)"
-        return _not_run("calibrated", reason)
-    if subject.task == "regression" and subject.calibration_outputs is None:
-        return _not_run("calibrated", "a regressor's uncertainty is fitted on a calibration split: give the data one")
-    before, after = subject.calibrations
-    judged = before if after is None else after
-    measured: dict[str, Any] = {"before": _calibration_numbers(before)}
-    if after is not None:
-        measured["after"] = _calibration_numbers(after)
-    if subject.temperature is not None:
-        measured["temperature"] = subject.temperature
+    """The upper end of the calibration error's interval is at most the limit, as deployed: after recalibration.
+
+    Of several labels that is the error of all decisions together; besides, chance must not rule out the limit for any
+    label alone.
+    """
+    limit, stated = subject.limits["calibration_error"], subject.confidence
+    if isinstance(stated, str):
+        return _not_run("calibrated", stated)
+    judged = stated.deployed
+    measured: dict[str, Any] = {"before": _calibration_numbers(stated.before)}
+    if stated.after is not None:
+        measured["after"] = _calibration_numbers(stated.after)
+    if stated.temperature is not None:
+        measured["temperature"] = stated.temperature
+    if stated.parts:
+        measured["labels"] = {name: _calibration_numbers(each) for name, each in stated.parts.items()}
+    wrong = [name for name, each in stated.parts.items() if each.low > limit]
     error = judged.ece if isinstance(judged, Calibration) else judged.error
-    when = "before recalibration (there is no calibration split)" if after is None else "after recalibration"
+    when = "before recalibration (there is no calibration split)" if stated.after is None else "after recalibration"
+    reason = (
+        f"calibration error {error:.4f}, upper end {judged.high:.4f}, {when}; "
+        f"{judged.expected:.4f} is expected by chance"
+    )
     return Outcome(
         "calibrated",
-        "passed" if judged.high <= limit else "failed",
+        "passed" if judged.high <= limit and not wrong else "failed",
         measured,
         {"calibration_error_high": limit},
-        reason=f"calibration error {error:.4f}, upper end {judged.high:.4f}, {when}; "
-        f"{judged.expected:.4f} is expected by chance",
+        tuple(_label_finding(name, stated.parts[name], limit) for name in wrong),
+        reason + (f"; surely above the limit for {', '.join(wrong)}" if wrong else ""),
     )
+
+
+def _label_finding(name: str, found: Calibration, limit: float) -> Finding:
+    message = f"the calibration error of label {name} is {found.ece:.4f}, at least {found.low:.4f}, above {limit:g}."
+    advice = "One temperature serves all labels: is this one rarer or harder in training than in use?"
+    return Finding("label-miscalibrated", "error", message, advice)
 
 
 def held_out(subject: Subject, openings: int) -> Outcome:
@@ -111,10 +125,10 @@ def _chance_of_copies(copies: int, size: int, within: float, trials: float) -> f
 
 def _without(subject: Subject, clean: Bool[np.ndarray, " test"]) -> tuple[bool, str, dict[str, float]]:
     """Returns whether the score hangs on rows that are not clean, that in words, and the scores with and without."""
-    metric = HEADLINE.get(subject.task, "loss")
+    metric = subject.task.headline
     if clean.sum() < 2:
         return True, "and hardly a row is left to judge by", {}
-    if not subject.evidence.objective.per_example:
+    if not subject.objective.per_example:
         return True, "and a loss of the whole batch cannot be taken without them", {}
     whole, without = subject.evaluation.metrics[metric], subject.evaluation_of(clean).metrics[metric].value
     measured = {**_interval(metric, whole), f"{metric}_without_duplicates": without}

@@ -15,10 +15,10 @@ from jaxtyping import Bool
 from verax.certify._evidence import Evidence
 from verax.certify._overlap import Overlap, overlap
 from verax.data import Dataset, Examples
-from verax.evaluate import Evaluation, evaluate, predict
+from verax.evaluate import Evaluation, evaluate
 from verax.export import FreshProcess, measure_in_fresh_process, save
 from verax.network import Network, Variables
-from verax.train import Answers, Confidence, History, Objective, Task
+from verax.train import Answers, Confidence, History, Objective, Task, answers_on
 
 LATENCY_BATCHES = (1, 32)
 RELOAD_ROWS = 32
@@ -64,9 +64,7 @@ class Subject:
     @cached_property
     def evaluation(self) -> Evaluation:
         """The scores on the test split."""
-        return evaluate(
-            self.network, self.objective, self.variables, self.test, classes=self.dataset.schema.classes
-        )
+        return evaluate(self.network, self.objective, self.variables, self.test, classes=self.dataset.schema.classes)
 
     @cached_property
     def scores(self) -> Evaluation | None:
@@ -82,23 +80,27 @@ class Subject:
         return evaluate(self.network, self.objective, self.variables, some)
 
     @cached_property
-    def outputs(self) -> Any:
-        """The network's outputs on the test split."""
-        return predict(self.network, self.variables, self.test.inputs)
+    def answers(self) -> Answers:
+        """The network's outputs on the test split; on the first rows of it where those of all are too many to hold."""
+        return self._answers("test")
+
+    def _answers(self, split: str) -> Answers:
+        return answers_on(self.network, self.objective, self.variables, self.dataset.examples(split))
 
     @cached_property
     def predictions(self) -> Any:
-        """Probabilities or values on the test split, before recalibration; of a custom task any tree."""
-        return jax.tree.map(np.asarray, self.objective.predictions(self.outputs))
+        """Probabilities or values on the test split, before recalibration; of a custom task any tree. None where they
+        are too many to hold."""
+        if self.task.most_numbers is not None:
+            return None
+        return jax.tree.map(np.asarray, self.objective.predictions(self.answers.outputs))
 
     @cached_property
     def confidence(self) -> Confidence | str:
         """How far stated confidence is from what happens on the test split, or why that cannot be said."""
-        known = None
-        if "calibration" in self.dataset.splits and self.task.name != "custom":
-            examples = self.dataset.examples("calibration")
-            known = Answers(predict(self.network, self.variables, examples.inputs), examples)
-        return self.task.confidence(Answers(self.outputs, self.test), known, self.dataset.schema.classes)
+        known = "calibration" in self.dataset.splits and self.task.name != "custom"
+        calibration = self._answers("calibration") if known else None
+        return self.task.confidence(self.answers, calibration, self.dataset.schema.classes)
 
     @property
     def temperature(self) -> float | None:

@@ -27,6 +27,8 @@ NOUNS = {
     "waive": "ITEM=REASON",
     "limit": "NAME=VALUE",
     "space": "NAME=A,B,...",
+    "wandb": "PROJECT",
+    "mlflow": "URI",
 }
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 

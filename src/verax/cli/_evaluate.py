@@ -56,20 +56,24 @@ def _of_run(folder: Path, split: str) -> tuple[Any, str]:
 
     from verax.certify import open_test
     from verax.evaluate import evaluate as score_network
-    from verax.evaluate import predict
-    from verax.train import load_run
+    from verax.train import answers_on, load_run
 
     with waiting("loading the run"):
         run = load_run(folder)
-    examples, objective = run.dataset.examples(split), run.experiment.objective
+    examples = run.dataset.examples(split)
+    objective = run.experiment.objective.fitted(run.dataset.examples("train"))
     if split != "test":
         classes = run.dataset.schema.classes
         return score_network(run.network, objective, run.variables, examples, classes=classes), ""
     openings = open_test(folder, "evaluate", run.dataset.fingerprint)
     evaluation = score_network(run.network, objective, run.variables, examples, classes=run.dataset.schema.classes)
-    predictions = objective.predictions(predict(run.network, run.variables, examples.inputs))
-    if isinstance(examples.targets, np.ndarray):
-        _write_predictions(folder / "predictions.npz", np.asarray(predictions), examples.targets)
+    wanted = objective.wanted(examples)
+    if not isinstance(wanted, np.ndarray) or objective.meaning.most_numbers is not None:  # a tree, or too many to write
+        return evaluation, openings_text(openings)
+    predictions = objective.predictions(answers_on(run.network, objective, run.variables, examples).outputs)
+    if not hasattr(predictions, "shape"):
+        return evaluation, openings_text(openings)
+    _write_predictions(folder / "predictions.npz", np.asarray(predictions), wanted)
     return evaluation, f"{openings_text(openings)}; predictions: {folder / 'predictions.npz'}"
 
 
@@ -93,12 +97,20 @@ def _of_model(folder: Path, path: Path) -> tuple[Any, str]:
     task = model.signature.task
     if task == "custom":
         raise InputError(f"{folder} has a loss of its own, which a model file does not hold. Evaluate its run.")
+    if task == "autoencoder":
+        raise InputError(f"{folder} reconstructs prepared inputs, which a model file does not give. Evaluate its run.")
     rows = read_rows(path, model.schema)
     targets = _targets(path, rows, model)
     encoded = model.schema.encode(rows)
     outputs = model.predict(encoded)
     predictions = outputs["predictions" if task == "regression" else "probabilities"]
-    return score(task, predictions, targets, classes=model.classes), ""
+    options = {
+        "spread": outputs.get("std"),
+        "threshold": model.signature.threshold,
+        "padding": model.signature.padding,
+        "classes": None if task in ("regression", "language_model") else model.classes,
+    }
+    return score(task, predictions, targets, **options), ""
 
 
 def _targets(path: Path, rows: Any, model: Any) -> Any:

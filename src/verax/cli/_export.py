@@ -10,13 +10,23 @@ from verax.cli._say import say, say_json, waiting
 from verax.findings import InputError
 
 
-def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, json: bool = False) -> int:
+def export(
+    run: Path,
+    /,
+    *,
+    out: Path | None = None,
+    overwrite: bool = False,
+    threshold: str | None = None,
+    json: bool = False,
+) -> int:
     """Writes a run's network with its preprocessing and calibration as model.vx, which takes raw rows.
 
     Args:
       run: the run folder.
       out: the folder to write, usually NAME.vx; model.vx in the run folder if not given.
       overwrite: replaces a model that is there already.
+      threshold: for binary and multilabel: from which probability on a label is there, such as 0.3, or the metric that
+        the best threshold on the validation split is chosen by, such as f1.
       json: prints the model's signature as JSON on stdout.
     """
     expect(run, "run")
@@ -28,16 +38,18 @@ def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, js
 
     with waiting("loading the run"):
         loaded = load_run(run)
-    data = loaded.dataset
+    data, temperature = loaded.dataset, temperature_of(loaded)
+    chosen = None if threshold is None else threshold_of(loaded, threshold, temperature)
     with waiting("exporting"):
         model = save(
             target,
             network=loaded.network,
-            objective=loaded.experiment.objective,
+            objective=loaded.experiment.objective.fitted(data.examples("train")),
             variables=loaded.variables,
             preprocessing=data.preprocessing,
             schema=data.schema,
-            temperature=temperature_of(loaded),
+            temperature=temperature,
+            threshold=chosen,
             name=loaded.network.name,
             raw=data.raw("train").inputs,
             overwrite=overwrite,
@@ -48,15 +60,42 @@ def export(run: Path, /, *, out: Path | None = None, overwrite: bool = False, js
     size = sum(each.stat().st_size for each in model.path.iterdir())
     sizes = model.signature.batch_sizes
     say(f"{model.path}: {size / 1e6:.2f} MB, {'any number of rows' if sizes is None else f'batches of {sizes}'}")
+    if model.signature.threshold is not None:
+        say(f"threshold: {', '.join(f'{each:.4g}' for each in model.signature.threshold)}")
     say(f"next: verax predict {target} ROWS")
     return 0
 
 
 def temperature_of(run: Any) -> float | None:
-    """Returns what logits are divided by, fitted on the calibration split; None without one, or without classes."""
-    from verax.evaluate import fit_temperature, predict
+    """Returns what logits are divided by, fitted on the calibration split; None without one, or without logits."""
+    from verax.train import temperature_on
 
-    if "calibration" not in run.dataset.splits or run.experiment.objective.task not in ("classification", "binary"):
+    if "calibration" not in run.dataset.splits:
         return None
-    examples = run.dataset.examples("calibration")
-    return fit_temperature(predict(run.network, run.variables, examples.inputs), examples.targets)
+    return temperature_on(run.network, run.experiment.objective, run.variables, run.dataset.examples("calibration"))
+
+
+def threshold_of(run: Any, chosen: str, temperature: float | None) -> Any:
+    """Returns a threshold: the number that was given, or the best one by a metric on the validation split."""
+    import numpy as np
+
+    from verax.evaluate import choose_threshold
+    from verax.train import answers_on
+
+    objective = run.experiment.objective
+    if objective.task not in ("binary", "multilabel"):
+        raise InputError(f"--threshold is for binary and multilabel, but this run is of task {objective.task}.")
+    try:
+        return float(chosen)
+    except ValueError:
+        pass
+    if "validation" not in run.dataset.splits:
+        raise InputError(
+            f"--threshold {chosen} is chosen on a validation split, and the data have none. Give a number."
+        )
+    outputs, examples = answers_on(run.network, objective, run.variables, run.dataset.examples("validation"))
+    probabilities = np.asarray(objective.predictions(outputs if temperature is None else outputs / temperature))
+    try:
+        return choose_threshold(probabilities, np.asarray(examples.targets), chosen)
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"--threshold: {error}") from error

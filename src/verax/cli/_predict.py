@@ -49,33 +49,64 @@ def predict(model: Path, rows: Path, /, *, out: Path | None = None, json: bool =
 
 def _as_dict(row: int, prediction: Any) -> dict[str, Any]:
     shown = {"row": row, "prediction": prediction.value}
-    return shown if prediction.probabilities is None else {**shown, "probabilities": prediction.probabilities}
+    further = {"probabilities": prediction.probabilities, "std": prediction.std}
+    return {**shown, **{name: value for name, value in further.items() if value is not None}}
 
 
 def _as_csv(predictions: Sequence[Any]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
-    names = list((predictions[0].probabilities if predictions else None) or ())
-    writer.writerow(["row", "prediction", *(f"probability of {name}" for name in names)])
+    if not predictions:
+        writer.writerow(["row", "prediction"])
+        return text.getvalue()
+    first = predictions[0]
+    std = [] if first.std is None else _numbered("std", _cells(first.std))
+    names = [f"probability of {name}" for name in first.probabilities or ()]
+    writer.writerow(["row", *_numbered("prediction", _values(first)), *std, *names])
     for row, each in enumerate(predictions):
-        values = each.value if isinstance(each.value, tuple) else (each.value,)
-        writer.writerow([row, *values, *(each.probabilities or {}).values()])
+        spread = [] if each.std is None else _cells(each.std)
+        writer.writerow([row, *_values(each), *spread, *(each.probabilities or {}).values()])
     return text.getvalue()
+
+
+def _values(prediction: Any) -> list[Any]:
+    """Returns the value of a prediction as cells; labels that are there share one."""
+    if isinstance(prediction.value, tuple) and prediction.probabilities is not None:
+        return ["; ".join(prediction.value)]
+    return _cells(prediction.value)
+
+
+def _cells(value: Any) -> list[Any]:
+    if isinstance(value, tuple | list):
+        return [cell for each in value for cell in _cells(each)]
+    return [value]
+
+
+def _numbered(name: str, cells: Sequence[Any]) -> list[str]:
+    return [name] if len(cells) == 1 else [f"{name} {number}" for number in range(1, len(cells) + 1)]
 
 
 def _print(predictions: Sequence[Any], target: str) -> None:
     shown = predictions[:ON_A_SCREEN] if sys.stdout.isatty() else predictions
-    rows = [(row, _text(each.value), *_probabilities(each.probabilities)) for row, each in enumerate(shown)]
-    columns = ("row", target, "probabilities")[: len(rows[0]) if rows else 2]
+    rows = [
+        (row, _text(each.value), *_spread(each.std), *_probabilities(each.probabilities))
+        for row, each in enumerate(shown)
+    ]
+    beside = "std" if shown and shown[0].std is not None else "probabilities"
+    columns = ("row", target, beside)[: len(rows[0]) if rows else 2]
     console().print(table(columns, rows, numbers=("row",)))
     if len(shown) < len(predictions):
         say(f"... and {len(predictions) - len(shown):,} more; --out predictions.csv or --json gives all.")
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ", ".join(_text(each) for each in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _spread(std: Any) -> tuple[str, ...]:
+    return () if std is None else (_text(std),)
 
 
 def _probabilities(probabilities: dict[str, float] | None) -> tuple[str, ...]:

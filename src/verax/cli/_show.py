@@ -113,9 +113,16 @@ def _model(folder: Path, talk: bool) -> dict[str, Any]:
             console().print(table(("column", "values", "may be missing"), rows))
         if signature.classes is not None:
             say(f"{schema.target}: {', '.join(signature.classes)}")
+        say(f"gives: {', '.join(f'{name} {_one_text(each)}' for name, each in signature.outputs.items())}")
         say(f"temperature: {'none' if signature.temperature is None else f'{signature.temperature:.4f}'}")
+        if signature.threshold is not None:
+            say(f"threshold: {', '.join(f'{each:.4g}' for each in signature.threshold)}")
         console().print(table(("array", "dtype and shape"), list(signature.weights.items())[:MOST_LEAVES]))
     return {"kind": "model", **signature.to_json()}
+
+
+def _one_text(entry: dict[str, Any]) -> str:
+    return f"{entry['dtype']}[{','.join(map(str, entry['shape']))}]"
 
 
 def _kind(column: Any) -> str:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from verax.cli._file import load_experiment
 from verax.cli._progress import numbers, watch
 from verax.cli._runs import new_folder, on_disk
-from verax.cli._say import say, say_findings, say_json, seconds_text
+from verax.cli._say import say, say_findings, say_json, seconds_text, waiting
+from verax.cli._trackers import Trackers
 
 
-def train(file: Path, /, *, out: Path | None = None, json: bool = False, **hyperparameters: Any) -> int:
+def train(
+    file: Path,
+    /,
+    *,
+    out: Path | None = None,
+    seeds: int | None = None,
+    tensorboard: bool = False,
+    wandb: str | None = None,
+    mlflow: str | None = None,
+    json: bool = False,
+    **hyperparameters: Any,
+) -> int:
     """Trains the experiment that a file defines, and writes its run folder.
 
     The file defines a function experiment(...) that returns a vx.Experiment; its parameters are options here.
@@ -20,16 +33,26 @@ def train(file: Path, /, *, out: Path | None = None, json: bool = False, **hyper
     Args:
       file: the Python file.
       out: the folder to write; runs/NAME-DATE-TIME if not given. Nothing is overwritten.
+      seeds: trains with seeds 0, 1, ... in one program: a folder with a run for each, and the mean with its interval.
+      tensorboard: writes TensorBoard event files into the run folder while it trains.
+      wandb: a project at Weights & Biases to write the run to as it trains (WANDB_MODE=offline sends nothing).
+      mlflow: a tracking server or store of MLflow that the run is written to, such as sqlite:///mlflow.db.
       json: prints a summary as JSON on stdout; progress goes to stderr.
       **hyperparameters: for the experiment.
     """
     from verax.train import records
 
+    trackers = Trackers(tensorboard, wandb, mlflow)
+    trackers.check()
     experiment = load_experiment(file)
     folder = new_folder(out, file.stem)
+    if seeds is not None:
+        return _train_seeds(experiment, folder, seeds, trackers, json, given(hyperparameters))
+    steps = trackers.follow(records(experiment, out=folder, **given(hyperparameters)), folder)
     try:
-        run = watch(records(experiment, out=folder, **given(hyperparameters)), to_stderr=json)
+        run = watch(steps, to_stderr=json)
     except KeyboardInterrupt:
+        steps.close()  # the trackers say that the run was cut off
         say(f"Stopped before the end. {on_disk(folder)} There are no weights to use.", to_stderr=True)
         raise
     failed = say_findings(run.findings)
@@ -53,6 +76,32 @@ def train(file: Path, /, *, out: Path | None = None, json: bool = False, **hyper
             f"({facts['examples_per_second']:,.0f} examples/s)"
         )
         say(f"run: {folder}\nnext: verax certify {folder}")
+    return int(failed)
+
+
+def _train_seeds(
+    experiment: Callable[..., Any],
+    folder: Path,
+    seeds: int,
+    trackers: Trackers,
+    json: bool,
+    hyperparameters: dict[str, Any],
+) -> int:
+    """Trains all seeds in one program, and writes a folder with a run for each of them."""
+    from verax.train._lanes import train_lanes
+
+    with waiting(f"training {seeds} seeds in one program"):
+        runs = train_lanes(experiment, seeds=seeds, out=folder, **hyperparameters)
+    folders = [folder / name.replace(" ", "-") for name in runs.names]
+    for run, own in zip(runs, folders, strict=True):
+        for _ in trackers.follow((record for record in run.history), own):
+            pass
+    failed = say_findings({str(finding): finding for run in runs for finding in run.findings}.values())
+    if json:
+        say_json({"run": str(folder), **runs.to_json()})
+    else:
+        say(str(runs.summary()))
+        say(f"runs: {folder}\nnext: verax certify {folders[0]}")
     return int(failed)
 
 

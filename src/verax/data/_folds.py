@@ -43,9 +43,9 @@ def folds(data: Any, k: int, *, seed: int = 0, stratify: bool | None = None) -> 
     """Returns `k` divisions of a table in which every row is held out exactly once.
 
     The table is made of the rows that the splits were carved from. Splits that came apart from it (the test file of
-    MNIST) are no part of it and stay unopened. The parts that are held out differ by one row at most; of each class they
-    have the same number, up to one row. Where the source carves validation and calibration splits, the rows that a fold
-    trains on give them up in the same shares.
+    MNIST) are no part of it and stay unopened. The parts that are held out differ by one row at most; of each class
+    they have the same number, up to one row. Where the source carves validation and calibration splits, the rows that a
+    fold trains on give them up in the same shares.
 
     Args:
       data: a source, a loaded data set, or a dict of splits.
@@ -123,7 +123,13 @@ def as_folds(given: Sequence[Any], size: int) -> list[Fold]:
                 f"folds[{number}] must be (train rows, test rows) or (train rows, validation rows, test rows), got "
                 f"{type(parts).__name__}{f' of length {len(parts)}' if isinstance(parts, list | tuple) else ''}."
             )
-        names = Fold._fields if len(parts) == 4 else ("train", "test") if len(parts) == 2 else ("train", "validation", "test")
+        names = (
+            Fold._fields
+            if len(parts) == 4
+            else ("train", "test")
+            if len(parts) == 2
+            else ("train", "validation", "test")
+        )
         rows = {name: _rows(f"folds[{number}] {name}", part, size) for name, part in zip(names, parts, strict=True)}
         none = np.zeros(0, np.int32)
         fold = Fold(**{name: rows.get(name, none) for name in Fold._fields})
@@ -193,7 +199,9 @@ def _schema(dataset: Dataset, inputs: Any) -> Schema:
     if not isinstance(inputs, np.ndarray) or inputs.dtype.kind != "f":
         return schema
     columns = tuple(
-        replace(column, missing=bool(np.isnan(inputs[:, index]).any()) or any(step.fills(column) for step in dataset.steps))
+        replace(
+            column, missing=bool(np.isnan(inputs[:, index]).any()) or any(step.fills(column) for step in dataset.steps)
+        )
         for index, column in enumerate(schema.columns)
     )
     missing = not columns and (bool(np.isnan(inputs).any()) or any(step.fills(None) for step in dataset.steps))

@@ -6,6 +6,8 @@ from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
 from verax.debug._gradients import assert_gradients, check_gradients
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
 from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
+from verax.debug._profile import profile
+from verax.debug._profile_result import Profile
 from verax.debug._show import Shown, ShownLeaf, show
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "describe",
     "Description",
     "LeafDescription",
+    "profile",
+    "Profile",
     "show",
     "Shown",
     "ShownLeaf",

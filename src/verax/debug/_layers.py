@@ -12,9 +12,8 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
-_OWN_NAMES = (
-    "relu relu6 leaky_relu elu celu selu gelu silu mish softplus tanh hard_tanh soft_sign sigmoid softmax".split()
-)
+_OWN_NAMES = ("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "softplus", "tanh")
+_OWN_NAMES += ("hard_tanh", "soft_sign", "sigmoid", "softmax")
 NAMED = {  # functions of jax.nn, by the name that their call has in a jaxpr
     **{name: name for name in _OWN_NAMES},
     "swish": "silu",
@@ -68,6 +67,7 @@ class Fact:
       compared: the layers whose outputs decided it.
       scaler: a root of something: what is multiplied by it is normalised.
       rescaled: normalised since the last layer.
+      raw: an input of the network, perhaps in another shape.
     """
 
     rank: int = 0
@@ -76,6 +76,7 @@ class Fact:
     compared: frozenset[str] = frozenset()
     scaler: bool = False
     rescaled: bool = False
+    raw: bool = False
 
 
 GIVEN, DATA = Fact(rank=1), Fact(rank=2)
@@ -87,7 +88,7 @@ class Reading:
     Attributes:
       layers: by path of the parameter, in the order of use.
       flops: floating-point operations of products and convolutions, by the layer that ran last; None before the first.
-      made_in: for each value of the outermost program that depends on the inputs, the layer that ran last.
+      made_in: for each value that the outermost program computes from the inputs, the layer that ran last.
     """
 
     def __init__(self, closed: ClosedJaxpr, given: Sequence[Fact]):
@@ -111,7 +112,7 @@ class Reading:
             facts.update(zip(eqn.outvars, results, strict=True))
             if outermost:
                 made = zip(eqn.outvars, results, strict=True)
-                self.made_in.update((var, self._current) for var, fact in made if fact.rank == 2)
+                self.made_in.update((var, self._current) for var, fact in made if fact.rank == 2 and not fact.raw)
         return [of(var) for var in jaxpr.outvars]
 
     def _equation(self, eqn: JaxprEqn, operands: list[Fact]) -> list[Fact]:
@@ -187,6 +188,8 @@ class Reading:
         if rank < 2:  # parameters among themselves
             leaf = operands[0].leaf if name in RESHAPING else None
             return Fact(rank, leaf, scaler=rank == 1 and (_is_root(name) or any(fact.scaler for fact in operands)))
+        if name in ("reshape", "squeeze", "expand_dims"):
+            return operands[0]
         data = [fact for fact in operands if fact.rank == 2]
         pending, rescaled = _pending(data), all(fact.rescaled for fact in data)
         passed = replace(DATA, pending=pending, rescaled=rescaled)
@@ -255,7 +258,7 @@ def facts_of(paths: Sequence[str], others: int, data: int) -> Iterator[Fact]:
     for _ in range(others):
         yield GIVEN
     for _ in range(data):
-        yield DATA
+        yield Fact(2, raw=True)
 
 
 def kept_bytes(closed: ClosedJaxpr, reading: Reading) -> dict[str | None, int]:

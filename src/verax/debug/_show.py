@@ -100,9 +100,12 @@ class Shown:
     def __str__(self) -> str:
         head = ("path", "shape", "dtype", "count", "share", "mean", "std", "expected", "FLOPs", "kept", "")
         rows = [head, *(_row(each) for each in self.leaves)]
-        rows.append(
-            ("total", "", "", f"{self.total:,}", "", "", "", "", _short(self.flops), _short(self.kept_bytes, "B"), "")
-        )
+        flops = self.flops - sum(each.flops or 0 for each in self.leaves)
+        kept = self.kept_bytes - sum(each.kept_bytes or 0 for each in self.leaves)
+        if flops or kept:
+            rows.append(("(before any layer)", *[""] * 7, _short(flops), _short(kept, "B"), ""))
+        total = f"{self.total:,}"
+        rows.append(("total", "", "", total, *[""] * 4, _short(self.flops), _short(self.kept_bytes, "B"), ""))
         table = aligned(rows, right=(3, 4, 5, 6, 8, 9))
         state = f" Model state: {self.state_count:,} numbers." if self.state_count else ""
         return (
@@ -244,7 +247,8 @@ def _row(each: ShownLeaf) -> tuple[str, ...]:
     if each.expected_std is not None:
         expected = f"{'<= ' if each.at_most else ''}{each.expected_std:.3g} ({each.scheme}, {each.follows})"
     mark = f"x{each.ratio:.2g} of expected" if each.is_far_off else ""
-    leaf, numbers = each.leaf, ("-" if value is None else f"{value:.3g}" for value in (each.mean, each.std))
+    leaf = each.leaf
+    numbers = ("-" if value is None else f"{value:.3g}" for value in (each.mean, each.std))
     costs = (
         "-" if each.flops is None else _short(each.flops),
         "-" if each.kept_bytes is None else _short(each.kept_bytes, "B"),
@@ -262,7 +266,7 @@ def _row(each: ShownLeaf) -> tuple[str, ...]:
     )
 
 
-def _short(number: float, unit: str = "") -> str:
+def _short(number: float | int, unit: str = "") -> str:
     """Returns a number with three digits and a prefix of thousands: `1.23 M`."""
     for prefix in ("", "k", "M", "G", "T"):
         if number < 999.5 or prefix == "T":

@@ -15,7 +15,7 @@ from verax.evaluate._regression_calibration import PredictiveCalibration
 HEADLINES = {
     "classification": "accuracy",
     "binary": "accuracy",
-    "multilabel": "micro_f1",
+    "multilabel": "average_precision",
     "regression": "rmse",
     "language_model": "perplexity",
     "autoencoder": "rmse",

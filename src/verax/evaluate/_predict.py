@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from verax.data import Batch, Examples
 from verax.evaluate._estimate import Estimate, mean_estimate
@@ -69,7 +69,8 @@ def evaluate(
     Args:
       network: what is evaluated.
       objective: has `task`, `predictions(outputs)`, `losses(outputs, batch)` and `per_example`; where it has them,
-        `weights(batch)` says what counts how much, and `spread(outputs)` gives a regressor's own uncertainty.
+        `weights(batch)` says what counts how much, `wanted(examples)` what predictions are held against, and
+        `spread(outputs)` gives a regressor's own uncertainty.
       variables: the network's parameters and model state.
       examples: inputs and targets.
       classes: the names of the classes, labels or outputs.
@@ -87,7 +88,7 @@ def evaluate(
     evaluation = Evaluation("custom", size, {})
     if objective.task != "custom":
         predictions = np.asarray(objective.predictions(outputs))
-        targets = _table(examples.inputs) if objective.task == "autoencoder" else examples.targets
+        targets = _wanted(objective, examples)
         spread = getattr(objective, "spread", lambda outputs: None)(outputs)
         spread = None if spread is None else np.asarray(spread)
         evaluation = score(objective.task, predictions, targets, classes=classes, spread=spread, threshold=threshold)
@@ -172,10 +173,12 @@ def _token_scores(network: Network, variables: Variables, inputs: Tree, targets:
     return token_scores(network.apply(variables, inputs)[0], targets)
 
 
-def _table(inputs: Tree) -> Shaped[np.ndarray, "examples numbers"]:
-    """Returns inputs as one table: what an autoencoder is to give back."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(inputs)]
-    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+def _wanted(objective: Any, examples: Examples) -> Any:
+    """Returns what predictions are held against: the objective says, else targets, or an autoencoder's inputs."""
+    wanted = getattr(objective, "wanted", None)
+    if wanted is not None:
+        return np.asarray(wanted(examples))
+    return examples.inputs if objective.task == "autoencoder" else examples.targets
 
 
 def size_of(tree: Tree, name: str) -> int:

@@ -56,10 +56,10 @@ def mc_dropout(
     Example:
       >>> network = vx.Network(
       ...     lambda key, inputs: vx.Variables({}, {}),
-      ...     lambda variables, inputs, key, training: (inputs * jax.random.bernoulli(key, 0.5, inputs.shape), {}),
+      ...     lambda variables, inputs, key, training: (2 * jax.random.uniform(key, inputs.shape), {}),
       ... )
       >>> found = mc_dropout(network, vx.Variables({}, {}), jnp.ones(3), key=jax.random.key(0), samples=400)
-      >>> found.draws.shape, bool(abs(found.mean - 0.5).max() < 0.1)
+      >>> found.draws.shape, bool(abs(found.mean - 1).max() < 0.1)
       ((400, 3), True)
 
     References:
@@ -77,7 +77,7 @@ def mc_dropout(
         for first in range(0, samples, width):
             some = keys[jnp.minimum(jnp.arange(first, first + width), samples - 1)]
             outputs = rows_of(_noisy(network, variables, rows, some, index), 0, min(width, samples - first))
-            moments.add(jax.tree.map(lambda leaf: leaf[:, :count], outputs), objective)
+            moments.add(outputs, objective, count)
         parts.append(moments.predictive())
     found = _joined(parts)
     if not found.std.any():
@@ -147,7 +147,7 @@ def ensemble(
     for _, rows, count in _batches(inputs, batch_size):
         outputs = _each_member(network, stacked, rows)
         moments = _Moments(task, keep=True)
-        moments.add(jax.tree.map(lambda leaf: np.asarray(leaf)[:, :count], outputs), objective)
+        moments.add(outputs, objective, count)
         parts.append(moments.predictive())
     return _joined(parts)
 
@@ -176,9 +176,10 @@ class _Moments:
         self.draws: list[np.ndarray] = []
         self.noise: list[np.ndarray] = []
 
-    def add(self, outputs: Tree, objective: Any) -> None:
-        """Adds passes: outputs (samples, examples, ...)."""
+    def add(self, outputs: Tree, objective: Any, examples: int) -> None:
+        """Adds passes: outputs (samples, examples, ...), of which so many examples are no padding."""
         values, noise = _predictions(outputs, objective)
+        values, noise = values[:, :examples], None if noise is None else noise[:, :examples]
         count, wide = len(values), values.astype(np.float64)
         mean, total = wide.mean(axis=0), self.samples + count
         apart = mean - self.mean
@@ -234,7 +235,7 @@ def _batches(inputs: Tree, batch_size: int) -> Iterator[tuple[int, Tree, int]]:
 
 def _width(network: Network, variables: Variables, rows: Tree, samples: int) -> int:
     """Returns how many passes run side by side."""
-    outputs = jax.eval_shape(lambda: network.apply(variables, rows)[0])
+    outputs = jax.eval_shape(lambda: network.apply(variables, rows, key=jax.random.key(0), training=False)[0])
     numbers = sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves((rows, outputs)))
     return max(1, min(AT_ONCE, samples, NUMBERS_AT_ONCE // numbers))
 
@@ -278,5 +279,5 @@ def _fast(key: Any) -> Any:
     if not jnp.issubdtype(getattr(key, "dtype", np.dtype(int)), jax.dtypes.prng_key):
         problem = f"key must be a typed random key, got {type(key).__name__}."
         raise InputError([Finding("wrong-key", "error", problem, "Make one with jax.random.key(0).")])
-    default = key.dtype == jax.random.key(0, impl="threefry2x32").dtype and jax.config.jax_threefry_partitionable
+    default = key.dtype == jax.random.key(0, impl="threefry2x32").dtype
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry()) if default else key

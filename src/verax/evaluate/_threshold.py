@@ -125,9 +125,9 @@ def choose_threshold(
       ValueError: if the metric is unknown, or costs are missing or not positive.
 
     Example:
-      >>> chosen = choose_threshold(np.array([0.1, 0.3, 0.35, 0.8]), np.array([0, 0, 1, 1]))
+      >>> chosen = choose_threshold(np.array([0.125, 0.25, 0.375, 0.75]), np.array([0, 0, 1, 1]))
       >>> chosen.value, chosen.worth, chosen.at_half
-      (0.325, (1.0,), (0.6666666666666666,))
+      (0.3125, (1.0,), (0.6666666666666666,))
     """
     _require_metric(metric, costs)
     truth = label_table("labels", labels, truth=True)

@@ -98,8 +98,8 @@ class Predictive:
 
         Example:
           >>> one = predictive_from_draws(np.zeros((1, 3)))
-          >>> one.log_likelihood(np.zeros(3), precision=1.0).value == -0.5 * np.log(2 * np.pi)
-          True
+          >>> print(one.log_likelihood(np.zeros(3), precision=2 * np.pi).value)
+          0.0
 
         References:
           Gal and Ghahramani (2016), "Dropout as a Bayesian Approximation", eq. 8, as in their published code.
@@ -176,7 +176,7 @@ def gaussian_log_likelihood(
       precision: one over the variance of each Gaussian: one number, or one of each value in the shape of the draws.
 
     References:
-      Gal and Ghahramani (2016), "Dropout as a Bayesian Approximation": the logarithm of a mean over draws, by logsumexp.
+      Gal and Ghahramani (2016), "Dropout as a Bayesian Approximation", eq. 8.
     """
     xp = draws.__array_namespace__()
     precision = xp.asarray(precision, dtype=draws.dtype)

@@ -1,8 +1,9 @@
 """A trained network as a folder that runs without its source: `model.vx`, from raw inputs to predictions."""
 
-from verax.export._exported import Exported, Prediction
+from verax.export._exported import Exported
 from verax.export._load import load
 from verax.export._measure import FreshProcess, Latency, measure_in_fresh_process
+from verax.export._prediction import Prediction
 from verax.export._reload import ReloadComparison, compare_reload, reload_outputs_in_process
 from verax.export._rows import read_rows
 from verax.export._save import save

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,23 +14,12 @@ from jax import export as jax_export
 from verax.data import Schema
 from verax.export._blocks import blocks_of, run_in_blocks
 from verax.export._check import check_raw
+from verax.export._prediction import Prediction, predictions_of
 from verax.export._signature import Signature
 from verax.findings import InputError
 from verax.trees import Tree
 
 BATCH_SIZE = 1024  # rows computed at once: enough to keep a machine busy, few enough for images to fit in memory
-
-
-class Prediction(NamedTuple):
-    """What is predicted for one row.
-
-    Attributes:
-      value: the name of the likeliest class; for a regression a number, or a tuple of them; else the raw outputs.
-      probabilities: by class name, summing to one; None if the task has no classes.
-    """
-
-    value: Any
-    probabilities: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +49,10 @@ class Exported:
         return Schema.from_json(self.signature.schema)
 
     def predict(self, raw: Tree, batch_size: int = BATCH_SIZE) -> dict[str, Any]:
-        """Returns `outputs`, and `probabilities` or `predictions`, of raw inputs, as NumPy arrays with a row for each.
+        """Returns what the model gives for raw inputs, by name, as NumPy arrays with a row for each.
+
+        There are `outputs`, and what the task makes of them: `probabilities` of classes, labels or next tokens (and
+        `labels` where a threshold was exported), `predictions` (and `std` of a Gaussian), or `reconstruction`.
 
         Args:
           raw: raw inputs as `Dataset.raw` holds them: images, codes and numbers of a table, or a tree of arrays.
@@ -88,31 +80,7 @@ class Exported:
           InputError: naming row, column and value, if a row cannot be read; or if the network's own outputs are not
             finite.
         """
-        outputs = self.predict(self.schema.encode(rows), batch_size)
-        scored = outputs.get("probabilities", outputs.get("predictions"))
-        if jax.tree.leaves(outputs)[0].shape[0] == 0:
-            return []
-        if scored is None:
-            leaves, structure = jax.tree.flatten(outputs["outputs"])
-            return [Prediction(structure.unflatten([leaf[row] for leaf in leaves])) for row in range(len(leaves[0]))]
-        bad = ~np.isfinite(np.asarray(scored, np.float32)).reshape(len(scored), -1).all(axis=1)
-        if bad.any():
-            row = int(bad.argmax())
-            raise InputError(
-                f"predictions must be finite, got {scored[row]} in row {row}. The model itself is damaged."
-            )
-        if "predictions" in outputs:
-            return [Prediction(_number(value)) for value in np.asarray(scored, np.float32).reshape(len(scored), -1)]
-        if scored.ndim != 2:
-            raise InputError(
-                f"predict_rows gives one class a row, but this model has probabilities of shape {scored.shape}. "
-                "Use predict."
-            )
-        names = self.classes or tuple(map(str, range(scored.shape[1])))
-        return [
-            Prediction(names[int(row.argmax())], {name: float(value) for name, value in zip(names, row, strict=True)})
-            for row in scored
-        ]
+        return predictions_of(self.signature, self.predict(self.schema.encode(rows), batch_size))
 
     def call(self, weights: dict[str, Any], raw: Tree) -> Any:
         """Returns the outputs for any weights and raw inputs, unchecked and in one call; traceable.
@@ -164,7 +132,3 @@ class Exported:
         program = next(iter(self.stablehlo.values()))
         outputs = program.out_tree.unflatten(program.out_avals)
         return jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape[1:]), leaf.dtype), outputs)
-
-
-def _number(values: np.ndarray) -> float | tuple[float, ...]:
-    return float(values[0]) if values.size == 1 else tuple(map(float, values))

@@ -14,7 +14,7 @@ from verax.findings import Finding, InputError, Leaf, raise_errors
 from verax.network import Variables, as_network
 from verax.trees import Tree, leaves_by_path, path_text
 
-WITH_PROBABILITIES = ("classification", "binary")
+WITH_THRESHOLD = ("binary", "multilabel")
 _INTEGERS = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 _STORED = {"bool", *_INTEGERS, "float16", "bfloat16", "float32", "float64", "complex64"}
 
@@ -25,11 +25,16 @@ class Predicts(Protocol):
 
     @property
     def task(self) -> str:
-        """One of `classification`, `binary`, `regression`, `custom`."""
+        """The name of the task."""
         ...
 
-    def predictions(self, outputs: Tree) -> Any:
-        """Returns what is scored, from the outputs of the network."""
+    @property
+    def recalibrates(self) -> bool:
+        """Whether the outputs are logits, which a temperature may divide."""
+        ...
+
+    def heads(self, outputs: Tree) -> dict[str, Any]:
+        """Returns what the model gives besides its raw outputs, by name, from those outputs."""
         ...
 
 
@@ -37,8 +42,9 @@ class Program(NamedTuple):
     """A program and what it is called with.
 
     Attributes:
-      function: `(weights, raw) -> {"outputs": ..., "probabilities" or "predictions": ...}`, pure and traceable.
-      weights: parameters, model state, preprocessing statistics and temperature, all leaves by path, on the host.
+      function: `(weights, raw) -> {"outputs": ..., "probabilities": ...}`, with the heads of the task; pure, traceable.
+      weights: parameters, model state, preprocessing statistics, temperature and threshold, all leaves by path, on the
+        host.
     """
 
     function: Callable[[dict[str, Any], Tree], dict[str, Any]]
@@ -51,6 +57,7 @@ def make_program(
     variables: Variables,
     preprocessing: Preprocessing,
     temperature: float | None = None,
+    threshold: Any = None,
 ) -> Program:
     """Returns a trained network in evaluation mode as one program over raw inputs.
 
@@ -60,9 +67,10 @@ def make_program(
       variables: the trained weights.
       preprocessing: fitted; becomes part of the program.
       temperature: divides the logits before they become probabilities; None for the network's own probabilities.
+      threshold: from which probability on a label is there, one number or one a label; None for none.
 
     Raises:
-      InputError: if a leaf cannot be stored, or a temperature does not fit the task.
+      InputError: if a leaf cannot be stored, or a temperature or a threshold does not fit the task.
     """
     network = as_network(network)
     if not isinstance(variables, Variables):
@@ -70,8 +78,8 @@ def make_program(
             f"variables must be vx.Variables(params, model_state), got {type(variables).__name__}. "
             "For a network without state: vx.Variables(params, {})."
         )
-    if temperature is not None and objective.task not in WITH_PROBABILITIES:
-        raise InputError(f"temperature is for {' and '.join(WITH_PROBABILITIES)}, got one for task {objective.task!r}.")
+    if temperature is not None and not objective.recalibrates:
+        raise InputError(f"temperature is for tasks with logits, got one for task {objective.task!r}.")
     if temperature is not None and not 0 < float(temperature) < float("inf"):
         raise InputError(f"temperature must be positive and finite, got {temperature}.")
 
@@ -82,6 +90,8 @@ def make_program(
     }
     if temperature is not None:
         tree["temperature"] = np.array(temperature, np.float32)
+    if threshold is not None:
+        tree["threshold"] = checked_threshold(objective.task, threshold)
     weights = _weights_by_path(tree)
     structure, paths = jax.tree.structure(tree), list(weights)
 
@@ -89,14 +99,33 @@ def make_program(
         held = jax.tree.unflatten(structure, [weights[path] for path in paths])
         inputs = preprocessing.apply(held["preprocessing"], raw)
         outputs, _ = network.apply(Variables(held["params"], held["model_state"]), inputs)
-        if objective.task in WITH_PROBABILITIES:
-            logits = outputs / held["temperature"].astype(outputs.dtype) if "temperature" in held else outputs
-            return {"outputs": outputs, "probabilities": objective.predictions(logits)}
-        if objective.task == "regression":
-            return {"outputs": outputs, "predictions": objective.predictions(outputs)}
-        return {"outputs": outputs}
+        logits = outputs / held["temperature"].astype(outputs.dtype) if "temperature" in held else outputs
+        heads = objective.heads(logits)
+        if "threshold" in held:
+            scored = heads["probabilities"]
+            positive = scored[..., 1] if objective.task == "binary" else scored
+            cut = held["threshold"].astype(positive.dtype)
+            cut = cut.reshape((1,) * (positive.ndim - cut.ndim) + cut.shape)
+            heads = {**heads, "labels": (positive >= cut).astype(jnp.int32)}
+        return {"outputs": outputs, **heads}
 
     return Program(program, weights)
+
+
+def checked_threshold(task: str, threshold: Any) -> np.ndarray:
+    """Returns a threshold as an array: one number, or one a label.
+
+    Raises:
+      InputError: if the task decides nothing by one, or a number is outside [0, 1].
+    """
+    if task not in WITH_THRESHOLD:
+        raise InputError(f"threshold is for {' and '.join(WITH_THRESHOLD)}, got one for task {task!r}.")
+    values = np.asarray(getattr(threshold, "values", threshold), np.float32)
+    values = values.reshape(()) if values.size == 1 else values
+    if values.ndim > 1 or (task == "binary" and values.ndim) or not ((values >= 0) & (values <= 1)).all():
+        several = "" if task == "binary" else ", or one for each label"
+        raise InputError(f"threshold must be a number in [0, 1]{several}, got {values.tolist()}.")
+    return values
 
 
 def specs(arrays: Tree) -> Tree:

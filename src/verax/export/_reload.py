@@ -96,7 +96,7 @@ def reload_outputs_in_process(
     exported = load(path)
     raw = exported.check(raw_inputs)
     rows = jax.tree.leaves(raw)[0].shape[0]
-    program = make_program(network, objective, variables, preprocessing, temperature)
+    program = make_program(network, objective, variables, preprocessing, temperature, exported.signature.threshold)
     jitted, weights = jax.jit(program.function), jax.device_put(program.weights)
     outputs = run_in_blocks(lambda block: jitted(weights, block), raw, blocks_of(exported.signature, rows, rows))
     return leaves_by_path(outputs)

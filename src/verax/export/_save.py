@@ -47,6 +47,7 @@ def save(
     preprocessing: Preprocessing,
     schema: Schema,
     temperature: float | None = None,
+    threshold: Any = None,
     name: str = "model",
     batch_sizes: Sequence[int] | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -66,6 +67,8 @@ def save(
       preprocessing: fitted, `Dataset.preprocessing`.
       schema: of the raw examples, `Dataset.schema`.
       temperature: divides the logits before they become probabilities.
+      threshold: of a binary or multilabel task: from which probability on a label is there. A number, one for each
+        label, or what `vx.evaluate.choose_threshold` returned. The model then gives `labels` too.
       name: of the model.
       batch_sizes: the sizes to export for where the network does not work with a symbolic batch size, `(1, 32)` by
         default. Other numbers of rows are then run in blocks of these, filled up; the signature says so.
@@ -94,17 +97,18 @@ def save(
     folder = Path(path).expanduser().absolute()
     _check_target(folder, overwrite)
     sizes = _sizes(batch_sizes)
-    program = make_program(network, objective, variables, preprocessing, temperature)
+    program = make_program(network, objective, variables, preprocessing, temperature, threshold)
     example = _example(schema, raw)
     platforms = tuple(dict.fromkeys(("cpu", jax_export.default_export_platform())))
     programs, fixed_because = export_programs(program, example, sizes, platforms)
-    signature = _signature(programs, fixed_because, program, example, platforms, schema)
+    signature = _signature(programs, fixed_because, program, example, platforms, schema, objective.task)
     signature = replace(
         signature,
         name=name,
-        task=objective.task,
         preprocessing=preprocessing.to_json(),
         temperature=None if temperature is None else float(temperature),
+        threshold=None if threshold is None else np.atleast_1d(program.weights["threshold"]).tolist(),
+        padding=getattr(objective, "padding", None),
         facts=dict(facts or {}),
     )
     draft = folder.parent / f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}"
@@ -125,6 +129,7 @@ def _signature(
     example: Tree,
     platforms: tuple[str, ...],
     schema: Schema,
+    task: str,
 ) -> Signature:
     """Returns what the programs themselves say; the rest is for the caller to fill in."""
     largest = max(programs)
@@ -135,12 +140,12 @@ def _signature(
     probabilities = outputs.get("probabilities")
     return Signature(
         name="",
-        task="",
+        task=task,
         schema=schema.to_json(),
         preprocessing={},
         inputs={path: array_entry(leaf.shape, leaf.dtype) for path, leaf in leaves_by_path(inputs).items()},
         outputs={path: array_entry(leaf.shape, leaf.dtype) for path, leaf in leaves_by_path(outputs).items()},
-        classes=None if probabilities is None else _classes(schema, probabilities.shape[-1]),
+        classes=None if probabilities is None else _classes(schema, probabilities.shape[-1], task),
         temperature=None,
         weights={path: shape_text(leaf) for path, leaf in program.weights.items()},
         batch_sizes=None if largest == 0 else tuple(sorted(programs)),
@@ -155,7 +160,9 @@ def _signature(
     )
 
 
-def _classes(schema: Schema, classes: int) -> tuple[str, ...]:
+def _classes(schema: Schema, classes: int, task: str) -> tuple[str, ...] | None:
+    if task == "language_model" and schema.classes is None:
+        return None  # a vocabulary without names
     named = (schema.classes or ())[:classes]
     return (*named, *map(str, range(len(named), classes)))
 

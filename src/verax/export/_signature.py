@@ -25,12 +25,12 @@ class Signature:
 
     Attributes:
       name: of the model.
-      task: `classification`, `binary`, `regression` or `custom`.
+      task: `classification`, `binary`, `multilabel`, `regression`, `language_model`, `autoencoder` or `custom`.
       schema: what one raw example looks like, as `Schema.to_json` gives it: columns, categories, shape, dtype.
       preprocessing: the steps inside the program, as `Preprocessing.to_json` gives them.
       inputs: shape (without the axis of examples) and dtype of each raw array, by path; one array has the path "".
       outputs: likewise, of what comes back.
-      classes: names by label; None if the task has no classes.
+      classes: names of the classes, labels or tokens, in order; None if there are none.
       temperature: divides the logits before they become probabilities; None if there is none.
       weights: dtype and shape of each leaf, by path.
       batch_sizes: None if any number of rows fits; else the sizes there are programs for.
@@ -44,6 +44,8 @@ class Signature:
       versions: of verax and jax, at writing.
       files: size in bytes and SHA-256 of each file beside the signature.
       facts: anything the writer wanted to keep: fingerprints, scores.
+      threshold: from which probability on a label is there, one number or one a label; None if nothing is decided.
+      padding: of a language model, the target that marks a place without a token; None if there is none.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Signature:
     versions: dict[str, str]
     files: dict[str, dict[str, Any]]
     facts: dict[str, Any] = field(default_factory=dict)
+    threshold: list[float] | None = None
+    padding: int | None = None
 
     @property
     def expired(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from verax.findings import InputError
-from verax.network._constructor import check_constructor, construct, constructor_name
+from verax.network._constructor import check_constructor, constructor_name
+from verax.network._equinox_parts import Parts, constructed, flat, is_array, nested, split, stateful, with_state
 from verax.network._mode import Mode, argument_names, mode_from, mode_of, required_beyond_inputs
 from verax.network._network import Network, Variables
 from verax.trees import Tree, path_text
@@ -80,17 +80,17 @@ def from_equinox(
         )
         if state is not None:
             raise InputError(f"state goes with a module that was made already; {name} makes its own.")
-    ready = _split(*_with_state(module, state), name) if made else None
+    ready = split(*with_state(module, state), name) if made else None
     if ready is not None:
         _mode_of_call(ready, name, mode, by_keyword)  # what can be said before the first use
 
     @functools.cache
-    def structure() -> _Parts:
+    def structure() -> Parts:
         """What does not depend on the weights; a constructor is traced for it, once."""
         if ready is not None:
             return ready
-        made_of_shapes, its_state = eqx.filter_eval_shape(_construct, module, jax.random.key(0))
-        return _split(made_of_shapes, its_state, name)
+        made_of_shapes, its_state = eqx.filter_eval_shape(constructed, module, jax.random.key(0))
+        return split(made_of_shapes, its_state, name)
 
     @functools.cache
     def detected() -> Mode:
@@ -101,17 +101,18 @@ def from_equinox(
         return axis_name or _axis_name(structure().module, name)
 
     def init(key: Any, inputs: Tree) -> Variables:
-        parts = structure() if ready is not None else _split(*_construct(module, key), name)
+        parts = structure() if ready is not None else split(*constructed(module, key), name)
         if mode is None and not detected().arguments:
             place = _without_switch(parts.module)
             if place is not None:
                 raise InputError(NO_MODE.format(name=name, place=place))
-        return Variables(_nested(parts.params), _nested(parts.state))
+        return Variables(nested(parts.params), nested(parts.state))
 
     def merged(variables: Variables) -> tuple[Any, Any]:
         """Returns the module with its weights, and its state; None if it is stateless."""
-        parts, values = structure(), {**_flat(variables.params), **_flat(variables.model_state)}
-        module = jax.tree.unflatten(parts.structure, [values.get(path, leaf) for path, leaf in parts.leaves])
+        parts, values = structure(), {**flat(variables.params), **flat(variables.model_state)}
+        leaves = [values[path] if is_array(leaf) else leaf for path, leaf in parts.leaves]
+        module = jax.tree.unflatten(parts.structure, leaves)
         if parts.state_structure is None:
             return module, None
         return module, jax.tree.unflatten(parts.state_structure, [values[path] for path in parts.state_paths])
@@ -164,7 +165,7 @@ def from_equinox(
         if state is None or not training:
             return outputs, variables.model_state
         moved = dict(zip(parts.state_paths, jax.tree.leaves(after), strict=True))
-        return outputs, _nested({**_flat(variables.model_state), **moved})
+        return outputs, nested({**flat(variables.model_state), **moved})
 
     def rebuild(variables: Variables) -> Any:
         module, state = merged(variables)
@@ -174,134 +175,7 @@ def from_equinox(
     return Network(init, apply, library="equinox", name=name, rebuild=rebuild)
 
 
-Path = tuple[str, ...]
-
-
-class _Parts(NamedTuple):
-    """A module taken apart.
-
-    Attributes:
-      module: itself; its arrays may be shapes only.
-      call: its `__call__`.
-      structure: of all its leaves.
-      leaves: each leaf with its path; arrays are looked up by it, the others are used as they are.
-      params: floating-point arrays by path.
-      state: what is carried, by path: integer arrays, and the values of stateful layers.
-      state_structure: of the `eqx.nn.State`, None if there is none.
-      state_paths: the path of each of its leaves.
-    """
-
-    module: Any
-    call: Callable[..., Any]
-    structure: Any
-    leaves: list[tuple[Path, Any]]
-    params: dict[Path, Any]
-    state: dict[Path, Any]
-    state_structure: Any
-    state_paths: list[Path]
-
-
-def _split(module: Any, state: Any, name: str) -> _Parts:
-    import equinox as eqx
-
-    if not isinstance(module, eqx.Module):
-        raise InputError(f"{name} must give an eqx.Module, got {type(module).__name__}.")
-    if not callable(module):
-        raise InputError(f"{name} must have a method __call__(self, inputs), and has none.")
-    pairs, structure = jax.tree.flatten_with_path(module)
-    leaves = [(_path(path), leaf) for path, leaf in pairs]
-    arrays = {path: leaf for path, leaf in leaves if _is_array(leaf)}
-    params = {path: leaf for path, leaf in arrays.items() if jnp.issubdtype(leaf.dtype, jnp.inexact)}
-    carried = {path: leaf for path, leaf in arrays.items() if path not in params}
-    if state is None:
-        place = _first_index(module)
-        if place is not None:
-            raise InputError(
-                f"{name} holds state in {place}. Make it with eqx.nn.make_with_state, and pass both parts: "
-                "vx.from_equinox(module, state=state)."
-            )
-        return _Parts(module, type(module).__call__, structure, leaves, params, carried, None, [])
-    if not isinstance(state, eqx.nn.State):
-        raise InputError(f"state must be an eqx.nn.State, got {type(state).__name__}. Use eqx.nn.make_with_state.")
-    values, state_structure = jax.tree.flatten(state)
-    paths = _state_paths(module, state_structure, len(values))
-    carried.update(zip(paths, values, strict=True))
-    return _Parts(module, type(module).__call__, structure, leaves, params, carried, state_structure, paths)
-
-
-def _state_paths(module: Any, structure: Any, count: int) -> list[Path]:
-    """Returns the path of each leaf of a state: that of its index in the module, and within its value."""
-    numbered = jax.tree.unflatten(structure, range(count))
-    paths: dict[int, Path] = {}
-    for path, index in _indices(module):
-        for inner, number in jax.tree.leaves_with_path(numbered.get(index)):
-            paths.setdefault(number, (*_path(path), *_path(inner)))
-    return [paths.get(number, ("state", str(number))) for number in range(count)]
-
-
-def _indices(module: Any) -> list[tuple[Any, Any]]:
-    import equinox as eqx
-
-    def is_index(node: Any) -> bool:
-        return isinstance(node, eqx.nn.StateIndex)
-
-    return [(path, node) for path, node in jax.tree.leaves_with_path(module, is_leaf=is_index) if is_index(node)]
-
-
-def _first_index(module: Any) -> str | None:
-    return next((path_text(path) for path, _ in _indices(module)), None)
-
-
-def _path(path: tuple[Any, ...]) -> Path:
-    return tuple(path_text((part,)) for part in path)
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct)
-
-
-def _nested(leaves: Mapping[Path, Any]) -> dict[str, Any]:
-    """Returns leaves by path as a dict of dicts.
-
-    Example:
-      >>> _nested({("layers", "0", "bias"): 1, ("layers", "0", "weight"): 2})
-      {'layers': {'0': {'bias': 1, 'weight': 2}}}
-    """
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *above, last = path or ("value",)
-        place = tree
-        for part in above:
-            place = place.setdefault(part, {})
-        place[last] = leaf
-    return tree
-
-
-def _flat(tree: Tree) -> dict[Path, Any]:
-    return {_path(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
-def _construct(constructor: Callable[..., Any], key: Any) -> tuple[Any, Any]:
-    """Returns the module that a constructor makes from a key, and its state or None; may be traced."""
-    import equinox as eqx
-
-    result = construct(constructor, "key", key)
-    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State):
-        return result
-    return _with_state(result, None)
-
-
-def _with_state(module: Any, state: Any) -> tuple[Any, Any]:
-    """Returns a module and its state, taken out of the module where it was left there; None if it has none."""
-    import equinox as eqx
-
-    indices = _indices(module) if state is None else []
-    if indices and all(jax.tree.leaves(index.init) for _, index in indices):
-        return eqx.nn.make_with_state(lambda: module)()
-    return module, state
-
-
-def _mode_of_call(parts: _Parts, name: str, mode: Mapping[str, bool] | None, by_keyword: bool) -> Mode:
+def _mode_of_call(parts: Parts, name: str, mode: Mapping[str, bool] | None, by_keyword: bool) -> Mode:
     names = argument_names(parts.call)
     found = mode_of(names) if mode is None else mode_from(mode)
     if mode is None and "inference" in names:
@@ -321,23 +195,9 @@ def _mode_of_call(parts: _Parts, name: str, mode: Mapping[str, bool] | None, by_
     return found
 
 
-def _is_stateful(node: Any) -> bool:
-    """Returns whether a module has a state index among its own fields."""
-    import equinox as eqx
-
-    if not isinstance(node, eqx.Module) or isinstance(node, eqx.nn.StateIndex):
-        return False
-    return any(isinstance(value, eqx.nn.StateIndex) for value in vars(node).values())
-
-
-def _stateful(module: Any) -> list[tuple[Any, Any]]:
-    """Returns the modules with state of their own, each with its path."""
-    return [each for each in jax.tree.leaves_with_path(module, is_leaf=_is_stateful) if _is_stateful(each[1])]
-
-
 def _without_switch(module: Any) -> str | None:
     """Returns the path of a module with state that nothing switches; None if there is none."""
-    places = (path_text(path) or "itself" for path, node in _stateful(module) if not hasattr(node, "inference"))
+    places = (path_text(path) or "itself" for path, node in stateful(module) if not hasattr(node, "inference"))
     return next(places, None)
 
 
@@ -346,7 +206,7 @@ def _switched(module: Any, noise: bool, statistics: bool) -> Any:
     import equinox as eqx
 
     def norms(module: Any) -> list[Any]:
-        return [node.inference for _, node in _stateful(module) if hasattr(node, "inference")]
+        return [node.inference for _, node in stateful(module) if hasattr(node, "inference")]
 
     module = eqx.nn.inference_mode(module, value=not noise)
     return eqx.tree_at(norms, module, replace_fn=lambda _: not statistics) if norms(module) else module
@@ -354,7 +214,7 @@ def _switched(module: Any, noise: bool, statistics: bool) -> Any:
 
 def _axis_name(module: Any, name: str) -> str:
     """Returns the axis that the layers of a module average over; any name will do where there are none."""
-    found = {node.axis_name for _, node in _stateful(module) if isinstance(getattr(node, "axis_name", None), str)}
+    found = {node.axis_name for _, node in stateful(module) if isinstance(getattr(node, "axis_name", None), str)}
     if len(found) > 1:
         raise InputError(
             f"{name} averages over the axes {', '.join(sorted(found))}, and Verax maps it over one. "

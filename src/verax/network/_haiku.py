@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -23,8 +24,9 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
     """Returns the result of `hk.transform` or `hk.transform_with_state` as a network.
 
     The mode argument (`is_training`, `training`, ...) is found in the signature of the function that was transformed.
-    Haiku has one flag for noise and statistics, so noise with frozen statistics is refused where there are statistics;
-    without state the key alone decides.
+    Without state the key alone decides. Haiku has one flag for noise and statistics: for noise with frozen statistics
+    the calls of `hk.BatchNorm` are intercepted, and a function with state of another kind refuses it; statistics
+    without noise are refused by a function that draws random numbers.
 
     Args:
       transformed: an `hk.Transformed` or `hk.TransformedWithState`.
@@ -67,7 +69,8 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
     def call(variables: Variables, inputs: Tree, key: Any, noise: bool, statistics: bool) -> tuple[Tree, Tree]:
         keywords = found.values(noise=noise, statistics=statistics)
         arguments, by_name = ((), inputs) if by_keyword else ((inputs,), {})
-        return stateful.apply(variables.params, variables.model_state, key, *arguments, **by_name, **keywords)
+        with _frozen_statistics() if noise and not statistics else nullcontext():
+            return stateful.apply(variables.params, variables.model_state, key, *arguments, **by_name, **keywords)
 
     def init(key: Any, inputs: Tree) -> Variables:
         keywords = found.values(noise=True, statistics=True)
@@ -87,8 +90,6 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
     def apply(variables: Variables, inputs: Tree, key: Any, training: bool) -> tuple[Tree, Tree]:
         noise = key is not None
         statistics = training if variables.model_state else noise
-        if noise and not statistics:
-            raise ValueError(f"{name} cannot have noise with frozen statistics: Haiku has one flag for both.")
         try:
             outputs, state = call(variables, inputs, key, noise, statistics)
         except ValueError as error:
@@ -96,9 +97,29 @@ def from_haiku(transformed: Any, *, mode: Mapping[str, bool] | None = None, by_k
                 raise
             asked = "training statistics without noise were" if statistics else "evaluation was"
             raise ValueError(f"{name}: {asked} asked for, but the function draws random numbers: {error}") from error
+        before, after = jax.tree.leaves(variables.model_state), jax.tree.leaves(state)
+        if noise and not statistics and any(old is not new for old, new in zip(before, after, strict=True)):
+            raise ValueError(
+                f"{name} cannot have noise with frozen statistics: Haiku has one flag for both, and this function has "
+                "state that is not of hk.BatchNorm."
+            )
         return outputs, state if training else variables.model_state
 
     return Network(init, apply, library="haiku", name=name)
+
+
+def _frozen_statistics() -> Any:
+    """Returns a context in which every `hk.BatchNorm` uses its running statistics, however it is called."""
+    import haiku as hk
+
+    def intercept(next_function: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if not isinstance(context.module, hk.BatchNorm) or context.method_name != "__call__":
+            return next_function(*args, **kwargs)
+        given = inspect.signature(context.orig_method).bind(*args, **kwargs)
+        given.arguments["is_training"] = False
+        return next_function(*given.args, **given.kwargs)
+
+    return hk.intercept_methods(intercept)
 
 
 def _needs_key(error: ValueError) -> bool:

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from verax.evaluate import Calibration, PredictiveCalibration, Reliability
-from verax.plot._canvas import BLUE, LINE, ORANGE, Axes, axes_or_new, dress, ink, legend, plain_log_ticks
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from verax.evaluate import Calibration, PredictiveCalibration, Reliability, proportion_estimate
+from verax.plot._canvas import (
+    BLUE,
+    FONT,
+    INK,
+    LINE,
+    ORANGE,
+    Axes,
+    Figure,
+    axes_or_new,
+    dress,
+    ink,
+    legend,
+    new_figure,
+    plain_log_ticks,
+    short,
+)
+
+LABELS, ACROSS = 12, 3  # labels drawn apart, and how many in a row
 
 
 def reliability_diagram(calibration: Calibration, after: Calibration | None = None, *, ax: Axes = None) -> Axes:
@@ -38,6 +58,53 @@ def reliability_diagram(calibration: Calibration, after: Calibration | None = No
     counts.tick_params(labelbottom=False)
     plain_log_ticks(counts)
     return ax
+
+
+def reliability_by_label(
+    probabilities: Shaped[Array | np.ndarray, "examples labels"],
+    targets: Shaped[Array | np.ndarray, "examples labels"],
+    classes: Sequence[str] | None = None,
+    *,
+    bins: int = 10,
+) -> Figure:
+    """Draws for each label how often it is true against how probable it was said to be, with 95 % (Wilson) intervals.
+
+    On the dashed diagonal what is said is met. The first 12 labels are drawn.
+
+    Args:
+      probabilities: of each label.
+      targets: 0 or 1.
+      classes: the labels' names; numbers if not given.
+      bins: intervals of equal width on [0, 1]; an empty one is left out.
+
+    Raises:
+      ValueError: if the shapes differ, or there is another number of names than of labels.
+    """
+    stated, truth = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
+    names = [str(index) for index in range(stated.shape[1])] if classes is None else [short(name) for name in classes]
+    if stated.shape != truth.shape or len(names) != stated.shape[1]:
+        raise ValueError(
+            f"labels must be as many everywhere, got {stated.shape}, {truth.shape} and {len(names)} names."
+        )
+    shown = names[:LABELS]
+    lines = -(-len(shown) // ACROSS)
+    figure = new_figure(0.5 + 1.25 * lines)
+    grid = figure.subplots(lines, ACROSS, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax in grid[len(shown) :]:
+        ax.set_axis_off()
+    for label, (ax, name) in enumerate(zip(grid, shown, strict=False)):
+        dress(ax)
+        ax.plot([0, 1], [0, 1], "--", color=LINE, linewidth=1.0)
+        group = np.minimum((stated[:, label] * bins).astype(np.int64), bins - 1)
+        filled, place, count = np.unique(group, return_inverse=True, return_counts=True)
+        across, share = (np.bincount(place, each[:, label], len(filled)) / count for each in (stated, truth))
+        ends = np.array([tuple(proportion_estimate(s * n, float(n))) for s, n in zip(share, count, strict=True)])
+        _with_bars(ax, across, share, ends[:, 1], ends[:, 2], BLUE, "o", None)
+        ax.set_title(name, fontsize=9, parse_math=False)
+        ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=[0, 1], yticks=[0, 1])
+    figure.supxlabel("stated probability", fontsize=FONT, color=INK)
+    figure.supylabel("share that is true", fontsize=FONT, color=INK)
+    return figure
 
 
 def coverage(

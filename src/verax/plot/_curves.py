@@ -25,7 +25,7 @@ def training_curves(history: History, metric: str = "loss", *, ax: Axes = None) 
     Raises:
       ValueError: if the history has no such metric.
     """
-    curves, unit = _curves(history, metric)
+    curves, unit = curves_of(history, metric)
     if not curves:
         known = sorted({name.partition("/")[2] for record in history for name in record.values if "/" in name})
         raise ValueError(f"metric must be one of {known}, got {metric!r}.")
@@ -34,7 +34,7 @@ def training_curves(history: History, metric: str = "loss", *, ax: Axes = None) 
         color, line, marker = SERIES[(*SPLITS, name).index(name)]
         look = {"color": color, "marker": marker if len(values) <= 30 else None, "markersize": 3.5, "linewidth": 1.6}
         ax.plot(places, values, line, label=name, **look)
-    _mark_not_finite(ax, curves)
+    mark_not_finite(ax, curves)
     every = np.concatenate([values for _, values in curves.values()])
     positive = every[np.isfinite(every)]
     if metric == "loss" and positive.size and positive.min() > 0 and positive.max() / positive.min() > 30:
@@ -49,7 +49,7 @@ def training_curves(history: History, metric: str = "loss", *, ax: Axes = None) 
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def _curves(history: History, metric: str) -> tuple[dict[str, Curve], str]:
+def curves_of(history: History, metric: str) -> tuple[dict[str, Curve], str]:
     """Returns places and values of each split's curve, and what the places count."""
     curves: dict[str, Curve] = {}
     for record in history:
@@ -77,7 +77,8 @@ def _thinned(places: np.ndarray, values: np.ndarray) -> Curve:
     return np.array([places[group].mean() for group in groups]), np.array(means)
 
 
-def _mark_not_finite(ax: Axes, curves: dict[str, Curve]) -> None:
+def mark_not_finite(ax: Axes, curves: dict[str, Curve]) -> None:
+    """Draws a dotted line where a curve first is not finite."""
     every = np.concatenate([places for places, _ in curves.values()])
     is_finite = np.isfinite(np.concatenate([values for _, values in curves.values()]))
     if is_finite.all():

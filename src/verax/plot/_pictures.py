@@ -72,7 +72,7 @@ def find_mistakes(
     rows = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     names = classes if classes is not None else range(np.shape(probabilities)[1])
     return Mistakes(
-        images=_between_zero_and_one(images, rows),
+        images=shown_images(images, rows),
         labels=labels[rows],
         predictions=predictions[rows],
         confidence=confidence[rows],
@@ -132,9 +132,12 @@ def png(image: Float[np.ndarray, "height width *channels"]) -> bytes:
     return content.getvalue()
 
 
-def _between_zero_and_one(
-    images: Images, rows: Int[np.ndarray, " shown"]
-) -> Float[np.ndarray, "shown rows columns *colors"]:
+def shown_images(images: Images, rows: Int[np.ndarray, " shown"]) -> Float[np.ndarray, "shown rows columns *colors"]:
+    """Returns some images with values between 0 and 1, grey or of three channels, at most 96 pixels along an edge.
+
+    Raises:
+      ValueError: if the images are neither grey nor colour.
+    """
     channels = images.shape[3] if images.ndim == 4 else 1
     if images.ndim > 4 or channels not in (1, 3, 4):
         raise ValueError(f"images must be grey or have 1, 3 or 4 channels at the end, got shape {tuple(images.shape)}.")

@@ -9,17 +9,23 @@ from verax.plot._canvas import LINE, SERIES, Axes, axes_or_new, ink, legend
 
 Values = Num[Array | np.ndarray, "..."]  # of other shapes the error below tells
 
+BARS = 200
 POINTS = 1500  # more only lie upon each other, and a report has to stay small
 
 
-def predicted_against_true(predictions: Values, targets: Values, *, ax: Axes = None) -> Axes:
+def predicted_against_true(
+    predictions: Values, targets: Values, spread: Values | None = None, *, ax: Axes = None
+) -> Axes:
     """Draws each prediction over its target; on the dashed diagonal they are equal.
 
-    Of more than 1,500 examples an even, always equal selection is drawn, and the axes say so.
+    Of more than 1,500 examples an even, always equal selection is drawn, and the axes say so; with bars, of more than
+    200.
 
     Args:
       predictions: one value an example, or several (outputs).
       targets: of the same shape.
+      spread: the standard deviation of each prediction, of the same shape: drawn as a bar of twice its length to each
+        side, within which 95 % of the targets should lie.
       ax: where to draw; None means axes of their own.
 
     Raises:
@@ -27,7 +33,8 @@ def predicted_against_true(predictions: Values, targets: Values, *, ax: Axes = N
     """
     predicted, true = _columns(predictions, targets)
     ax = axes_or_new(ax, height=3.3)
-    _scatter(ax, true, predicted)
+    wide = None if spread is None else _columns(spread, targets)[0]
+    _scatter(ax, true, predicted, wide)
     both = np.concatenate([true.ravel(), predicted.ravel()])
     both = both[np.isfinite(both)]
     if both.size:
@@ -63,15 +70,21 @@ def _columns(predictions: Values, targets: Values) -> tuple[np.ndarray, np.ndarr
     return predicted.reshape(len(predicted), -1), true.reshape(len(true), -1)
 
 
-def _scatter(ax: Axes, across: np.ndarray, up: np.ndarray) -> None:
+def _scatter(ax: Axes, across: np.ndarray, up: np.ndarray, spread: np.ndarray | None = None) -> None:
     outputs = across.shape[1]
     if outputs > len(SERIES):  # too many to tell apart
         across, up, outputs = across.reshape(-1, 1), up.reshape(-1, 1), 1
-    most = POINTS // outputs
+        spread = None if spread is None else spread.reshape(-1, 1)
+    most = (POINTS if spread is None else BARS) // outputs
     shown = np.arange(len(across))
     if len(across) > most:
         shown = np.sort(np.random.default_rng(0).permutation(len(across))[:most])
     for column, (color, _, marker) in zip(range(outputs), SERIES, strict=False):
+        if spread is not None:
+            reach = 2 * spread[shown, column]
+            ax.errorbar(
+                across[shown, column], up[shown, column], reach, fmt="none", ecolor=color, alpha=0.25, elinewidth=1
+            )
         ax.plot(
             across[shown, column], up[shown, column], marker, color=color, alpha=0.45, markersize=3.2,
             markeredgewidth=0, label=f"output {column}",

@@ -1,8 +1,12 @@
-"""A certificate and its run as text for people and machines: HTML, Markdown, JUnit. (JSON is `Certificate.to_json`.)"""
+"""A certificate and its run as text for people and machines: HTML, Markdown, JUnit (JSON is `Certificate.to_json`); a
+run for TensorBoard, Weights & Biases and MLflow."""
 
 from verax.report._drawings import figures
 from verax.report._html import html
 from verax.report._junit import junit
 from verax.report._markdown import markdown
+from verax.report._writers_mlflow import mlflow
+from verax.report._writers_tensorboard import tensorboard
+from verax.report._writers_wandb import wandb
 
-__all__ = ["html", "markdown", "junit", "figures"]
+__all__ = ["html", "markdown", "junit", "figures", "tensorboard", "wandb", "mlflow"]

@@ -2,6 +2,7 @@
 
 from verax._modules import make_callable
 from verax.train._average import averaged_variables
+from verax.train._answers import answers_on, temperature_on
 from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
 from verax.train._clipping import clip_by_global_norm, read_clipping
@@ -83,6 +84,8 @@ __all__ = [
     "base_key",
     "binary",
     "chunks",
+    "answers_on",
+    "temperature_on",
     "autoencoder",
     "classification",
     "language_model",

@@ -19,7 +19,7 @@ from verax.train._experiment import Experiment, resolve
 from verax.train._fingerprint import fingerprint
 from verax.train._folder import check_free, save_run
 from verax.train._lanes_loop import train_session
-from verax.train._lanes_session import basis, lane_plan, prepare_lanes
+from verax.train._lanes_session import basis, fitted, lane_plan, prepare_lanes
 from verax.train._run import Run
 from verax.train._runs import Runs
 
@@ -36,8 +36,8 @@ def train_lanes(
     """Trains an experiment with several seeds, or on several folds of its data, all in one compiled program.
 
     Each lane is what the single run with its seed or its data would have been, up to the rounding of float32 in another
-    order: the same first weights, order of the examples and noise, its own early stopping. A lane that stops early or is
-    no longer finite leaves the others alone.
+    order: the same first weights, order of the examples and noise, its own early stopping. A lane that stops early or
+    is no longer finite leaves the others alone.
 
     Args:
       experiment: a finished Experiment, or the function that makes one.
@@ -101,7 +101,9 @@ def _train_seeds(experiment: Any, seeds: list[int], initial: Any, hyperparameter
         _check_alike(experiment, made)
     dataset = load(made[0].data)
     base = basis(made[0], dataset)
-    plan = lane_plan(made[0], base, dataset.examples("train").size)
+    first = fitted(made[0], dataset)
+    made = [replace(each, network=first.network, objective=first.objective, optimizer=first.optimizer) for each in made]
+    plan = lane_plan(first, base, dataset.examples("train").size)
     session = prepare_lanes(made, [dataset] * len(made), [plan] * len(made), base, initial)
     return Runs(train_session(session))
 
@@ -128,9 +130,9 @@ def _train_folds(experiment: Experiment, given: Any, initial: Any) -> Runs:
     dataset = load(experiment.data)
     divisions = _divisions(experiment, dataset, given)
     datasets = fold_datasets(dataset, divisions)
-    experiments = [replace(experiment, data=each) for each in datasets]
-    base = basis(experiments[0], datasets[0])
-    plans = {size: lane_plan(experiment, base, size) for size in {each.examples("train").size for each in datasets}}
+    base = basis(experiment, datasets[0])
+    experiments = [fitted(replace(experiment, data=each), each) for each in datasets]
+    plans = {size: lane_plan(experiments[0], base, size) for size in {each.examples("train").size for each in datasets}}
     groups: dict[Any, list[int]] = {}
     for lane, each in enumerate(datasets):
         groups.setdefault(_shape(experiment, each, plans[each.examples("train").size]), []).append(lane)
@@ -138,7 +140,9 @@ def _train_folds(experiment: Experiment, given: Any, initial: Any) -> Runs:
     for lanes in groups.values():  # lanes whose steps have other shapes need a program of their own
         own = [datasets[lane] for lane in lanes]
         sizes = [each.examples("train").size for each in own]
-        session = prepare_lanes([experiments[lane] for lane in lanes], own, [plans[each] for each in sizes], base, initial)
+        session = prepare_lanes(
+            [experiments[lane] for lane in lanes], own, [plans[each] for each in sizes], base, initial
+        )
         runs |= dict(zip(lanes, train_session(session), strict=True))
     return Runs(tuple(runs[lane] for lane in range(len(datasets))), tuple(divisions))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -76,7 +76,7 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
     state = final = best = session.states
     sums = np.zeros((2, session.size))  # losses and weights of the epoch so far
     clock = time.perf_counter()
-    for sent in _one_ahead(_send(session)):
+    for sent in cast(Iterator[Sent], _one_ahead(cast(Any, _send(session)))):
         state, step = sent.state, sent.step + sent.steps
         total, weight, watched, finite = _read(sent)
         over = experiment.seconds is not None and time.perf_counter() - clock >= experiment.seconds
@@ -89,7 +89,7 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
         improved, stopped = np.zeros(session.size, bool), np.zeros(session.size, bool)
         for lane in np.flatnonzero(active):
             log = logs[lane]
-            bad_step = None if finite[lane] else sent.step + _first_bad(session, sent, lane)
+            bad_step = None if finite[lane] else sent.step + _first_bad(session, sent, int(lane))
             for each in ended:
                 if each.step < (step if bad_step is None else bad_step):
                     values = {"train/loss": float(each.loss[lane])}
@@ -142,9 +142,7 @@ def _send(session: LaneSession) -> Iterator[Sent]:
 
 def _advance(session: LaneSession, sent: Sent) -> Sent:
     program = session.rest if sent.is_rest else session.chunk
-    state, record = program(
-        Lanes(sent.before, sent.own, session.hyperparameters), sent.shared, np.int32(sent.steps)
-    )
+    state, record = program(Lanes(sent.before, sent.own, session.hyperparameters), sent.shared, np.int32(sent.steps))
     return sent._replace(state=state, record=record)
 
 
@@ -201,7 +199,7 @@ def _validation_metrics(session: LaneSession, state: TrainState) -> list[dict[st
     """Returns the exact averages over the validation split for each lane."""
     parts = [session.evaluate(*_arguments(session, state, batch)) for batch in session.validation]
     parts = jax.device_get(parts)
-    sums = {name: np.sum([part[name] for part in parts], axis=0, dtype=np.float64) for name in parts[0]}
+    sums = {name: np.stack([part[name] for part in parts]).sum(axis=0, dtype=np.float64) for name in parts[0]}
     lanes = []
     for lane in range(session.size):
         values: dict[str, float] = {}
@@ -244,7 +242,9 @@ def _runs(
         }
         event = Record("event", steps, log.records[-1].epoch, {"stopped": reason, "facts": facts}, seconds)
         history = History((*log.records, event))
-        runs.append(Run(experiment, session.network, dataset, state, best_state, history, tuple(findings), reason, facts))
+        runs.append(
+            Run(experiment, session.network, dataset, state, best_state, history, tuple(findings), reason, facts)
+        )
     return tuple(runs)
 
 

@@ -91,7 +91,7 @@ def lane_evaluation(
     def one(lane: tuple[TrainState, Batch | None, Mapping[str, Any]], shared: Batch | None) -> dict[str, Any]:
         state, own, hyperparameters = lane
         evaluate = make_eval_step(network, program.make(hyperparameters).objective)
-        batch = shared if own is None else own
+        batch: Any = shared if own is None else own
         sums = {f"validation/{name}": each for name, each in evaluate(state.variables, batch).items()}
         if ema is not None:
             averaged = evaluate(averaged_variables(state, ema), batch)

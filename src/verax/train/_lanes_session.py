@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from verax.data import Batch, Dataset, Examples, check_data
 from verax.findings import Finding, raise_errors
 from verax.network import Network, as_network
-from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size, full_batches
+from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
 from verax.train._compile import program_memory
 from verax.train._experiment import Experiment
 from verax.train._initial import decaying_optimizer, effective_optimizer, first_state, starting_variables, state_from
 from verax.train._keys import base_key
+from verax.train._lanes_data import lane_data, lane_rows, lane_validation
 from verax.train._lanes_program import Lanes, lane_chunk, lane_evaluation, lane_of, over_lanes, runs_in_turn
 from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, probe_optimizer
@@ -137,18 +137,7 @@ class LaneSession:
 
     def rows(self, epoch: int) -> tuple[Any, Any]:
         """Returns the rows of `span` epochs (lanes, steps, batch), and of a last batch (lanes, 1, rest) or None."""
-        return _rows(self.plans, [each.seed for each in self.experiments], epoch, self.span)
-
-
-def _rows(plans: Sequence[EpochPlan], seeds: Sequence[int], epoch: int, span: int) -> tuple[Any, Any]:
-    known: dict[tuple[EpochPlan, int], tuple[np.ndarray, np.ndarray]] = {}
-    for each in zip(plans, seeds, strict=True):
-        if each not in known:
-            plan, seed = each
-            drawn = [plan.rows(seed, number) for number in range(epoch, epoch + span)]
-            known[each] = np.concatenate([rows for rows, _, _ in drawn]), drawn[-1][2][None]
-    lanes = [known[each] for each in zip(plans, seeds, strict=True)]
-    return np.stack([rows for rows, _ in lanes]), np.stack([rest for _, rest in lanes]) if plans[0].rest else None
+        return lane_rows(self.plans, [each.seed for each in self.experiments], epoch, self.span)
 
 
 def lane_plan(experiment: Experiment, base: Basis, size: int) -> EpochPlan:
@@ -179,18 +168,18 @@ def prepare_lanes(
     clock = time.perf_counter()
     first, plan = experiments[0], plans[0]
     separate = any(each is not datasets[0] for each in datasets)
-    objectives = [fitted(first.objective, each) for each in (datasets if separate else datasets[:1])]
-    hyperparameters = _fitted_numbers(objectives) if separate else {}
+    objective = first.objective
+    hyperparameters = _fitted_numbers([each.objective for each in experiments]) if separate else {}
 
     def make(given: Mapping[str, Any]) -> Parts:
-        objective = objectives[0].with_target_scale(given["target_scale"]) if given else objectives[0]
-        return make_parts(first, base.network, objective, base.optimizer)
+        own = replace(objective, meaning=replace(objective.meaning, **given))
+        return make_parts(first, base.network, own, base.optimizer)
 
     span = 1 if plan.rest or "validation" in datasets[0].splits else max(1, first.chunk_steps // plan.equal_steps)
     chunk_steps = span * plan.equal_steps if span > 1 else min(first.chunk_steps, plan.equal_steps)
     program = Program(make, chunk_steps, bool(base.facts.hides_nonfinite))
-    shared, own, rest = _data(experiments, datasets, plans, span, separate)
-    validation = tuple(_validation(first, datasets if separate else datasets[:1]))
+    shared, own, rest = lane_data(experiments, datasets, plans, span, separate)
+    validation = tuple(lane_validation(first, datasets if separate else datasets[:1]))
     keys = jax.random.wrap_key_data(
         np.stack([jax.random.key_data(base_key(each.seed)) for each in experiments]), impl="threefry2x32"
     )
@@ -203,9 +192,7 @@ def prepare_lanes(
     with explained("a step of training or evaluation", {"inputs": base.few.inputs, "targets": base.few.targets}):
         lowered = [
             start.lower(keys, base.few.inputs),
-            jax.jit(lane_chunk(program, base.in_turn)).lower(
-                Lanes(states, own, hyperparameters), shared, np.int32(0)
-            ),
+            jax.jit(lane_chunk(program, base.in_turn)).lower(Lanes(states, own, hyperparameters), shared, np.int32(0)),
             None
             if rest is None
             else jax.jit(lane_chunk(replace(program, chunk_steps=1), base.in_turn)).lower(
@@ -236,84 +223,32 @@ def prepare_lanes(
     }
     total = first.steps or (first.epochs or 0) * plan.steps or NO_END
     return LaneSession(
-        tuple(replace(each, objective=one) for each, one in zip(experiments, objectives, strict=True))
-        if separate
-        else tuple(replace(each, objective=objectives[0]) for each in experiments),
+        tuple(experiments),
         tuple(datasets), base.network, states, tuple(plans), span, shared, own._replace(rows=None), hyperparameters,
         validation, chunk, last, evaluate, chunk_steps, total, _findings(first, datasets, base, separate), facts,
     )  # fmt: skip
 
 
-def fitted(objective: Objective, dataset: Dataset) -> Objective:
-    """Returns an objective with what it learns from the training split."""
-    fit = getattr(objective, "fitted", None)
-    return objective if fit is None else fit(dataset.examples("train"))
+def fitted(experiment: Experiment, dataset: Dataset) -> Experiment:
+    """Returns an experiment on a data set, its objective with what it takes from the training split."""
+    return replace(experiment, objective=experiment.objective.fitted(dataset.examples("train")))
 
 
 def _fitted_numbers(objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Returns the fitted numbers that differ from lane to lane, stacked."""
-    scales = [getattr(each, "target_scale", None) for each in objectives]
-    if scales[0] is None:
-        return {}
-    return {"target_scale": jax.tree.map(lambda *leaves: np.stack([np.asarray(each) for each in leaves]), *scales)}
+    """Returns the fields of a task that were fitted to each lane's training split, stacked, by name."""
+    stacked = {}
+    for name in (each.name for each in fields(objectives[0].meaning)):
+        values = [getattr(each.meaning, name) for each in objectives]
+        if any(each is not values[0] for each in values):
+            stacked[name] = jax.tree.map(
+                lambda *leaves: np.stack([np.asarray(leaf, np.float32) for leaf in leaves]), *values
+            )
+    return stacked
 
 
 def _evaluated(states: TrainState, hyperparameters: Mapping[str, Any], batch: Batch, separate: bool) -> tuple[Any, Any]:
     """Returns the arguments of the evaluation program."""
     return (states, batch if separate else None, hyperparameters), None if separate else batch
-
-
-def _data(
-    experiments: Sequence[Experiment],
-    datasets: Sequence[Dataset],
-    plans: Sequence[EpochPlan],
-    span: int,
-    separate: bool,
-) -> tuple[ChunkData, ChunkData, Any]:
-    """Returns the data that all lanes share, those that each has of its own, and the rows of a rest or None."""
-    rows, rest = _rows(plans, [each.seed for each in experiments], 0, span)
-    weights = [plan.rows(0, 0)[1] for plan in plans]
-    own_weight = shared_weight = None
-    if any(each is not None for each in weights):
-        full = [np.ones(rows.shape[1:], np.float32) if each is None else np.tile(each, (span, 1)) for each in weights]
-        alike = all((each == full[0]).all() for each in full)
-        own_weight, shared_weight = (None, jnp.asarray(full[0])) if alike else (jnp.asarray(np.stack(full)), None)
-    start = np.int32(0)
-    if not separate:
-        train = jax.tree.map(jnp.asarray, datasets[0].examples("train"))
-        return ChunkData(*train, None, shared_weight, start), ChunkData(None, None, rows, own_weight, None), rest
-    stacked = stacked_examples([each.examples("train") for each in datasets])
-    return ChunkData(None, None, None, shared_weight, start), ChunkData(*stacked, rows, own_weight, None), rest
-
-
-def stacked_examples(splits: Sequence[Examples]) -> Examples:
-    """Returns splits of several data sets on the device with a leading axis of lanes; shorter ones are filled up with
-    their first row, which no step takes."""
-    longest = max(split.size for split in splits)
-
-    def whole(*leaves: np.ndarray) -> Any:
-        rows = [np.concatenate([leaf, np.repeat(leaf[:1], longest - len(leaf), axis=0)]) for leaf in leaves]
-        return jnp.asarray(np.stack(rows))
-
-    return Examples(*jax.tree.map(whole, *(tuple(split) for split in splits)))
-
-
-def _validation(experiment: Experiment, datasets: Sequence[Dataset]) -> list[Batch]:
-    """Returns the validation split as batches on the device, with an axis of lanes where there are several data sets."""
-    if "validation" not in datasets[0].splits:
-        return []
-    splits = [each.examples("validation") for each in datasets]
-    size = even_batch_size(max(split.size for split in splits))
-    if experiment.objective.per_example:
-        cut = [list(evaluation_batches(split, size)) for split in splits]
-    else:
-        cut = [list(full_batches(split, experiment.batch_size)) for split in splits]
-    longest = max(len(batches) for batches in cut)
-    for batches in cut:  # a lane with fewer rows has batches of weight 0 at the end
-        batches += [batches[0]._replace(weight=np.zeros_like(batches[0].weight))] * (longest - len(batches))
-    if len(datasets) == 1:
-        return [jax.tree.map(jnp.asarray, batch) for batch in cut[0]]
-    return [jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *batch) for batch in zip(*cut, strict=True)]
 
 
 def _findings(
@@ -324,8 +259,8 @@ def _findings(
         return (base.findings + base.remarks,) * len(datasets)
     inputs = base.few.inputs
     outputs = jax.eval_shape(lambda v, x: base.network.apply(v, x)[0], base.shapes, inputs)
-    task, size = experiment.objective.task, experiment.batch_size
+    task, size, rules = experiment.objective.task, experiment.batch_size, experiment.objective.meaning.data_rules
     return tuple(
-        raise_errors(check_data(each, task=task, outputs_shape=outputs, batch_size=size)) + base.remarks
+        raise_errors(check_data(each, task=task, outputs_shape=outputs, batch_size=size, **rules)) + base.remarks
         for each in datasets
     )

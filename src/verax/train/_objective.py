@@ -149,6 +149,21 @@ class Objective:
         """Returns the standard deviation that a Gaussian regressor states, in the targets' own units; else None."""
         return self.meaning.spread(outputs)
 
+    @property
+    def recalibrates(self) -> bool:
+        """Whether the outputs are logits that a temperature may divide, to make the probabilities truer."""
+        return self.meaning.recalibrates
+
+    @property
+    def padding(self) -> int | None:
+        """Of a language model, the target that marks a place without a token; else None."""
+        return getattr(self.meaning, "padding", None)
+
+    def heads(self, outputs: Tree) -> dict[str, Any]:
+        """Returns what an exported model gives besides its raw outputs, by name: `probabilities`, `predictions` and
+        `std`, or `reconstruction`."""
+        return self.meaning.heads(outputs)
+
     def floor_on(self, outputs: Tree, batch: Batch) -> Any:
         """Returns the lowest mean loss that a network which knows every target of a batch can have.
 

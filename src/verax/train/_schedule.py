@@ -11,9 +11,10 @@ import optax
 from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
-from verax.findings import Finding, Leaf
+from verax.findings import Finding, InputError
 from verax.train._optimizer import with_standard_promotion
-from verax.trees import Tree, leaves_by_path
+from verax.train._schedule_check import check_sizes
+from verax.trees import Tree, is_floating, leaves_by_path
 
 EXACT = 1000  # steps that are taken one by one; from then on the optimizer's counters are moved on between them
 STRIDED = 1000  # of the steps after those that are probed within the run
@@ -21,12 +22,6 @@ BEYOND = 300  # steps probed after the run's end, at distances that grow by a co
 HORIZON = 1000  # run lengths: how far after its end is looked
 LAST_STEP = 2**31 - 2**20  # counters are int32
 POINTS = 400  # kept in a run's facts
-
-UNFINISHED = 0.9  # a warm-up ends where this share of the largest step is reached
-FAR = 0.5  # a warm-up that brought less than this is an error, and a decay that left more than this has hardly begun
-FALLEN = 0.125  # what a decay must fall below after the run
-TINY = 0.01  # of the largest step: nothing is learnt any more
-IDLE = 0.5  # share of a run that may pass like that
 
 
 class ScheduleCurve(NamedTuple):
@@ -116,16 +111,24 @@ def probe_schedule(optimizer: optax.GradientTransformation, params_shapes: Tree,
       optimizer: any Optax transformation.
       params_shapes: the parameters, or their shapes and dtypes.
       steps: length of the run, at least 1.
+
+    Raises:
+      InputError: if `steps` is below 1.
     """
-    if not jax.tree.leaves(params_shapes):
-        return ScheduleProbe(ScheduleCurve(np.array([], np.int32), np.array([], np.float32)), ())
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, got {steps}.")
+    paths = list(leaves_by_path(params_shapes))
+    if not paths:
+        return ScheduleProbe(ScheduleCurve(np.zeros(0, np.int32), np.zeros(0, np.float32)), ())
     numbers, exact = _steps_probed(steps)
-    running, fresh = jax.device_get(jax.jit(lambda: _sizes(optimizer, params_shapes, numbers, exact))())
+    padded = np.pad(numbers, (0, EXACT + STRIDED + BEYOND - numbers.size), mode="edge")  # one program for all lengths
+    probe = jax.jit(lambda numbers, exact: _sizes(optimizer, params_shapes, numbers, exact))
+    running, fresh = jax.device_get(probe(padded, np.int32(exact)))
+    lanes = np.concatenate([running, fresh[:, None]], axis=1)[: numbers.size].astype(np.float64)
     inside = numbers <= steps
-    with np.errstate(over="ignore"):
-        size = np.sqrt(np.square(running[inside, 0].astype(np.float64)).mean(axis=1)).astype(np.float32)
-    lanes = np.stack([*np.moveaxis(running, 1, 0), fresh])  # lanes points leaves
-    return ScheduleProbe(ScheduleCurve(numbers[inside], size), _judge(lanes, numbers, steps, list(leaves_by_path(params_shapes))))
+    sizes = np.sqrt(np.square(lanes[inside, 0]).mean(axis=-1)).astype(np.float32)
+    findings = check_sizes(numbers, lanes, steps, paths)
+    return ScheduleProbe(ScheduleCurve(numbers[inside], sizes), findings)
 
 
 def _steps_probed(steps: int) -> tuple[NDArray[np.int32], int]:
@@ -133,20 +136,15 @@ def _steps_probed(steps: int) -> tuple[NDArray[np.int32], int]:
     exact = min(steps, EXACT)
     inside = np.linspace(exact, steps, min(steps - exact, STRIDED) + 1)[1:]
     last = min(float(steps) * HORIZON, LAST_STEP)
-    beyond = np.geomspace(steps, max(last, steps + BEYOND), BEYOND + 1)[1:]
-    numbers = np.concatenate([np.arange(1, exact + 1), inside.round(), beyond.round()]).astype(np.int64)
+    beyond = np.geomspace(steps, max(last, steps + 1.0), BEYOND + 1)[1:]
+    numbers = np.concatenate([np.arange(1, exact + 1), inside, beyond]).round().astype(np.int64)
     return np.unique(numbers).astype(np.int32), exact
 
 
-# A gradient that never changes; one that swings about a mean; one that swings about 0, so that rates which adapt to
-# progress see none.
-GRADIENTS = np.array([(1.0, 0.0), (1.0, 1.5), (0.0, 1.0)], np.float32)
-
-
 def _sizes(
-    optimizer: optax.GradientTransformation, params: Tree, numbers: NDArray[np.int32], exact: int
+    optimizer: optax.GradientTransformation, params: Tree, numbers: Int[Array, "points"], exact: Int[Array, ""]
 ) -> tuple[Float[Array, "points lanes leaves"], Float[Array, "points leaves"]]:
-    """Returns the sizes of the updates of a running optimizer for each kind of gradient, and of fresh ones; traceable."""
+    """Returns the sizes of the updates of a running optimizer for each kind of gradient, and of a fresh one."""
     inner = with_standard_promotion(optimizer)
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct([min(1, size) for size in leaf.shape], leaf.dtype), params)
 
@@ -162,21 +160,64 @@ def _sizes(
     begun = inner.init(full(0.0))
     keeps_params = _differ(begun, inner.init(full(0.5)))  # schedule-free: its updates follow the parameters it is shown
 
-    def step(carry: Any, point: Any) -> Any:
-        state, shown, counted = carry
-        number, jump, swing = point
+    def lane(gradient: Any, state: Tree, shown: Tree, loss: Any, jumps: Any, targets: Any) -> Any:
+        state = _with_counters(state, jnp.where(jumps, targets, _counters(state)))
         before = _counters(state)
-        rate = counted / exact
-        moved = [jnp.round(rate_of * jump).astype(count.dtype) + count for rate_of, count in zip(rate, before, strict=True)]
-        state = _with_counters(state, moved)
+        updates, state, sizes = update(gradient, state, shown, loss)
+        followed = optax.apply_updates(shown, updates)
+        shown = jax.tree.map(lambda new, old: jnp.where(keeps_params, new, old), followed, shown)
+        return state, shown, sizes, before, _counters(state)
+
+    lanes = jax.vmap(lane, in_axes=(0, 0, 0, None, None, None))
+
+    def step(carry: Any, point: Any) -> Any:
+        state, shown, last, only_grows = carry
+        number, swing = point
+        is_exact = number <= exact
+        rate = (last - first).astype(jnp.float32) / exact.astype(jnp.float32)  # of each counter, a step
+        targets = last + jnp.round(rate * (number - 1 - exact).astype(jnp.float32)).astype(jnp.int32)
+        jumps = ~is_exact & only_grows & (last > first)
         gradient = GRADIENTS[:, 0] + swing * GRADIENTS[:, 1]
         loss = -number.astype(jnp.float32)  # it improves at every step: a rate that waits for a plateau is not cut
+        state, shown, sizes, before, after = lanes(gradient, state, shown, loss, jumps, targets)
+        before, after = before[0], after[0]
+        only_grows = jnp.where(is_exact, only_grows & (after >= before), only_grows)
+        return (state, shown, jnp.where(is_exact, after, last), only_grows), (sizes, before)
 
-        def lane(gradient: Any, state: Tree, shown: Tree) -> Any:
-            updates, state, sizes = update(gradient, state, shown, loss)
-            followed = optax.apply_updates(shown, updates)
-            return state, jax.tree.map(lambda new, old: jnp.where(keeps_params, new, old), followed, shown), sizes
+    first = _counters(begun)
+    each = len(GRADIENTS)
+    start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (each, *jnp.shape(leaf))), (begun, full(0.0)))
+    swings = (1 - 2 * (jnp.arange(numbers.size) % 2)).astype(jnp.float32)
+    _, (running, counters) = jax.lax.scan(step, (*start, first, jnp.ones(first.shape, bool)), (numbers, swings))
 
-        return gradient, state, shown, lane, moved
+    def afresh(counters: Any) -> Any:
+        return update(jnp.float32(1), _with_counters(begun, counters), full(0.0), jnp.float32(1))[2]
 
-    raise NotImplementedError
+    return running, jax.vmap(afresh)(counters)
+
+
+# What the gradients are made of, steady and swinging: one that never changes, one that swings about a mean, and one
+# that swings about 0, in which rates that adapt to progress see none.
+GRADIENTS = np.array([(1.0, 0.0), (1.0, 1.5), (0.0, 1.0)], np.float32)
+
+
+def _differ(one: Tree, other: Tree) -> Any:
+    """Whether floating-point leaves of two trees differ; traceable."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return jnp.array([jnp.any(a != b) for a, b in pairs if is_floating(a)] or [False]).any()
+
+
+def _is_counter(leaf: Any) -> bool:
+    return jnp.ndim(leaf) == 0 and jnp.issubdtype(jnp.result_type(leaf), jnp.signedinteger)
+
+
+def _counters(state: Tree) -> Int[Array, "counters"]:
+    found = [jnp.asarray(leaf, jnp.int32) for leaf in jax.tree.leaves(state) if _is_counter(leaf)]
+    return jnp.stack(found) if found else jnp.zeros(0, jnp.int32)
+
+
+def _with_counters(state: Tree, counters: Int[Array, "counters"]) -> Tree:
+    values = iter(counters)
+    return jax.tree.map(
+        lambda leaf: next(values).astype(jnp.result_type(leaf)) if _is_counter(leaf) else leaf, state
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from verax.findings import InputError
 from verax.train._state import LoopState
 
-HIGHER_IS_BETTER = ("accuracy",)
+HIGHER_IS_BETTER = ("accuracy", "subset_accuracy")
 
 
 @dataclass(frozen=True)

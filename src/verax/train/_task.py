@@ -66,6 +66,7 @@ class Task:
       recalibrates: whether a temperature makes its probabilities truer.
       known_by: what says that rows are known by heart: `accuracy` (1 is all of it), `r2`, or nothing but the loss.
       rows_by_heart: how many rows a healthy network can learn by heart.
+      most_numbers: of outputs that are held at once to judge confidence; None for those of a whole split.
     """
 
     name: ClassVar[str] = "custom"
@@ -75,6 +76,7 @@ class Task:
     recalibrates: ClassVar[bool] = False
     known_by: ClassVar[str | None] = None
     rows_by_heart: ClassVar[int] = 32
+    most_numbers: ClassVar[int | None] = None
 
     # The loss
 
@@ -152,6 +154,10 @@ class Task:
     def baseline(self, train: Examples, test: Examples) -> dict[str, Estimate]:
         """Returns the scores on `test` of the best predictor that sees no inputs; empty if there is none."""
         return {}
+
+    def temperature(self, calibration: Answers) -> float | None:
+        """Returns what logits are to be divided by to make probabilities truer; None where there are no logits."""
+        return None
 
     def confidence(self, test: Answers, calibration: Answers | None, names: tuple[str, ...] | None) -> Confidence | str:
         """Returns how far the stated confidence is from what happens, or why that cannot be said.

@@ -128,6 +128,9 @@ class Classification(Task):
     def baseline(self, train: Examples, test: Examples) -> dict[str, Estimate]:
         return baseline(self.name, np.asarray(self.wanted(train)), np.asarray(self.wanted(test)))
 
+    def temperature(self, calibration: Answers) -> float | None:
+        return temperature_of_classes(self, calibration)
+
     def confidence(self, test: Answers, calibration: Answers | None, names: tuple[str, ...] | None) -> Confidence | str:
         return confidence_of_classes(self, test, calibration)
 
@@ -204,6 +207,9 @@ class Binary(Task):
     def baseline(self, train: Examples, test: Examples) -> dict[str, Estimate]:
         return baseline(self.name, train.targets, test.targets)
 
+    def temperature(self, calibration: Answers) -> float | None:
+        return temperature_of_classes(self, calibration)
+
     def confidence(self, test: Answers, calibration: Answers | None, names: tuple[str, ...] | None) -> Confidence | str:
         return confidence_of_classes(self, test, calibration)
 
@@ -214,8 +220,13 @@ def confidence_of_classes(task: Task, test: Answers, known: Answers | None) -> C
     before = calibration(np.asarray(task.predictions(test.outputs)), labels)
     if known is None:
         return Confidence(before)
-    temperature = fit_temperature(known.outputs, np.asarray(task.wanted(known.examples)))
+    temperature = temperature_of_classes(task, known)
     return Confidence(before, calibration(apply_temperature(test.outputs, temperature), labels), temperature)
+
+
+def temperature_of_classes(task: Task, known: Answers) -> float:
+    """Returns the temperature that makes class probabilities truest on known examples."""
+    return fit_temperature(known.outputs, np.asarray(task.wanted(known.examples)))
 
 
 def balanced_weights(labels: Any) -> np.ndarray:

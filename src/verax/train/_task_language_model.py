@@ -16,8 +16,6 @@ from verax.train._clusters import calibration_by_cluster
 from verax.train._task import Answers, Confidence, Task, align, require_shape, weighted_mean, weighted_sum, wide
 from verax.trees import Tree
 
-MOST_NUMBERS = 2**24  # probabilities looked at for calibration: some hundred megabytes in float64
-
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel(Task):
@@ -34,6 +32,7 @@ class LanguageModel(Task):
     simplest = "how often each token occurs in training"
     recalibrates = True
     known_by = "accuracy"
+    most_numbers = 2**24  # some hundred megabytes in float64
 
     def losses(self, outputs: Tree, batch: Batch) -> Any:
         logits = wide(outputs)
@@ -75,23 +74,23 @@ class LanguageModel(Task):
     def baseline(self, train: Examples, test: Examples) -> dict[str, Estimate]:
         return baseline(self.name, train.targets, test.targets, padding=self.padding)
 
+    def temperature(self, calibration: Answers) -> float:
+        return fit_temperature(*self._places(calibration)[:2])
+
     def confidence(self, test: Answers, calibration: Answers | None, names: tuple[str, ...] | None) -> Confidence | str:
         """Of the next token; the tokens of a text hang together, so the interval is that of texts."""
         logits, labels, text = self._places(test)
         before = of_tokens(logits, labels, text, 1.0)
         if calibration is None:
             return Confidence(before)
-        temperature = fit_temperature(*self._places(calibration)[:2])
+        temperature = self.temperature(calibration)
         return Confidence(before, of_tokens(logits, labels, text, temperature), temperature)
 
     def _places(self, answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns logits, next token and text of the places that count, of the first texts where there are many."""
+        """Returns logits, next token and text of the places that count."""
         targets = np.asarray(answers.examples.targets)
-        vocabulary = answers.outputs.shape[-1]
-        texts = max(1, MOST_NUMBERS // (vocabulary * targets[0].size))
-        targets = targets[:texts]
         counts = np.ones(targets.shape, bool) if self.padding is None else targets != self.padding
-        return np.asarray(answers.outputs[:texts])[counts], targets[counts], np.nonzero(counts)[0]
+        return np.asarray(answers.outputs)[counts], targets[counts], np.nonzero(counts)[0]
 
 
 def of_tokens(logits: np.ndarray, tokens: np.ndarray, text: np.ndarray, temperature: float) -> Calibration:

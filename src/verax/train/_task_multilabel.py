@@ -103,6 +103,10 @@ class Multilabel(Task):
     def baseline(self, train: Examples, test: Examples) -> dict[str, Estimate]:
         return baseline(self.name, train.targets, test.targets)
 
+    def temperature(self, calibration: Answers) -> float:
+        bits = np.asarray(calibration.examples.targets).reshape(-1).astype(np.int64)
+        return fit_temperature(np.asarray(calibration.outputs).reshape(-1), bits)
+
     def confidence(self, test: Answers, calibration: Answers | None, names: tuple[str, ...] | None) -> Confidence | str:
         """All decisions pooled (those of an example hang together), and each label alone."""
         targets = np.asarray(test.examples.targets)
@@ -110,8 +114,7 @@ class Multilabel(Task):
         before = _pooled(logits, targets)
         if calibration is None:
             return Confidence(before, parts=_each(logits, targets, names))
-        known = np.asarray(calibration.outputs, np.float64).reshape(-1)
-        temperature = fit_temperature(known, np.asarray(calibration.examples.targets).reshape(-1).astype(np.int64))
+        temperature = self.temperature(calibration)
         divided = logits / temperature
         return Confidence(before, _pooled(divided, targets), temperature, _each(divided, targets, names))
 
