@@ -1,6 +1,6 @@
 """Training speed of Verax and its peers on the same work, interleaved.
 
-    python benchmarks/training.py [--rounds 9] [--tasks mlp32,mlp128,cnn128] [--peers limit,keras] [--json OUT]
+    python benchmarks/training.py [--rounds 9] [--tasks mlp32,gpt12] [--peers limit,keras] [--json OUT]
 
 Every contender is a process of its own that is warmed up first and idle while another one runs. A round runs each peer
 once, in shuffled order, with Verax before and after each; a peer is compared with the mean of these two, so that a busy
@@ -27,17 +27,20 @@ from typing import Any
 
 MET = "Promised ratios: all met."
 FOLDER = Path(__file__).parent / "_peers"
-EPOCHS = {"mlp32": 1, "mlp128": 2, "cnn128": 1}  # a turn: a quarter of a second or more each
+EPOCHS = {"mlp32": 1, "mlp128": 2, "cnn128": 1, "resnet64": 1, "gpt12": 1}  # a turn: a quarter of a second or more each
 TITLES = {
     "mlp32": "MLP 784-128-64-10, batch 32",
     "mlp128": "MLP 784-128-64-10, batch 128",
     "cnn128": "CNN 32-64-256, batch 128",
+    "resnet64": "residual network, 3 blocks of 16-32-64 with batch norm, 28x28, batch 64",
+    "gpt12": "causal Transformer, 4 layers of 128 channels, context 64, batch 12 (a sample is a window)",
 }
+MLPS, CLASSIC = ("mlp32", "mlp128"), ("mlp32", "mlp128", "cnn128")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Who takes part: a file in `_peers`, its arguments, and whether it runs in the peers' environment."""
+    """Who takes part: a file in `_peers`, its arguments, whether it runs in the peers' environment, and in which tasks."""
 
     name: str
     title: str
@@ -45,13 +48,24 @@ class Contender:
     arguments: tuple[str, ...] = ()
     foreign: bool = False
     at_least: float | None = None  # the ratio that Verax promises
+    at_most: float | None = None  # likewise, where the contender is Verax with a network of another library
+    tasks: tuple[str, ...] = CLASSIC
 
 
 CONTENDERS = (
-    Contender("verax", "Verax", "verax_peer.py"),
-    Contender("limit", "limit: hand-written JAX, Verax's random bits", "limit.py", ("--prng=verax",), at_least=0.95),
+    Contender("verax", "Verax", "verax_peer.py", tasks=tuple(TITLES)),
+    Contender(
+        "limit",
+        "limit: hand-written JAX, Verax's random bits",
+        "limit.py",
+        ("--prng=verax",),
+        at_least=0.95,
+        tasks=tuple(TITLES),
+    ),
     Contender("limit-threefry", "limit with JAX's own code for them", "limit.py", ("--prng=threefry",), at_least=0.95),
-    Contender("textbook", "textbook Flax Linen loop", "flax_textbook.py", at_least=1.1),
+    Contender("textbook", "textbook Flax Linen loop", "flax_textbook.py", at_least=1.1, tasks=tuple(TITLES)),
+    Contender("verax-nnx", "Verax, the network in Flax NNX", "verax_peer.py", ("--nnx",), at_most=1 / 0.9, tasks=MLPS),
+    Contender("nnx", "textbook Flax NNX loop, nnx.jit", "nnx_textbook.py", at_least=1.1, tasks=MLPS),
     Contender("keras", "Keras 3 on JAX, fit", "keras_jax.py", foreign=True, at_least=0.95),
     Contender(
         "keras-steps",
@@ -115,7 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [each for each in CONTENDERS if each.name in options.peers or each.name == "verax"]
     rows: list[dict[str, Any]] = []
     for task in options.tasks:
-        rows += measure(task, chosen, options.rounds, options.epochs or EPOCHS[task], options.peers_python)
+        rows += measure(
+            task,
+            [each for each in chosen if task in each.tasks],
+            options.rounds,
+            options.epochs or EPOCHS[task],
+            options.peers_python,
+        )
         print("\n" + table(task, [row for row in rows if row["task"] == task]), flush=True)
     print("\n" + (verdict := _verdict(rows)))
     if options.json:
@@ -128,14 +148,18 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
     kinds: dict[str, list[str]] = {"missed": [], "not measured": []}
     for row in rows:
         name = f"{row['task']} {row['contender']}"
-        if "at_least" in row and "met" not in row:
+        if _is_promised(row) and "met" not in row:
             kinds["not measured"].append(name)
         elif row.get("met") is False:
             kinds["missed"].append(f"{name} (×{row['ratio_median']:.2f})")
-    if not any("at_least" in row for row in rows):
+    if not any(map(_is_promised, rows)):
         return "Promised ratios: none is about these peers."
     parts = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
     return f"Promised ratios: {'; '.join(parts)}." if parts else MET
+
+
+def _is_promised(row: Mapping[str, Any]) -> bool:
+    return "at_least" in row or "at_most" in row
 
 
 def measure(
@@ -205,12 +229,15 @@ def row(task: str, contender: Contender, speeds: Sequence[float], ratios: Sequen
         made |= {"ratio_median": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
         if contender.at_least is not None:
             made |= {"met": made["ratio_median"] >= contender.at_least}
+        if contender.at_most is not None:
+            made |= {"met": made["ratio_median"] <= contender.at_most}
     return made
 
 
 def _named(task: str, contender: Contender) -> dict[str, Any]:
-    made = {"task": task, "contender": contender.name, "title": contender.title}
-    return made if contender.at_least is None else {**made, "at_least": contender.at_least}
+    made: dict[str, Any] = {"task": task, "contender": contender.name, "title": contender.title}
+    promised = {"at_least": contender.at_least, "at_most": contender.at_most}
+    return made | {name: value for name, value in promised.items() if value is not None}
 
 
 def table(task: str, rows: Sequence[dict[str, Any]]) -> str:
@@ -229,7 +256,8 @@ def table(task: str, rows: Sequence[dict[str, Any]]) -> str:
         if "ratio_median" in each:
             ratio = "×{ratio_median:.2f} (×{ratio_low:.2f} to ×{ratio_high:.2f})".format(**each)
         if "met" in each:
-            bar = f"≥ {each['at_least']}: {'met' if each['met'] else 'MISSED'}"
+            promise = f"≥ {each['at_least']}" if "at_least" in each else f"≤ {each['at_most']:.2f}"
+            bar = f"{promise}: {'met' if each['met'] else 'MISSED'}"
         speeds = "{samples_per_second:,.0f} | {samples_per_second_best:,.0f}".format(**each)
         lines.append(f"| {each['title']} | {speeds} | {ratio} | {bar} |")
     return "\n".join(lines)

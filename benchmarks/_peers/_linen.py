@@ -1,10 +1,10 @@
-"""The two networks in Flax Linen, for every contender that uses it."""
+"""The networks in Flax Linen, for every contender that uses it; the larger two are those of `vx.models`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from _task import CHANNELS, CLASSES, DENSE, DROPOUT_RATE, HIDDEN, Task
+from _task import CHANNELS, CLASSES, CONTEXT, DENSE, DROPOUT_RATE, HIDDEN, VOCABULARY, Task
 from flax import linen as nn
 
 
@@ -30,4 +30,14 @@ class CNN(nn.Module):
 
 
 def network(task: Task) -> nn.Module:
-    return MLP() if task.network == "mlp" else CNN()
+    if task.network == "mlp":
+        return MLP()
+    if task.network == "cnn":
+        return CNN()
+    from verax import models
+
+    if task.network == "resnet":
+        return models.ResNet(CLASSES, widths=(16, 32, 64), blocks=(1, 1, 1))
+    return models.Transformer(
+        layers=4, heads=4, width=128, context=CONTEXT, vocabulary=VOCABULARY, bias=False, dropout_rate=DROPOUT_RATE
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import optax
@@ -11,12 +13,21 @@ from _worker import Run, serve, timed
 from flax.training import train_state
 
 
+class TrainState(train_state.TrainState):
+    batch_stats: Any
+
+
 def make(task: Task) -> Run:
     inputs, labels = data(task)
     model = network(task)
     init_key, dropout_key = jax.random.split(jax.random.key(0))
-    params = model.init(init_key, inputs[:1], training=False)["params"]
-    state = train_state.TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(LEARNING_RATE))
+    variables = model.init(init_key, inputs[:1], training=False)
+    state = TrainState.create(
+        apply_fn=model.apply,
+        params=variables["params"],
+        tx=optax.adam(LEARNING_RATE),
+        batch_stats=variables.get("batch_stats", {}),
+    )
     generator = np.random.default_rng(0)
 
     @jax.jit
@@ -24,11 +35,17 @@ def make(task: Task) -> Run:
         key = jax.random.fold_in(key, state.step)
 
         def mean_loss(params):
-            logits = state.apply_fn({"params": params}, inputs, training=True, rngs={"dropout": key})
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+            logits, moved = state.apply_fn(
+                {"params": params, "batch_stats": state.batch_stats},
+                inputs,
+                training=True,
+                rngs={"dropout": key},
+                mutable=["batch_stats"],
+            )
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), moved
 
-        loss, grads = jax.value_and_grad(mean_loss)(state.params)
-        return state.apply_gradients(grads=grads), loss
+        (loss, moved), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        return state.apply_gradients(grads=grads, batch_stats=moved.get("batch_stats", {})), loss
 
     def train(epochs: int) -> None:
         nonlocal state

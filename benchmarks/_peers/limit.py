@@ -1,7 +1,7 @@
 """The limit: what a JAX user reaches by hand. Data on the device, donated state, many steps in one dispatch.
 
 Convolutions run many times slower inside XLA's loops on CPU, so the CNN has its steps written out, four in a dispatch:
-the fastest of one, two, four and twelve. `--prng=verax` draws the random bits as Verax does, `--prng=threefry` as JAX
+the fastest of one, two, four and twelve; the residual network likewise. The Transformer's steps are in a loop. `--prng=verax` draws the random bits as Verax does, `--prng=threefry` as JAX
 does; they are the same bits.
 """
 
@@ -19,7 +19,8 @@ from _task import LEARNING_RATE, Task, data
 from _worker import Run, serve, timed
 from jax import lax
 
-CHUNK_STEPS = {"mlp": 100, "cnn": 4}
+CHUNK_STEPS = {"mlp": 100, "cnn": 4, "resnet": 4, "gpt": 12}
+WRITTEN_OUT = ("cnn", "resnet")
 
 
 def make(task: Task) -> Run:
@@ -29,20 +30,27 @@ def make(task: Task) -> Run:
 
     @jax.jit
     def init(init_key):
-        params = model.init(init_key, inputs[:1], training=False)["params"]
-        return params, optimizer.init(params)
+        statistics = dict(model.init(init_key, inputs[:1], training=False))
+        params = statistics.pop("params")
+        return params, statistics, optimizer.init(params)
 
     def step(carry, rows, inputs, labels, number):
-        params, opt_state = carry
+        params, statistics, opt_state = carry
         step_key = jax.random.fold_in(key, number)
 
         def mean_loss(params):
-            logits = model.apply({"params": params}, inputs[rows], training=True, rngs={"dropout": step_key})
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean()
+            logits, moved = model.apply(
+                {"params": params, **statistics},
+                inputs[rows],
+                training=True,
+                rngs={"dropout": step_key},
+                mutable=list(statistics),
+            )
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean(), moved
 
-        loss, grads = jax.value_and_grad(mean_loss)(params)
+        (loss, statistics), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state), loss
+        return (optax.apply_updates(params, updates), statistics, opt_state), loss
 
     @partial(jax.jit, donate_argnums=0)
     def chunk(carry, rows, inputs, labels, number):
@@ -50,7 +58,7 @@ def make(task: Task) -> Run:
             return step(carry, each[0], inputs, labels, each[1])
 
         numbers = number + jnp.arange(len(rows))
-        return lax.scan(body, carry, (rows, numbers), unroll=task.network == "cnn")
+        return lax.scan(body, carry, (rows, numbers), unroll=task.network in WRITTEN_OUT)
 
     generator = np.random.default_rng(0)
     length = min(CHUNK_STEPS[task.network], task.steps)

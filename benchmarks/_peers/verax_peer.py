@@ -1,7 +1,8 @@
-"""Verax, through its public generator of chunks; finite counting is always on."""
+"""Verax, through its public generator of chunks; finite counting is always on. `--nnx`: the network in Flax NNX."""
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -16,8 +17,8 @@ import verax as vx
 
 def make(task: Task) -> Run:
     experiment = vx.Experiment(
-        network=network(task),
-        objective=vx.classification(),
+        network=_nnx() if "--nnx" in sys.argv else network(task),
+        objective=vx.train.language_model() if task.network == "gpt" else vx.classification(),
         optimizer=optax.adam(LEARNING_RATE),
         data=vx.data.from_arrays(train=data(task)).split(test=0, validation=0, calibration=0),
         batch_size=task.batch_size,
@@ -42,6 +43,13 @@ def make(task: Task) -> Run:
         return step - first, time.perf_counter() - started
 
     return run
+
+
+def _nnx() -> Any:
+    """Returns the class of the perceptron in NNX; Verax draws its weights."""
+    from _nnx import MLP
+
+    return MLP
 
 
 if __name__ == "__main__":

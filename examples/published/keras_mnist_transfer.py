@@ -86,7 +86,9 @@ def accuracy(run: vx.Run) -> vx.Estimate:
 def frozen_numbers_changed(first: vx.Run, second: vx.Run) -> float:
     """Returns how many numbers of the convolutions differ in any bit."""
     pairs = [(first.variables.params[name], second.variables.params[name]) for name in ("Conv_0", "Conv_1")]
-    differing = jax.tree.map(lambda a, b: np.sum(np.asarray(a).view("u4") != np.asarray(b).view("u4")), *zip(*pairs, strict=True))
+    differing = jax.tree.map(
+        lambda a, b: np.sum(np.asarray(a).view("u4") != np.asarray(b).view("u4")), *zip(*pairs, strict=True)
+    )
     return float(sum(jax.tree.leaves(differing)))
 
 

@@ -144,9 +144,7 @@ def choose(
     grid = [(dropout, tau) for dropout in DROPOUTS for tau in PUBLISHED[name].taus]
     likelihoods = []
     for dropout, tau in grid:
-        runs = vx.train(
-            experiment, folds=parts, name=name, dropout=dropout, tau=tau, examples=kept, **hyperparameters
-        )
+        runs = vx.train(experiment, folds=parts, name=name, dropout=dropout, tau=tau, examples=kept, **hyperparameters)
         likelihoods.append([scored(run, tau, samples)[1] for run in runs])
     return [grid[best] for best in np.argmax(likelihoods, axis=0)]
 

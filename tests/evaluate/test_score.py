@@ -6,11 +6,13 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
 from verax.evaluate import Evaluation, baseline, proportion_estimate, score
+from verax.findings import InputError
 
 
 def random_predictions(seed, examples=None, classes=None, absent=False, ties=False):
@@ -49,6 +51,12 @@ def test_classification_agrees_with_scikit_learn():
             "macro_recall": recall,
             "macro_f1": f1,
             "roc_auc": area,
+            "average_precision": np.mean(
+                [
+                    sklearn.metrics.average_precision_score(labels == c, probabilities[:, c])
+                    for c in ([1] if len(classes) == 2 else classes)
+                ]
+            ),
             "log_loss": sklearn.metrics.log_loss(labels, probabilities, labels=classes),
             "brier": sklearn.metrics.brier_score_loss(labels, probabilities[:, 1])
             if len(classes) == 2
@@ -102,7 +110,8 @@ def test_classification_agrees_with_its_definitions_on_hundreds_of_cases():
     for seed in range(600):
         probabilities, labels = random_predictions(seed, absent=seed % 2 == 0, ties=seed % 3 == 0)
         found, expected = values(score("classification", probabilities, labels)), textbook(probabilities, labels)
-        assert found.keys() == expected.keys() | {"brier", "log_loss"}, seed
+        assert found.keys() - {"average_precision"} == expected.keys() | {"brier", "log_loss"}, seed
+        assert ("average_precision" in found) == ("roc_auc" in found), seed
         for name in expected:
             assert abs(found[name] - expected[name]) < 1e-9, (seed, name)
 
@@ -139,11 +148,52 @@ def test_the_confusion_matrix_and_the_classes():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1]])
     found = score("classification", probabilities, np.array([0, 1, 0]), classes=("cat", "dog", "owl"))
     np.testing.assert_array_equal(found.confusion, [[1, 1, 0], [0, 1, 0], [0, 0, 0]])
-    assert found.per_class == [
-        {"class": "cat", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
-        {"class": "dog", "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1},
-        {"class": "owl", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+    assert found.per_class is not None
+    columns = ("class", "precision", "recall", "f1", "support")
+    assert [tuple(row[name] for name in columns) for row in found.per_class] == [
+        ("cat", 1.0, 0.5, pytest.approx(2 / 3), 2),
+        ("dog", 0.5, 1.0, pytest.approx(2 / 3), 1),
+        ("owl", 0.0, 0.0, 0.0, 0),
     ]
+
+
+def test_scores_of_a_class_have_the_intervals_of_proportions():
+    labels = np.array([1] * 30 + [0] * 70)
+    predicted = np.array([1] * 24 + [0] * 6 + [1] * 8 + [0] * 62)
+    row = score("classification", np.eye(2)[predicted], labels).per_class[1]
+    recall, precision, j = proportion_estimate(24, 30), proportion_estimate(24, 32), proportion_estimate(24, 38)
+    assert (row["recall_low"], row["recall_high"]) == pytest.approx(recall[1:])
+    assert (row["precision_low"], row["precision_high"]) == pytest.approx(precision[1:])
+    assert (row["f1_low"], row["f1_high"]) == pytest.approx((2 * j.low / (1 + j.low), 2 * j.high / (1 + j.high)))
+    assert row["f1"] == pytest.approx(2 * j.value / (1 + j.value))
+    empty = score("classification", np.eye(3)[predicted], labels).per_class[2]
+    assert (empty["recall_low"], empty["recall_high"]) == (0, 1)
+
+
+def test_a_binary_task_has_the_scores_of_its_positives():
+    probabilities, labels = random_predictions(seed=3, examples=70, classes=2)
+    found = score("binary", probabilities, labels)
+    expected = sklearn.metrics.precision_recall_fscore_support(labels, probabilities.argmax(axis=1), average="binary")
+    assert [found.metrics[name].value for name in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
+    assert found.metrics["f1"].low == found.per_class[1]["f1_low"]
+    assert "f1" not in score("classification", probabilities, labels).metrics
+
+
+def test_the_variance_of_average_precision_is_that_of_the_jackknife():
+    """Leaving out one example at a time, with scikit-learn's value; the interval is Wilson's at that variance."""
+    random = np.random.default_rng(0)
+    labels = (random.random(300) < 0.3).astype(int)
+    positive = 1 / (1 + np.exp(-(random.normal(size=300) + labels).round(1)))  # rounded: some are tied
+    found = score("binary", np.stack([1 - positive, positive], axis=1), labels).metrics["average_precision"]
+    left_out = [
+        sklearn.metrics.average_precision_score(np.delete(labels, row), np.delete(positive, row)) for row in range(300)
+    ]
+    variance = 299 / 300 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2)
+    trials = found.value * (1 - found.value) / variance
+    expected = proportion_estimate(found.value * trials, trials)
+    np.testing.assert_allclose(found, expected, rtol=0.01)  # one is the other's limit for many examples
+    average = sklearn.metrics.average_precision_score(labels, positive)
+    np.testing.assert_allclose(found.value, average)
 
 
 @pytest.mark.parametrize("weight", [None, "random"])
@@ -314,7 +364,7 @@ def test_an_evaluation_reads_well_and_goes_into_json():
     found = score("classification", *random_predictions(seed=0, examples=40, classes=7))
     lines = str(found).splitlines()
     assert lines[0] == "classification, 40 examples (95 % intervals)"
-    assert f"  accuracy         {found.metrics['accuracy']}" in lines
+    assert f"  accuracy          {found.metrics['accuracy']}" in lines
     text = json.dumps(found.to_json(), allow_nan=False)
     assert json.loads(text) == found.to_json()
     assert found.headline == "accuracy" and score("regression", np.ones(2), np.ones(2)).headline == "rmse"
@@ -332,7 +382,117 @@ def test_one_example_can_be_scored():
 
 @pytest.mark.parametrize("function", [score, baseline])
 def test_an_unknown_task_is_refused(function):
-    with pytest.raises(
-        ValueError, match=r"task must be 'classification', 'binary' or 'regression', got 'multilabel'\."
-    ):
-        function("multilabel", np.ones((2, 2)) / 2, np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"task must be one of 'classification', .*'autoencoder', got 'ranking'\."):
+        function("ranking", np.ones((2, 2)) / 2, np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"spread": np.ones(2)}, "spread belongs to regression, got it for binary"),
+        ({"padding": 0}, "padding belongs to language_model, got it for binary"),
+    ],
+)
+def test_an_argument_of_another_task_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        score("binary", np.eye(2), np.array([0, 1]), **given)
+
+
+def test_a_regressor_of_several_outputs_has_a_table_of_them():
+    random = np.random.default_rng(0)
+    targets = random.normal(size=(80, 3))
+    predictions = targets + random.normal(size=(80, 3)) * np.array([0.1, 1.0, 2.0])
+    found = score("regression", predictions, targets, classes=["a", "b", "c"])
+    assert found.per_output is not None and [row["output"] for row in found.per_output] == ["a", "b", "c"]
+    for column, row in enumerate(found.per_output):
+        alone = score("regression", predictions[:, column], targets[:, column])
+        for name in ("rmse", "mae", "r2"):
+            assert (row[name], row[f"{name}_low"], row[f"{name}_high"]) == alone.metrics[name]
+    assert np.mean([row["r2"] for row in found.per_output]) == pytest.approx(found.metrics["r2"].value)
+    assert score("regression", predictions[:, 0], targets[:, 0]).per_output is None
+
+
+def test_an_autoencoder_agrees_with_scikit_learn():
+    random = np.random.default_rng(0)
+    images = random.normal(size=(60, 4, 3)) * np.array([0.0, 1.0, 5.0])  # a part that never varies
+    given = images + 0.3 * random.normal(size=images.shape)
+    flat = given.reshape(60, -1), images.reshape(60, -1)
+    found = values(score("autoencoder", given, images))
+    mean_squared = sklearn.metrics.mean_squared_error(*flat)
+    varying = flat[1].std(axis=0) > 0
+    shared = ((flat[0] - flat[1]) ** 2).sum() / ((flat[1] - flat[1].mean(axis=0)) ** 2).sum()
+    assert found == pytest.approx(
+        {
+            "loss": mean_squared,
+            "rmse": math.sqrt(mean_squared),
+            "mae": sklearn.metrics.mean_absolute_error(*flat),
+            "r2": 1 - shared,
+        }
+    )
+    part = score("autoencoder", flat[0][:, varying], flat[1][:, varying]).metrics["r2"].value
+    assert part == pytest.approx(
+        sklearn.metrics.r2_score(flat[1][:, varying], flat[0][:, varying], multioutput="variance_weighted")
+    )
+
+
+def own_spread(random, examples):
+    spread = random.uniform(0.5, 2, size=(examples, 2))
+    return "regression", np.zeros((examples, 2)), 1.2 * spread * random.normal(size=(examples, 2)), {"spread": spread}
+
+
+def reconstructed(random, examples):
+    images = random.normal(size=(examples, 3)) @ np.array([[1.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+    scale = np.exp(0.5 * random.normal(size=(examples, 1)))
+    return "autoencoder", images + 0.4 * scale * random.normal(size=images.shape), images, {}
+
+
+def some_labels(random, examples):
+    own = random.normal(size=(examples, 1))  # labels of an example depend on each other
+    logits = own + random.normal(size=(examples, 4)) - np.array([0.0, 0.5, 1.0, 1.5])
+    truth = random.random((examples, 4)) < 1 / (1 + np.exp(-1.5 * logits))
+    return "multilabel", 1 / (1 + np.exp(-logits)), truth.astype(int), {}
+
+
+@pytest.mark.parametrize("draw", [own_spread, reconstructed, some_labels])
+def test_intervals_of_other_tasks_hold_the_truth_in_about_95_percent(draw):
+    random = np.random.default_rng(1)
+
+    def scored(examples):
+        task, predictions, targets, given = draw(random, examples)
+        return score(task, predictions, targets, weight=np.append(np.ones(examples - 1), 1.001), **given)
+
+    truth = values(scored(60_000))
+    misses = dict.fromkeys(truth, 0)
+    for _ in range(100):
+        for name, estimate in scored(250).metrics.items():
+            misses[name] += not estimate.low <= truth[name] <= estimate.high
+    assert max(misses.values()) <= 12, misses  # 5 expected, standard deviation 2.2
+
+
+def test_a_spread_is_judged_by_its_likelihood_and_its_coverage():
+    random = np.random.default_rng(0)
+    spread = random.uniform(0.5, 2, 400)
+    targets = 3 * spread * random.normal(size=400)  # three times as wide as stated
+    found = score("regression", np.zeros(400), targets, spread=spread)
+    expected = -scipy.stats.norm(0, spread).logpdf(targets)
+    assert found.metrics["nll"].value == pytest.approx(expected.mean())
+    inside = np.abs(targets) <= scipy.stats.norm.ppf(0.95) * spread
+    assert found.metrics["coverage_90"].value == inside.mean()
+    assert found.predictive is not None and found.predictive.low > 0.2
+    right = score("regression", np.zeros(400), targets, spread=3 * spread)
+    assert right.predictive is not None and right.predictive.p_value > 0.05 and right.predictive.low == 0
+    assert right.predictive.pit.p_value > 0.05 > found.predictive.pit.p_value
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("spread", "message"),
+    [
+        (np.ones(3), r"spread must have the shape of the predictions, \(4, 1\), got \(3,\)"),
+        (np.array([1.0, 0.0, 1.0, 1.0]), "spread must be positive and finite, got 0 at index"),
+        (np.array([1.0, 1.0, np.nan, 1.0]), "spread must be positive and finite, got nan at index"),
+    ],
+)
+def test_a_wrong_spread_is_refused(spread, message):
+    with pytest.raises(InputError, match=message):
+        score("regression", np.zeros(4), np.zeros(4), spread=spread)

@@ -1,6 +1,6 @@
 """One little network in every library: hidden layer, BatchNorm or not, dropout, output; and its weights as one tree.
 
-The canonical names are `hidden/kernel`, `hidden/bias`, `norm/scale`, `norm/bias`, `out/kernel`, `out/bias`, with kernels
+The canonical names are `hidden/kernel`, `hidden/bias`, `norm/scale`, `norm/bias`, `out/kernel`, `out/bias`, the kernels
 of shape (inputs, outputs).
 """
 

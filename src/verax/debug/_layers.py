@@ -153,7 +153,8 @@ class Reading:
         before, tallies, results = self.flops, [], []
         for branch in branches:
             self.flops = defaultdict(int)
-            results = self._run(branch.jaxpr, [GIVEN] * len(branch.jaxpr.constvars), operands)
+            jaxpr = getattr(branch, "jaxpr", branch)
+            results = self._run(jaxpr, [GIVEN] * len(jaxpr.constvars), operands)
             tallies.append(self.flops)
         for layer, flops in max(tallies, key=lambda tally: sum(tally.values())).items():
             before[layer] += flops
@@ -282,9 +283,13 @@ def _is_root(name: str) -> bool:
     return name in ("rsqrt", "sqrt", "cbrt")
 
 
+def _shape(var: Any) -> tuple[int, ...]:
+    return var.aval.shape
+
+
 def _fans(eqn: JaxprEqn, side: int) -> tuple[int, int]:
     """Returns the inputs of a unit and the units of an input, for the operand that is the parameter."""
-    shape = eqn.invars[side].aval.shape
+    shape = _shape(eqn.invars[side])
     if eqn.primitive.name == "dot_general":
         contracted, batch = (sides[side] for sides in eqn.params["dimension_numbers"])
         fan_in = prod(shape[axis] for axis in contracted)
@@ -296,8 +301,8 @@ def _fans(eqn: JaxprEqn, side: int) -> tuple[int, int]:
 
 def _flops(eqn: JaxprEqn) -> int:
     """Returns the multiplications and additions of a product or a convolution."""
-    result = prod(eqn.outvars[0].aval.shape)
-    left, right = (var.aval.shape for var in eqn.invars[:2])
+    result = prod(_shape(eqn.outvars[0]))
+    left, right = map(_shape, eqn.invars[:2])
     if eqn.primitive.name == "dot_general":
         return 2 * result * prod(left[axis] for axis in eqn.params["dimension_numbers"][0][0])
     out = right[eqn.params["dimension_numbers"].rhs_spec[0]]

@@ -35,8 +35,7 @@ class OverfitResult:
       criterion: what was met first: `excess`, `accuracy` or `r2`; None if nothing was.
       steps: how many steps that took, or how many were tried.
       rows: how many rows were trained on.
-      initial_loss: mean loss before the first step, without penalty. Of a Gaussian regressor, whose likelihood grows
-        without end, the squared error of its means stands for the loss, here and below.
+      initial_loss: mean loss before the first step, without penalty.
       final_loss: mean loss at the end, or at the step that passed.
       floor: the lowest loss that is possible.
       score: accuracy of a classifier (of labels or tokens), R² of a regressor or an autoencoder; None for other tasks.
@@ -122,6 +121,8 @@ def overfit_batch(
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
     network, task = as_network(network), task_of(objective)
+    learnt = objective.by_heart() if hasattr(objective, "by_heart") else objective
+    is_held, objective = learnt is not objective, learnt
     chosen = rows_to_learn(batch, task, task.rows_by_heart if max_rows is None else max_rows)
     rows = jax.tree.map(jnp.asarray, chosen.batch)
     key = jax.random.key(seed)
@@ -142,6 +143,8 @@ def overfit_batch(
             findings = why_not(seen_of_reference if reference.finite else seen)
             cause = findings[0].id
     notes = _notes(chosen.repeats, chosen.contradictions, held, why_noise, task.name == "language_model")
+    if is_held:
+        notes = (*notes, "the Gaussian's width was held: the likelihood of rows that are known grows without end.")
     return OverfitResult(
         own.criterion is not None,
         own.criterion,
@@ -197,7 +200,6 @@ def _make_attempt(
     loss = objective.bind(network, penalty=False)
     task = task_of(objective)
     floor, constant = _floor(network, objective, variables, rows), task.constant_loss(rows)
-    yardstick = getattr(objective, "yardstick", lambda outputs, rows: None)
 
     def mean_loss(params: Tree, model_state: Tree, rows: Batch, key: Any) -> tuple[Any, Any]:
         mode = {"key": None, "training": True} if noise_off else {"key": key}
@@ -209,12 +211,7 @@ def _make_attempt(
         """Loss, score and outputs; with noise that stays on, those of evaluation."""
         mode = {"key": None, "training": True} if noise_off else {}
         value = loss(variables, rows, **mode)
-        return judged(value.total / value.weight, value.outputs, rows), value.outputs
-
-    def judged(mean: Any, outputs: Tree, rows: Batch) -> tuple[Any, Any]:
-        """Returns what has to fall and what has to rise."""
-        instead = yardstick(outputs, rows)
-        return mean if instead is None else instead, task.known_share(outputs, rows)
+        return value.total / value.weight, task.known_share(value.outputs, rows), value.outputs
 
     def train(held: Held) -> _Attempt:
         @jax.jit
@@ -223,7 +220,7 @@ def _make_attempt(
             (value, (model_state, outputs)), grads = taken
             updates, opt_state = held.update(grads, opt_state, variables.params, value)
             after = Variables(optax.apply_updates(variables.params, updates), model_state)
-            return after, opt_state, judged(value, outputs, rows), (grads, updates)
+            return after, opt_state, value, task.known_share(outputs, rows), (grads, updates)
 
         look = jax.jit(measure)
         state, opt_state = variables, held.init(variables.params)
@@ -231,13 +228,13 @@ def _make_attempt(
         scores: list[Any] = []
         criterion, passed_at, first = None, max_steps, (None, None)
         for number in range(max_steps):
-            state, opt_state, (value, score), taken = step(state, opt_state, rows, jax.random.fold_in(key, number))
+            state, opt_state, value, score, taken = step(state, opt_state, rows, jax.random.fold_in(key, number))
             first = taken if number == 0 else first
             losses.append(value)
             scores.append(score)
             if (number + 1) % CHECK_EVERY and number + 1 < max_steps:
                 continue
-            (after, after_score), _ = look(state, rows, key)
+            after, after_score, _ = look(state, rows, key)
             losses, scores = [float(value) for value in losses], [float(score) for score in scores]
             seen = [*zip(losses, scores, strict=True)] if noise_off else []
             seen = [*seen, (float(after), float(after_score))]
@@ -246,7 +243,7 @@ def _make_attempt(
             passed_at = start + at
             if criterion or not np.isfinite(losses[-1]):
                 break
-        (after, after_score), outputs = look(state, rows, key)
+        after, after_score, outputs = look(state, rows, key)
         losses = [*losses, float(after)]
         steps = passed_at if criterion else len(losses) - 1
         scores = [*scores, float(after_score)]

@@ -1,9 +1,9 @@
-"""Where the time of a training step goes, and what could make it faster."""
+"""Where the time of a training step goes, and what could make it faster: `vx.profile`."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ CALLBACK_SHARE = 0.10  # of the operations' time
 
 
 def profile(
-    subject: Experiment | Callable[..., Any],
+    subject: Any,
     *args: Any,
     batches: Iterable[Any] | None = None,
     out: str | Path | None = None,

@@ -41,10 +41,10 @@ def compile_times() -> Iterator[dict[str, ProgramTime]]:
     """
     seen: list[tuple[str, str, float]] = []
 
-    def listen(event: str, seconds: float, **details: str | int) -> None:
+    def listen(event: str, duration_secs: float, **details: str | int) -> None:
         if event in (TRACING, LOWERING, COMPILING):
             name = str(details.get("fun_name", "?"))
-            seen.append((event, name[4:-1] if name.startswith("jit(") else name, seconds))
+            seen.append((event, name[4:-1] if name.startswith("jit(") else name, duration_secs))
 
     was_enabled = jax.config.values["jax_enable_compilation_cache"]
     found: dict[str, ProgramTime] = {}
@@ -74,6 +74,7 @@ def _by_name(seen: list[tuple[str, str, float]]) -> dict[str, ProgramTime]:
     large = [row for row in rows if row.tracing + row.lowering + row.compiling >= 0.1]
     small = [row for row in rows if row not in large]
     if small:
-        sums = (sum(getattr(row, part) for row in small) for part in ("tracing", "lowering", "compiling"))
-        large.append(ProgramTime("others", *sums, sum(row.programs for row in small)))
+        tracing = sum(row.tracing for row in small)
+        lowering, compiling = sum(row.lowering for row in small), sum(row.compiling for row in small)
+        large.append(ProgramTime("others", tracing, lowering, compiling, sum(row.programs for row in small)))
     return {row.name: row for row in sorted(large, key=lambda row: (row.name == "others", -row.compiling))}

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxpr_as_fun, jaxprs_in_params
 
-REPEATS = 5  # of each measurement of the machine; the best counts
-INNER = 8  # applications in one measurement
+REPEATS, MEASURED_SECONDS = 5, 0.7  # of each measurement of the machine, at the least; the best counts
 LONG_ENOUGH = 0.02  # seconds of one matrix product: far above the cost of a dispatch
 LARGEST = 16_384  # rows of the product
 STREAM_BYTES = 2**27  # read, and as many written: beyond the caches
@@ -36,17 +35,21 @@ def flops(program: ClosedJaxpr) -> tuple[float, bool]:
       >>> 7 * 2 * 64**3 <= flops(double(jnp.ones((64, 64))))[0] <= 1.01 * 7 * 2 * 64**3
       True
     """
-    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in program.in_avals]
-    analysis: Any = jax.jit(jaxpr_as_fun(program)).lower(*shapes).cost_analysis() or {}
-    total, unknown = float(analysis.get("flops", 0.0)), False
+    total, unknown = _counted_once(program), False
     for eqn in _loops(program.jaxpr):
-        if eqn.primitive.name == "while":
-            unknown = True
-            continue
-        body, body_unknown = flops(eqn.params["jaxpr"])
-        total += (eqn.params["length"] - 1) * body
-        unknown |= body_unknown
+        known = eqn.primitive.name == "scan"
+        body = eqn.params["jaxpr" if known else "body_jaxpr"]
+        counted, inner_unknown = flops(body)
+        total += counted * (eqn.params["length"] if known else 1) - _counted_once(body)
+        unknown |= inner_unknown or not known
     return total, unknown
+
+
+def _counted_once(program: ClosedJaxpr) -> float:
+    """Returns XLA's count, in which the body of a loop counts once."""
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in program.in_avals]
+    analysis: Any = jax.jit(jaxpr_as_fun(program)).lower(*shapes).cost_analysis()
+    return float((analysis or {}).get("flops", 0.0))
 
 
 def _loops(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[JaxprEqn]:
@@ -60,7 +63,7 @@ def _loops(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[JaxprEqn]:
 
 
 def measure_machine() -> Machine:
-    """Returns the speed of a large float32 matrix product and of adding one to a large array; takes about a second.
+    """Returns the speed of a large float32 matrix product and of adding one to a large array; takes about two seconds.
 
     Both repeat inside a compiled loop, where memory is taken from the system only once. The product is computed as JAX
     does by default: on devices that round float32 products (TF32), faster than exact ones.
@@ -69,18 +72,22 @@ def measure_machine() -> Machine:
     while seconds < LONG_ENOUGH and size < LARGEST:
         size *= 2
         operand = jnp.full((size, size), 1.0 / size, jnp.float32)
-        seconds = _best_seconds(lambda array, operand=operand: operand @ array, operand)
-    stream = _best_seconds(lambda array: array + 1, jnp.zeros(STREAM_BYTES // 4, jnp.float32))
+        seconds = _best_seconds(lambda array, operand=operand: operand @ array, operand, inner=2)
+    stream = _best_seconds(lambda array: array + 1, jnp.zeros(STREAM_BYTES // 4, jnp.float32), inner=8)
     return Machine(2.0 * size**3 / seconds, 2.0 * STREAM_BYTES / stream)
 
 
-def _best_seconds(function: Callable[[Any], Any], array: Any) -> float:
-    """Returns the least seconds of one application of a function from an array to one of the same shape."""
-    repeated = jax.jit(lambda array: jax.lax.fori_loop(0, INNER, lambda _, each: function(each), array))
+def _best_seconds(function: Callable[[Any], Any], array: Any, inner: int) -> float:
+    """Returns the least seconds of one application of a function from an array to one of the same shape.
+
+    Short measurements, many of them: on a machine that does other things too, few are left alone.
+    """
+    repeated = jax.jit(lambda array: jax.lax.fori_loop(0, inner, lambda _, each: function(each), array))
     jax.block_until_ready(repeated(array))
-    best = math.inf
-    for _ in range(REPEATS):
+    best, begun, repeats = math.inf, time.perf_counter(), 0
+    while repeats < REPEATS or time.perf_counter() - begun < MEASURED_SECONDS:
         clock = time.perf_counter()
         jax.block_until_ready(repeated(array))
         best = min(best, time.perf_counter() - clock)
-    return best / INNER
+        repeats += 1
+    return best / inner

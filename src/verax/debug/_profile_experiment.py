@@ -34,7 +34,7 @@ def experiment_subject(
     def run(steps: int) -> None:
         state, record = session.state, None
         for is_rest, position, count in _pieces(session, steps):
-            program, data = (session.compiled.rest, rest) if is_rest else (chunk, equal)
+            program, data = (session.compiled.rest, rest) if is_rest and rest is not None else (chunk, equal)
             state, record = program(state, data._replace(start=np.int32(position)), np.int32(count))
         jax.block_until_ready((state, record))
 

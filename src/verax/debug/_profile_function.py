@@ -56,7 +56,7 @@ class Ready(NamedTuple):
         jax.block_until_ready((leaves, outputs))
 
 
-def function_subject(function: Callable[..., Any], args: tuple[Any, ...], batches: Iterable[Any] | None) -> Subject:
+def function_subject(function: Any, args: tuple[Any, ...], batches: Iterable[Any] | None) -> Subject:
     """Returns a step as something to measure.
 
     Args:
@@ -95,7 +95,6 @@ def function_subject(function: Callable[..., Any], args: tuple[Any, ...], batche
 
 def _ready(function: Callable[..., Any], name: str, args: tuple[Any, ...]) -> Ready:
     """Returns a function compiled for its arguments: anew, as a first call would, even if it was compiled before."""
-    args = jax.device_put(args)
     jitted: Any = function if hasattr(function, "trace") and hasattr(function, "lower") else jax.jit(function)
     with explained(f"the function {name}", {"arguments": args}):
         traced = jitted.trace(*args)
@@ -104,7 +103,7 @@ def _ready(function: Callable[..., Any], name: str, args: tuple[Any, ...]) -> Re
         raise InputError(
             f"{name} must take arrays alone, but has static arguments. Fix them: functools.partial({name}, ...)."
         )
-    leaves = jax.tree.leaves(args)
+    leaves = jax.device_put(jax.tree.leaves(args))
     donated = tuple(index for index, each in enumerate(jax.tree.leaves(info)) if each.donated)
     flat = jaxpr_as_fun(traced.jaxpr)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ BRINGS_NOTHING = {"parameter", "constant", "bitcast", "get-tuple-element", "tupl
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*)$")
 OPCODE = re.compile(r"(?:^|[\s)}\]])([a-z][a-z0-9\-]*)\(")
+OP_NAME = re.compile(r'op_name="([^"]*)"')
+CALLED = re.compile(r"calls=%?([\w.\-]+)")
 LISTED = re.compile(r"^(\d+) (?:\"(.*)\"|\{(.*)\})$")
 
 
@@ -49,25 +52,29 @@ def origins(text: str) -> dict[str, Origin]:
       ['dot_general', 'sin']
     """
     frames = _frames(text)
-    computation, inside, found = "", {}, {}
+    computation, inside, found = "", defaultdict(list), {}
     for line in text.splitlines():
         if head := COMPUTATION.match(line):
             computation = head[1]
         elif part := INSTRUCTION.match(line):
-            opcode = (OPCODE.search(part[3]) or [None, ""])[1]
-            op_name = (re.search(r'op_name="([^"]*)"', part[3]) or [None, ""])[1]
-            module, backward, primitive = _path(op_name)
+            opcode = _first(OPCODE, part[3])
+            module, backward, primitive = _path(_first(OP_NAME, part[3]))
             if opcode not in BRINGS_NOTHING:
-                inside.setdefault(computation, []).append(primitive or opcode)
-            called = re.search(r"calls=%?([\w.\-]+)", part[3])
-            parts = inside.get(called[1], []) if called and "kind=kCustom" not in part[3] else []
+                inside[computation].append(primitive or opcode)
+            parts = [] if "kind=kCustom" in part[3] else inside.get(_first(CALLED, part[3]), [])
             found[part[2]] = Origin(_operation(opcode, primitive, parts), module, backward, _span(part[3], frames))
     return found
 
 
 def module_name(text: str) -> str:
     """Returns the name of a compiled program, as its operations carry it in a trace: `jit_step`."""
-    return (re.match(r"HloModule ([^\s,]+)", text) or [None, ""])[1]
+    return _first(re.compile(r"HloModule ([^\s,]+)"), text)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    """Returns the first group of the first match; empty if there is none."""
+    match = pattern.search(text)
+    return match[1] if match else ""
 
 
 def _operation(opcode: str, primitive: str, parts: list[str]) -> str:

@@ -22,11 +22,7 @@ class Spread(NamedTuple):
     low: float
     high: float
 
-    def scaled(self, factor: float) -> Spread:
-        """Returns the spread of the measurements times a positive number."""
-        return Spread(self.median * factor, self.low * factor, self.high * factor)
-
-    def inverse(self, numerator: float = 1.0) -> Spread:
+    def inverse(self, numerator: float | int = 1) -> Spread:
         """Returns the spread of a number divided by the (positive) measurements."""
         return Spread(numerator / self.median, numerator / self.high, numerator / self.low)
 

@@ -12,6 +12,7 @@ import numpy as np
 from verax.debug._describe import LeafDescription, aligned, describe
 from verax.debug._layers import Reading, facts_of, kept_bytes
 from verax.findings import Finding, Leaf
+from verax.jaxpr._threefry import straight_threefry
 from verax.network import Network, Variables, as_network
 from verax.trees import Tree, count, host, is_floating, leaves_by_path, shape_text
 
@@ -151,7 +152,7 @@ def show(network: Any, inputs: Tree, *, key: Any = None) -> Shown:
     adapted: Network = as_network(network)
     key = jax.random.key(0) if key is None else key
     inputs = jax.tree.map(jnp.asarray, inputs)
-    variables = jax.jit(adapted.init)(key, inputs)
+    variables = jax.jit(adapted.init)(_fast(key), inputs)
     outputs, forward, kept = _read(adapted, variables, inputs, key)
     described, total = describe(variables.params).leaves, count(variables.params)
     leaves = tuple(
@@ -167,6 +168,13 @@ def show(network: Any, inputs: Tree, *, key: Any = None) -> Shown:
         sum(kept.values()),
         count(variables.model_state),
     )
+
+
+def _fast(key: Any) -> Any:
+    """Returns a key of the same bits whose generator compiles four times faster; one of another kind as it is."""
+    if key.dtype != jax.random.key(0, impl="threefry2x32").dtype:
+        return key
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry())
 
 
 def _read(

@@ -43,7 +43,7 @@ def token_scores(logits: Shaped[Array | np.ndarray, "sequences tokens vocabulary
       (True, [[True, False, False]])
     """
     logits, targets = jnp.asarray(logits), jnp.asarray(targets)
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    logits = logits.astype(jnp.float32) if logits.dtype.itemsize < 4 else logits  # sums of many exponentials
     own = jnp.take_along_axis(logits, targets[..., None].astype(jnp.int32), axis=-1)[..., 0]
     return TokenScores(jax.nn.logsumexp(logits, axis=-1) - own, logits.argmax(axis=-1) == targets)
 

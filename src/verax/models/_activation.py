@@ -92,10 +92,19 @@ def initial_scheme(activation: Activation | None) -> Scheme:
     return _SCHEMES.get("linear" if activation is None else activation_name(activation), HE)
 
 
-def kernel_init(activation: Activation | None) -> Any:
-    """Returns the initialiser of a kernel that this activation follows: `init(key, shape, dtype)`."""
+def kernel_init(activation: Activation | None, *, std: float | None = None, branches: int = 1) -> Any:
+    """Returns the initialiser of a kernel that this activation follows: `init(key, shape, dtype)`.
+
+    Args:
+      activation: as in `initial_scheme`.
+      std: standard deviation to draw with instead of the scheme's; the distribution is then normal, not truncated.
+      branches: of how many residual branches the kernel ends one: variance is divided by that number, so that their
+        sum has the variance of one.
+    """
+    if std is not None:
+        return jax.nn.initializers.normal(std / math.sqrt(branches))
     scheme = initial_scheme(activation)
-    return jax.nn.initializers.variance_scaling(scheme.scale, scheme.mode, "truncated_normal")
+    return jax.nn.initializers.variance_scaling(scheme.scale / branches, scheme.mode, "truncated_normal")
 
 
 def activation_function(activation: Activation) -> Callable[..., Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from verax.models._activation import Activation, activation_function
+from verax.models._activation import Activation, activation_function, kernel_init
 from verax.models._dropout import Dropout, Rate
 
 
@@ -20,8 +18,8 @@ class Attention(nn.Module):
       heads: number of heads; it divides the channels.
       bias: whether the layers have biases.
       dropout_rate: share of the attention weights that is set to zero in training; may be traced.
-      kernel_init: draws the weights of queries, keys and values.
-      projection_init: draws the weights of the last layer, the end of a residual branch.
+      std: standard deviation of the weights; None is LeCun's.
+      branches: residual branches of the network, of which this is one (see `kernel_init`).
 
     Example:
       >>> attention = Attention(heads=2)
@@ -33,8 +31,8 @@ class Attention(nn.Module):
     heads: int
     bias: bool = True
     dropout_rate: Rate = 0.0
-    kernel_init: Any = nn.initializers.lecun_normal()
-    projection_init: Any = nn.initializers.lecun_normal()
+    std: float | None = None
+    branches: int = 1
 
     @nn.compact
     def __call__(
@@ -46,7 +44,8 @@ class Attention(nn.Module):
         """Returns what each position gathers from those that the mask lets it see; from all, if the mask is None."""
         batch, time, channels = x.shape
         depth = channels // self.heads
-        qkv = nn.Dense(3 * channels, use_bias=self.bias, kernel_init=self.kernel_init, name="qkv")(x)
+        drawn, end = (kernel_init(None, std=self.std, branches=branches) for branches in (1, self.branches))
+        qkv = nn.Dense(3 * channels, use_bias=self.bias, kernel_init=drawn, name="qkv")(x)
         queries, keys, values = (part.reshape((batch, time, self.heads, depth)) for part in jnp.split(qkv, 3, axis=-1))
         scores = jnp.einsum("bqhd,bkhd->bhqk", queries * depth**-0.5, keys)
         scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))  # sums of exponentials need the precision
@@ -55,7 +54,7 @@ class Attention(nn.Module):
         weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)
         weights = Dropout(self.dropout_rate, deterministic=not training)(weights)
         gathered = jnp.einsum("bhqk,bkhd->bqhd", weights, values).reshape((batch, time, channels))
-        return nn.Dense(channels, use_bias=self.bias, kernel_init=self.projection_init, name="projection")(gathered)
+        return nn.Dense(channels, use_bias=self.bias, kernel_init=end, name="projection")(gathered)
 
 
 def causal_mask(time: int) -> Bool[Array, "1 1 time time"]:
@@ -77,8 +76,8 @@ class Block(nn.Module):
       activation: as in `Transformer`.
       bias: as in `Transformer`.
       dropout_rate: as in `Transformer`.
-      kernel_init: draws the weights inside a branch.
-      projection_init: draws the weights at the end of a branch.
+      std: as in `Transformer`.
+      branches: residual branches of the network, two of which are here (see `kernel_init`).
     """
 
     heads: int
@@ -86,8 +85,8 @@ class Block(nn.Module):
     activation: Activation
     bias: bool
     dropout_rate: Rate
-    kernel_init: Any
-    projection_init: Any
+    std: float | None
+    branches: int
 
     @nn.compact
     def __call__(
@@ -99,14 +98,11 @@ class Block(nn.Module):
         """Returns the inputs with what attention and perceptron add to them."""
         channels = x.shape[-1]
         normed = nn.LayerNorm(epsilon=1e-5, use_bias=self.bias, name="attention_norm")(x)
-        attention = Attention(
-            self.heads, self.bias, self.dropout_rate, self.kernel_init, self.projection_init, name="attention"
-        )
+        attention = Attention(self.heads, self.bias, self.dropout_rate, self.std, self.branches, name="attention")
         x = x + Dropout(self.dropout_rate, deterministic=not training)(attention(normed, mask, training))
         normed = nn.LayerNorm(epsilon=1e-5, use_bias=self.bias, name="mlp_norm")(x)
-        hidden = nn.Dense(self.expansion * channels, use_bias=self.bias, kernel_init=self.kernel_init, name="mlp_in")(
-            normed
-        )
+        drawn, end = kernel_init(self.activation, std=self.std), kernel_init(None, std=self.std, branches=self.branches)
+        hidden = nn.Dense(self.expansion * channels, use_bias=self.bias, kernel_init=drawn, name="mlp_in")(normed)
         hidden = activation_function(self.activation)(hidden)
-        added = nn.Dense(channels, use_bias=self.bias, kernel_init=self.projection_init, name="mlp_out")(hidden)
+        added = nn.Dense(channels, use_bias=self.bias, kernel_init=end, name="mlp_out")(hidden)
         return x + Dropout(self.dropout_rate, deterministic=not training)(added)

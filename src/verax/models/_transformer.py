@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,12 +11,12 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Shaped
 
 from verax.findings import InputError
-from verax.models._activation import Activation, activation_function, activation_name
+from verax.models._activation import Activation, activation_function, activation_name, kernel_init
 from verax.models._attention import Block, causal_mask
 from verax.models._dropout import Dropout, Rate, check_rate, rate_text
 from verax.models._parts import require_floating, whole_number
 
-STD = 0.02  # of GPT-2's embeddings and weights
+EMBEDDING_STD = 0.02  # GPT-2's: where it is tied, the first logits are small
 
 
 class Transformer(nn.Module):
@@ -24,8 +24,9 @@ class Transformer(nn.Module):
 
     Inputs are integer tokens (examples, time), where there is a `vocabulary`, else floating-point sequences (examples,
     time, features). With `classes` the last layer acts on the mean over the positions; without, every position has
-    logits over the vocabulary. Weights are drawn as GPT-2's: embeddings and layers with standard deviation 0.02, the
-    last layer of each residual branch with `0.02 / sqrt(2 · layers)`.
+    logits over the vocabulary. Embeddings are drawn with standard deviation 0.02, layers as suits what follows them
+    (see `initial_scheme`), and those that end one of the `2 · layers` residual branches with `1 / sqrt(2 · layers)` of
+    that, as in GPT-2.
 
     Attributes:
       layers: residual blocks of attention and a two-layer perceptron.
@@ -40,6 +41,8 @@ class Transformer(nn.Module):
       bias: whether layers and normalisations have biases.
       tied: whether the language model's last layer is the embedding, transposed.
       padding: a token that stands for no token: attention and the mean leave it out.
+      std: standard deviation of the layers' weights, where it shall not depend on their width: 0.02 is GPT-2's, which
+        suits widths from 768 on; None is the scheme.
       dropout_rate: share set to zero in training of embeddings, attention weights and branches, in [0, 1); may be
         a traced number.
 
@@ -72,6 +75,7 @@ class Transformer(nn.Module):
     bias: bool = True
     tied: bool = True
     padding: int | None = None
+    std: float | None = None
     dropout_rate: Rate = 0.0
 
     def __post_init__(self) -> None:
@@ -85,6 +89,8 @@ class Transformer(nn.Module):
             raise InputError("give vocabulary (a language model), classes (a classifier of sequences), or both.")
         if self.padding is not None and not 0 <= self.padding < (self.vocabulary or 0):
             raise InputError(f"padding must be a token in [0, {self.vocabulary or 0}), got {self.padding}.")
+        if self.std is not None and not 0 < self.std < inf:
+            raise InputError(f"std must be positive, got {self.std!r}.")
         activation_function(self.activation)
         check_rate(self.dropout_rate)
         super().__post_init__()
@@ -103,24 +109,23 @@ class Transformer(nn.Module):
     ) -> Float[Array, "examples ... outputs"]:
         """Returns logits (examples, time, vocabulary), or with `classes` outputs (examples, classes)."""
         _check_inputs(inputs, self.vocabulary, self.context)
-        drawn = nn.initializers.normal(STD)
-        projection = nn.initializers.normal(STD / sqrt(2 * self.layers))
+        looked_up, drawn = nn.initializers.normal(EMBEDDING_STD), kernel_init(None, std=self.std)
         time, embed, present = inputs.shape[1], None, None
         if self.vocabulary is None:
-            x = nn.Dense(self.width, use_bias=self.bias, name="features")(inputs)
+            x = nn.Dense(self.width, use_bias=self.bias, kernel_init=kernel_init(None), name="features")(inputs)
         else:
             tokens = inputs.astype(jnp.int32)
             present = None if self.padding is None else tokens != self.padding
-            embed = nn.Embed(self.vocabulary, self.width, embedding_init=drawn, name="tokens")
+            embed = nn.Embed(self.vocabulary, self.width, embedding_init=looked_up, name="tokens")
             x = embed(tokens)
-        positions = self.param("positions", drawn, (self.context, self.width))
+        positions = self.param("positions", looked_up, (self.context, self.width))
         x = x + positions[None, :time].astype(x.dtype)
         x = Dropout(self.dropout_rate, deterministic=not training)(x)
         mask = _mask(time, _is_causal(self.causal, self.classes), present)
         for layer in range(self.layers):
             block = Block(
-                self.heads, self.expansion, self.activation, self.bias, self.dropout_rate, drawn, projection,
-                name=f"block_{layer}",
+                self.heads, self.expansion, self.activation, self.bias, self.dropout_rate, self.std,
+                2 * self.layers, name=f"block_{layer}",
             )  # fmt: skip
             x = block(x, mask, training)
         x = nn.LayerNorm(epsilon=1e-5, use_bias=self.bias, name="norm")(x)

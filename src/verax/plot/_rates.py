@@ -80,10 +80,11 @@ def schedule(steps: Numbers, sizes: Numbers, *, total: int | None = None, ax: Ax
 
 
 def _log_axis(ax: Axes, losses: np.ndarray) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value >= 1e-4 else f"{value:.0e}"))
+    ax.xaxis.set_major_locator(LogLocator(numticks=5))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("e-0", "e-")))
     ax.xaxis.set_minor_formatter(NullFormatter())
     if losses.size and losses.min() > 0 and losses.max() / losses.min() > 30:
         ax.set_yscale("log")

@@ -66,8 +66,11 @@ def perplexity_curve(history: History, *, ax: Axes = None) -> Axes:
         look = {"color": color, "marker": marker if len(values) <= 30 else None, "markersize": 3.5, "linewidth": 1.6}
         ax.plot(places, values, line, label=name, **look)
     mark_not_finite(ax, raised)
-    ax.set_yscale("log")
-    plain_log_ticks(ax)
+    every = np.concatenate([values for _, values in raised.values()])
+    finite = every[np.isfinite(every)]
+    if finite.size and finite.max() / finite.min() > 30:
+        ax.set_yscale("log")
+        plain_log_ticks(ax)
     ax.set(xlabel=unit, ylabel="perplexity")
     ax.xaxis.get_major_locator().set_params(integer=True)
     legend(ax)

@@ -5,8 +5,9 @@ from verax.report._drawings import figures
 from verax.report._html import html
 from verax.report._junit import junit
 from verax.report._markdown import markdown
+from verax.report._material import augmented_examples
 from verax.report._writers_mlflow import mlflow
 from verax.report._writers_tensorboard import tensorboard
 from verax.report._writers_wandb import wandb
 
-__all__ = ["html", "markdown", "junit", "figures", "tensorboard", "wandb", "mlflow"]
+__all__ = ["html", "markdown", "junit", "figures", "augmented_examples", "tensorboard", "wandb", "mlflow"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from verax import plot
 from verax.certify import Certificate
-from verax.evaluate import Calibration, PredictiveCalibration
+from verax.evaluate import Calibration, Evaluation, PredictiveCalibration, Slices
 from verax.plot import Mistakes
-from verax.report._material import AnyCalibration, Material, gather
+from verax.report._material import AnyCalibration, Material, gather, is_picture
 from verax.train import History
 
 METRICS = 4  # curves of at most so many metrics
@@ -22,6 +23,8 @@ def figures(
     history: History | None = None,
     calibration_after: AnyCalibration | None = None,
     mistakes: Mistakes | None = None,
+    slices: Slices | None = None,
+    run_facts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the pictures of a certificate by name, axes or figures, ready for `plot.save_figures`.
 
@@ -30,8 +33,11 @@ def figures(
       history: for the training curves, if the certificate does not hold it.
       calibration_after: likewise, after recalibration.
       mistakes: likewise, from `plot.find_mistakes`.
+      slices: of the test split, from `evaluate.slices`.
+      run_facts: of the run: `schedule` and `augmented` are drawn.
     """
-    return drawings(gather(certificate, Material(history=history, after=calibration_after, mistakes=mistakes)))
+    given = Material(history=history, after=calibration_after, mistakes=mistakes, slices=slices)
+    return drawings(gather(certificate, given.told(run_facts)))
 
 
 def drawings(material: Material) -> dict[str, Any]:
@@ -50,7 +56,54 @@ def drawings(material: Material) -> dict[str, Any]:
         drawn["residuals"] = plot.residuals(material.predictions, material.targets)
     if material.mistakes is not None:
         drawn["mistakes"] = plot.draw_mistakes(material.mistakes)
+    if material.slices is not None and material.slices.rows:
+        drawn["slices"] = plot.slices(material.slices)
+    return {**drawn, **_of_training(material), **_of_task(material)}
+
+
+def _of_training(material: Material) -> dict[str, Any]:
+    """Returns the pictures of how the network was trained, beside the curves."""
+    drawn = {}
+    if material.schedule is not None:
+        drawn["schedule"] = plot.schedule(
+            np.asarray(material.schedule["steps"]), np.asarray(material.schedule["sizes"])
+        )
+    if material.augmented is not None:
+        before, after = (np.asarray(material.augmented[name]) for name in ("before", "after"))
+        drawn["augmented"] = plot.augmentation_grid(before, after)
     return drawn
+
+
+def _of_task(material: Material) -> dict[str, Any]:
+    """Returns the pictures that only one task has."""
+    evaluation, drawn = material.evaluation, {}
+    if evaluation is None:
+        return drawn
+    if evaluation.task == "multilabel" and evaluation.per_class:
+        drawn["labels"] = plot.label_bars(evaluation.per_class)
+    if evaluation.per_output:
+        drawn["outputs"] = plot.label_bars(evaluation.per_output, "r2")
+    if evaluation.task == "language_model" and material.history is not None and "loss" in metrics(material.history):
+        drawn["perplexity"] = plot.perplexity_curve(material.history)
+    if material.predictions is None or material.targets is None or np.ndim(material.predictions) == 0:
+        return drawn
+    return drawn | _of_predictions(evaluation, np.asarray(material.predictions), np.asarray(material.targets))
+
+
+def _of_predictions(evaluation: Evaluation, given: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+    """Returns the pictures that show every prediction on the test split."""
+    alike = given.shape == wanted.shape
+    if evaluation.task == "binary" and "roc_auc" in evaluation.metrics and len(given) == len(wanted):
+        cut = evaluation.threshold[0] if evaluation.threshold else None
+        return {
+            "roc": plot.roc_curve(given, wanted, threshold=cut),
+            "precision-recall": plot.precision_recall_curve(given, wanted, threshold=cut),
+        }
+    if evaluation.task == "multilabel" and alike and given.ndim == 2:
+        return {"reliability-by-label": plot.reliability_by_label(given, wanted, evaluation.classes)}
+    if evaluation.task == "autoencoder" and alike and is_picture(wanted):
+        return {"reconstructions": plot.reconstructions(wanted, given)}
+    return {}
 
 
 def metrics(history: History | None) -> list[str]:

@@ -13,9 +13,10 @@ from verax.evaluate import Calibration, PredictiveCalibration
 from verax.plot import Mistakes
 from verax.report._drawings import metrics
 from verax.report._elements import Content, Markup, tag
+from verax.report._items import findings_list
 from verax.report._material import Material
 from verax.report._quantities import label, quantity, sentence_case
-from verax.report._scores import bin_table, calibration_table, class_table
+from verax.report._scores import bin_table, calibration_table, class_table, slice_table
 from verax.train import History
 
 Drawn = Mapping[str, Any]  # axes by name
@@ -32,7 +33,42 @@ def mistakes_and_residuals(material: Material, drawn: Drawn) -> Content:
         figures.append(figure(drawn, "predicted", "Predicted against true", "On the dashed line they are equal."))
         words = "A slope or a funnel is something the model has not learned."
         figures.append(figure(drawn, "residuals", "Residuals", words))
+    figures += [figure(drawn, name, *words) for name, words in OF_TASK.items() if name in drawn]
+    if "labels" in drawn and evaluation is not None:
+        words = "The lowest at the bottom. Bars are 95 % intervals."
+        figures.append(figure(drawn, "labels", "F1 by label", words, class_table(evaluation.per_class)))
     return _section("Where it is right and wrong", "right-and-wrong", figures, worst(material.mistakes))
+
+
+OF_TASK = {
+    "roc": ("ROC curve", "On the dashed line it ranks no better than chance."),
+    "precision-recall": ("Precision-recall curve", "The dashed line is the share of positives: what chance gives."),
+    "outputs": ("R² by output", "1 is perfect, 0 no better than the mean. Bars are 95 % intervals."),
+    "reconstructions": ("Reconstructions", "The first test images above what the network makes of them."),
+}
+
+
+def groups(material: Material, drawn: Drawn) -> Content:
+    """Returns the metrics of groups of examples, and which falls behind."""
+    found = material.slices
+    if found is None or "slices" not in drawn:
+        return None
+    metric = next(iter(found.rows[0].metrics))
+    behind = [gap for gap in found.gaps if gap.metric == metric]
+    words = " ".join(
+        f"By {gap.attribute}, {gap.worst} is worst of {gap.groups}: "
+        f"{_apart(metric, gap.gap.value)} behind the rest ({_apart(metric, gap.gap.low)} to "
+        f"{_apart(metric, gap.gap.high)}), {'more than' if gap.gap.low > 0 else 'no more than'} chance explains."
+        for gap in behind
+    )
+    notes = findings_list(found.findings)
+    picture = figure(drawn, "slices", f"{sentence_case(label(metric))} by group", words, slice_table(found), notes)
+    return _section("Groups of examples", "groups", [picture])
+
+
+def _apart(metric: str, value: float) -> str:
+    """Returns a difference in the unit of its metric; a share's may be negative."""
+    return quantity(metric, value) if value >= 0 else f"−{quantity(metric, -value)}"
 
 
 def calibration(material: Material, drawn: Drawn) -> Content:
@@ -48,15 +84,27 @@ def calibration(material: Material, drawn: Drawn) -> Content:
         if isinstance(after, PredictiveCalibration):
             words += f", after recalibration by at most {quantity('share', after.error)}"
         figures.append(figure(drawn, "coverage", "Coverage of predicted intervals", f"{words}."))
+    if "reliability-by-label" in drawn:
+        words = "On the dashed line, what is said of a label is met. Bars are 95 % intervals."
+        figures.append(figure(drawn, "reliability-by-label", "Reliability by label", words))
     return _section("Is its confidence true?", "calibration", figures)
 
 
 def curves(material: Material, drawn: Drawn) -> Content:
-    """Returns the training curves of each metric."""
+    """Returns the training curves of each metric, the schedule and what augmentation does."""
     figures = [
         figure(drawn, f"curve-{metric}", f"{sentence_case(label(metric))} in training", _last(material.history, metric))
         for metric in metrics(material.history)
     ]
+    if "perplexity" in drawn:
+        figures.append(figure(drawn, "perplexity", "Perplexity in training", "The exponential of the loss a token."))
+    if "schedule" in drawn:
+        sizes = np.asarray(material.schedule["sizes"] if material.schedule else [], float)
+        words = f"From {quantity('size', float(sizes[0]))} to {quantity('size', float(sizes[-1]))}"
+        figures.append(figure(drawn, "schedule", "Learning rate", f"{words}, {quantity('size', sizes.max())} at most."))
+    if "augmented" in drawn:
+        words = "The first training images above what a training step may see of them."
+        figures.append(figure(drawn, "augmented", "Augmentation", words))
     return _section("Training", "training", figures)
 
 

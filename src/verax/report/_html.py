@@ -8,14 +8,14 @@ from typing import Any
 
 from verax import __version__
 from verax.certify import Certificate
-from verax.evaluate import Evaluation
+from verax.evaluate import Evaluation, Slices
 from verax.findings import Finding
 from verax.plot import Mistakes
 from verax.report import _facts, _figures
 from verax.report._drawings import drawings
 from verax.report._elements import Markup, tag
 from verax.report._items import items
-from verax.report._material import AnyCalibration, Material, gather
+from verax.report._material import DRAWN_FACTS, AnyCalibration, Material, gather
 from verax.report._scores import scores
 from verax.report._status import WORDS
 from verax.report._verdict import to_do, verdict
@@ -35,6 +35,7 @@ def html(
     predictions: Any = None,
     targets: Any = None,
     mistakes: Mistakes | None = None,
+    slices: Slices | None = None,
     run_facts: Mapping[str, Any] | None = None,
     findings: Iterable[Finding] = (),
     title: str | None = None,
@@ -54,12 +55,16 @@ def html(
       predictions: of a regressor on the test split, to be drawn against `targets`.
       targets: what should have been predicted.
       mistakes: of a classifier of images, from `plot.find_mistakes`.
-      run_facts: anything known about the run, by name; a unit in a name (`train_seconds`) becomes the value's.
+      slices: of the test split, from `evaluate.slices`.
+      run_facts: anything known about the run, by name; a unit in a name (`train_seconds`) becomes the value's. Drawn
+        rather than listed are `schedule`, `{"steps": [...], "sizes": [...]}`, and `augmented`, `{"before": images,
+        "after": images}` (see `augmented_examples`).
       findings: what was noticed about data, optimizer and training.
       title: the heading; the certificate's name if not given.
     """
-    given = Material(history, evaluation, calibration_before, calibration_after, predictions, targets, mistakes)
-    material = gather(certificate, given)
+    given = Material(history, evaluation, calibration_before, calibration_after, predictions, targets, mistakes, slices)
+    material = gather(certificate, given.told(run_facts))
+    listed = {name: fact for name, fact in (run_facts or {}).items() if name not in DRAWN_FACTS}
     drawn = drawings(material)
     heading = title or certificate.name
     head = tag(
@@ -80,9 +85,10 @@ def html(
         items(certificate),
         scores(certificate, material.evaluation),
         _figures.mistakes_and_residuals(material, drawn),
+        _figures.groups(material, drawn),
         _figures.calibration(material, drawn),
         _figures.curves(material, drawn),
-        _facts.run(run_facts, findings),
+        _facts.run(listed, findings),
         _facts.environment(certificate),
         _facts.fingerprints(certificate),
     )

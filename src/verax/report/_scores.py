@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verax.certify import Certificate
-from verax.evaluate import Calibration, Estimate, Evaluation, Reliability
+from verax.evaluate import Calibration, Estimate, Evaluation, Reliability, Slices
 from verax.report._elements import Content, Markup, tag
 from verax.report._quantities import label, quantity
 
@@ -46,6 +46,17 @@ def class_table(per_class: Sequence[Mapping[str, Any]] | None) -> Content:
     caption = f"The {CLASSES} classes with the lowest F1, of {len(per_class)}." if len(per_class) > CLASSES else None
     scores = table([label(name) for name in names], lines, caption)
     return scores if len(lines) <= OPEN else folded("Scores by class", scores)
+
+
+def slice_table(found: Slices) -> Content:
+    """Returns the metrics of each group, to be unfolded."""
+    names = list(dict.fromkeys(name for row in found.rows for name in row.metrics))
+    lines = [
+        [f"{row.attribute}: {row.value}", quantity("count", row.examples)]
+        + [quantity(name, row.metrics[name]) if name in row.metrics else "" for name in names]
+        for row in found.rows[:CLASSES]
+    ]
+    return folded("The numbers", table(["group", "examples", *map(label, names)], lines))
 
 
 def calibration_table(before: Calibration, after: Calibration | None) -> Markup:

@@ -1,8 +1,8 @@
 """Objective, state, step, loop: training as pure functions, and `vx.train`, the loop written once."""
 
 from verax._modules import make_callable
-from verax.train._average import averaged_variables
 from verax.train._answers import answers_on, temperature_on
+from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
 from verax.train._clipping import clip_by_global_norm, read_clipping
@@ -23,6 +23,7 @@ from verax.train._freeze import frozen_mask
 from verax.train._history import History, Record
 from verax.train._initial import first_state, starting_variables
 from verax.train._keys import base_key, noise_key, purpose_key
+from verax.train._layerwise import decaying_rates, layerwise
 from verax.train._loop import chunks, epochs
 from verax.train._objective import LossValue, Objective, objective_from_loss
 from verax.train._objective_tasks import (
@@ -38,6 +39,13 @@ from verax.train._precision import Precision, with_precision
 from verax.train._program import ChunkData, ChunkRecord, Parts, Program, run_chunk
 from verax.train._run import Run
 from verax.train._saved import load_state, save_state
+from verax.train._schedule import (
+    ScheduleCurve,
+    ScheduleProbe,
+    check_schedule,
+    probe_schedule,
+    schedule_curve,
+)
 from verax.train._session import Session, prepare
 from verax.train._source import SourceFile, read_source
 from verax.train._state import LoopState, TrainState
@@ -47,8 +55,18 @@ from verax.train._task import Answers, Confidence, Task
 from verax.train._task_regression import target_scale_of
 from verax.train._tasks import TASKS, task_of
 from verax.train._threefry import straight_threefry
+from verax.train._transfer import Transfer, transfer
 
 __all__ = [
+    "ScheduleCurve",
+    "ScheduleProbe",
+    "Transfer",
+    "check_schedule",
+    "decaying_rates",
+    "layerwise",
+    "probe_schedule",
+    "schedule_curve",
+    "transfer",
     "read_source",
     "SourceFile",
     "read_history",

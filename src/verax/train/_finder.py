@@ -17,7 +17,7 @@ from verax.trees import Tree
 
 
 def find_learning_rate(
-    subject: Callable[..., Any],
+    subject: Any,
     params: Tree = None,
     batches: Iterable[Any] | None = None,
     *,

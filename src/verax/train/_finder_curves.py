@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -111,7 +111,8 @@ def curves_of_experiment(
         state = state.replace(variables=starting_variables(initial, state.variables))
     plan = EpochPlan(train.size, min(made.batch_size, train.size), "wrap", False)
     rows = np.concatenate([plan.rows(made.seed, epoch)[0] for epoch in range(-(-steps // plan.steps))])[:steps]
-    data = ChunkData(*jax.tree.map(jnp.asarray, train), rows, None, np.int32(0))
+    inputs, targets = jax.tree.map(jnp.asarray, train)
+    data = ChunkData(inputs, targets, rows, None, np.int32(0))
     program = Program(lambda given: make_parts(made, base.network, made.objective, make(given["rate"])), steps)
 
     def training(rate: Any, state: Any, data: ChunkData) -> Any:
@@ -137,7 +138,10 @@ def _with_stated_rate(function: Any, hyperparameters: dict[str, Any]) -> Experim
             "parameter learning_rate and give it to the optimizer; for a loss of your own pass params and batches too."
         )
     stated = takes_any or parameters["learning_rate"].default is inspect.Parameter.empty
-    return resolve(function, {**({"learning_rate": STATED_RATE} if stated else {}), **hyperparameters})
+    return resolve(
+        cast(Callable[..., Experiment], function),
+        {**({"learning_rate": STATED_RATE} if stated else {}), **hyperparameters},
+    )
 
 
 def _optimizer_of_rate(

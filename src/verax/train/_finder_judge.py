@@ -78,7 +78,8 @@ def judged(
     fall = np.where(finite, falls[:, -1], -np.inf)
     least = 1e-4 * abs(base)
     learns = finite & (fall > least) & (fall > NOISE * np.where(finite, error, 0))
-    ends_low = learns & (fall >= KEPT * np.where(finite[:, None], falls, 0).max(axis=1))
+    falls = np.where(finite.reshape(-1, 1), falls, -np.inf)
+    ends_low = learns & (fall >= KEPT * falls.max(axis=1))
     worse = ~finite | (fall < -least)
     result = LearningRates(
         tuple(rates.tolist()),
@@ -88,12 +89,12 @@ def judged(
         None,
         None,
         None,
-        _none(rates, learns, worse, remark),
+        _none(rates, base, learns, worse, remark),
     )
     if not ends_low.any():
         return result
     best = float(fall[ends_low].max())
-    steady = ends_low & (np.where(finite[:, None], falls, -np.inf).min(axis=1) > -RISE * best)
+    steady = ends_low & (falls.min(axis=1) > -RISE * best)
     if not steady.any():
         return result
     best = float(fall[steady].max())
@@ -113,13 +114,16 @@ def judged(
 
 def _none(
     rates: Float[np.ndarray, " rates"],
+    untrained: float,
     learns: Bool[np.ndarray, " rates"],
     worse: Bool[np.ndarray, " rates"],
     remark: str,
 ) -> str:
     """Returns why there is no interval."""
     tried = f"{len(rates)} rates from {rates[0]:.2g} to {rates[-1]:.2g}"
-    if worse.all():
+    if not math.isfinite(untrained):
+        said = f"the loss is {untrained} before any training. Look for a NaN or Inf in the data or the weights."
+    elif worse.all():
         said = f"all of {tried} diverge: the loss rises or is not finite. Try smaller rates."
     elif learns.any():
         said = (

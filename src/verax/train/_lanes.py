@@ -27,7 +27,7 @@ from verax.train._runs import Runs
 def train_lanes(
     experiment: Experiment | Callable[..., Experiment],
     *,
-    seeds: int | Sequence[int] | None = None,
+    seeds: int | Sequence[Any] | None = None,
     folds: int | Sequence[Any] | None = None,
     out: str | Path | None = None,
     initial: Any = None,
@@ -80,12 +80,13 @@ def train_lanes(
 
 def _seeds(given: Any) -> list[int]:
     """Returns seeds as a list of ints."""
-    whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
-    if not whole and (isinstance(given, str | bool) or not isinstance(given, Sequence | np.ndarray | range)):
+    if isinstance(given, int | np.integer) and not isinstance(given, bool):
+        given = range(int(given))
+    if isinstance(given, str | bool) or not isinstance(given, Sequence | np.ndarray):
         raise InputError(f"seeds must be a number of seeds or a list of them, got {given!r}.")
-    seeds = [int(each) if isinstance(each, np.integer) else each for each in (range(given) if whole else given)]
+    seeds: list[Any] = [int(each) if isinstance(each, np.integer) else each for each in given]
     if not seeds:
-        raise InputError(f"seeds must be at least one, got {given!r}.")
+        raise InputError("seeds must be at least one, got none.")
     if any(isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < 2**32 for each in seeds):
         raise InputError(f"seeds must be whole numbers in [0, 2**32), got {seeds!r}.")
     if len(set(seeds)) < len(seeds):
@@ -148,8 +149,8 @@ def _train_folds(experiment: Experiment, given: Any, initial: Any) -> Runs:
 
 
 def _divisions(experiment: Experiment, dataset: Dataset, given: Any) -> list[Fold]:
-    if isinstance(given, int | np.integer) or given is None or isinstance(given, str):
-        return divide_into_folds(experiment.data, given)
+    if isinstance(given, int | np.integer):
+        return divide_into_folds(experiment.data, int(given))
     return as_folds(given, table(dataset).size)
 
 

@@ -33,7 +33,11 @@ def lane_data(
     start = np.int32(0)
     if not separate:
         inputs, targets = jax.tree.map(jnp.asarray, datasets[0].examples("train"))
-        return ChunkData(inputs, targets, None, shared_weight, start), ChunkData(None, None, rows, own_weight, None), rest
+        return (
+            ChunkData(inputs, targets, None, shared_weight, start),
+            ChunkData(None, None, rows, own_weight, None),
+            rest,
+        )
     inputs, targets = stacked_examples([each.examples("train") for each in datasets])
     return ChunkData(None, None, None, shared_weight, start), ChunkData(inputs, targets, rows, own_weight, None), rest
 

@@ -180,9 +180,8 @@ def prepare_lanes(
     program = Program(make, chunk_steps, bool(base.facts.hides_nonfinite))
     shared, own, rest = lane_data(experiments, datasets, plans, span, separate)
     validation = tuple(lane_validation(first, datasets if separate else datasets[:1]))
-    keys = jax.random.wrap_key_data(
-        np.stack([jax.random.key_data(base_key(each.seed)) for each in experiments]), impl="threefry2x32"
-    )
+    words: Any = np.stack([np.asarray(jax.random.key_data(base_key(each.seed))) for each in experiments])
+    keys = jax.random.wrap_key_data(words, impl="threefry2x32")
 
     def drawn(key: Any, inputs: Tree) -> TrainState:
         return first_state(first, base.network, key, inputs)
@@ -205,7 +204,8 @@ def prepare_lanes(
             ),
         ]
     with ThreadPoolExecutor(len(lowered)) as pool:
-        begin, chunk, last, evaluate = pool.map(lambda each: None if each is None else each.compile(), lowered)
+        compiled: list[Any] = list(pool.map(lambda each: None if each is None else each.compile(), lowered))
+    begin, chunk, last, evaluate = compiled
     states = begin(keys, base.few.inputs)
     if initial is not None:
         variables = starting_variables(initial, lane_of(states.variables, 0))

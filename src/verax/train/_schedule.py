@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from verax.findings import Finding, InputError
@@ -16,9 +16,11 @@ from verax.train._optimizer import with_standard_promotion
 from verax.train._schedule_check import check_sizes
 from verax.trees import Tree, is_floating, leaves_by_path
 
-EXACT = 1000  # steps that are taken one by one; from then on the optimizer's counters are moved on between them
-STRIDED = 1000  # of the steps after those that are probed within the run
-BEYOND = 300  # steps probed after the run's end, at distances that grow by a constant factor
+BLOCK = 500  # steps in one call of the compiled program
+EXACT = 2 * BLOCK  # steps that are taken one by one; from then on the optimizer's counters are moved on between them
+STRIDED = 600  # of the steps after those that are probed within the run
+BEYOND = 400  # steps probed after the run's end, at distances that grow by a constant factor
+SLOWEST = 0.999  # what is left of an average's way after a block; closer to 1 it is none, but a sum
 HORIZON = 1000  # run lengths: how far after its end is looked
 LAST_STEP = 2**31 - 2**20  # counters are int32
 POINTS = 400  # kept in a run's facts
@@ -105,7 +107,7 @@ def check_schedule(
 
 
 def probe_schedule(optimizer: optax.GradientTransformation, params_shapes: Tree, steps: int) -> ScheduleProbe:
-    """Returns the curve of a schedule and what does not fit the run's length, from one compiled program.
+    """Returns the curve of a schedule and what does not fit the run's length, from one pass over its steps.
 
     Args:
       optimizer: any Optax transformation.
@@ -120,33 +122,64 @@ def probe_schedule(optimizer: optax.GradientTransformation, params_shapes: Tree,
     paths = list(leaves_by_path(params_shapes))
     if not paths:
         return ScheduleProbe(ScheduleCurve(np.zeros(0, np.int32), np.zeros(0, np.float32)), ())
-    numbers, exact = _steps_probed(steps)
-    padded = np.pad(numbers, (0, EXACT + STRIDED + BEYOND - numbers.size), mode="edge")  # one program for all lengths
-    probe = jax.jit(lambda numbers, exact: _sizes(optimizer, params_shapes, numbers, exact))
-    running, fresh = jax.device_get(probe(padded, np.int32(exact)))
-    lanes = np.concatenate([running, fresh[:, None]], axis=1)[: numbers.size].astype(np.float64)
+    numbers = _steps_probed(steps)
+    sizes = _measured(optimizer, params_shapes, numbers)
     inside = numbers <= steps
-    sizes = np.sqrt(np.square(lanes[inside, 0]).mean(axis=-1)).astype(np.float32)
-    findings = check_sizes(numbers, lanes, steps, paths)
-    return ScheduleProbe(ScheduleCurve(numbers[inside], sizes), findings)
+    curve = np.sqrt(np.square(sizes[inside, 0]).mean(axis=-1)).astype(np.float32)
+    return ScheduleProbe(ScheduleCurve(numbers[inside], curve), check_sizes(numbers, sizes, steps, paths))
 
 
-def _steps_probed(steps: int) -> tuple[NDArray[np.int32], int]:
-    """Returns the numbers of the steps that are probed, from 1, and how many of them follow one another."""
-    exact = min(steps, EXACT)
-    inside = np.linspace(exact, steps, min(steps - exact, STRIDED) + 1)[1:]
-    last = min(float(steps) * HORIZON, LAST_STEP)
-    beyond = np.geomspace(steps, max(last, steps + 1.0), BEYOND + 1)[1:]
-    numbers = np.concatenate([np.arange(1, exact + 1), inside, beyond]).round().astype(np.int64)
-    return np.unique(numbers).astype(np.int32), exact
+def _steps_probed(steps: int) -> NDArray[np.int32]:
+    """Returns the numbers of the steps that are probed, from 1: those of the run and some after it."""
+    inside = np.linspace(EXACT, max(steps, EXACT), STRIDED + 1)[1:]
+    first = max(steps, EXACT)
+    beyond = np.geomspace(first, max(min(float(steps) * HORIZON, LAST_STEP), first + 1.0), BEYOND + 1)[1:]
+    numbers = np.concatenate([np.arange(1, EXACT + 1), inside, beyond]).round().astype(np.int64)
+    return np.unique(numbers).astype(np.int32)
 
 
-def _sizes(
-    optimizer: optax.GradientTransformation, params: Tree, numbers: Int[Array, "points"], exact: Int[Array, ""]
-) -> tuple[Float[Array, "points lanes leaves"], Float[Array, "points leaves"]]:
-    """Returns the sizes of the updates of a running optimizer for each kind of gradient, and of a fresh one."""
+def _measured(
+    optimizer: optax.GradientTransformation, params_shapes: Tree, numbers: NDArray[np.int32]
+) -> Float[np.ndarray, "points lanes leaves"]:
+    """Returns the sizes of the updates of the optimizer as it runs, for each kind of gradient, and of a fresh one."""
+    begin, advance = _programs(optimizer, params_shapes)
+    start = jax.device_get(jax.jit(begin)())
+    run = jax.jit(advance)
+    carry, snapshots, found, counters = start, [start], [], []
+    padded = np.pad(numbers, (0, -numbers.size % BLOCK), mode="edge")
+    for block in padded.reshape(-1, BLOCK):
+        targets = np.tile(_counters(start.fresh), (BLOCK, 1))
+        jumps = np.zeros(targets.shape[1], bool)
+        if block[0] > EXACT:
+            seen = np.concatenate(counters)
+            rate = (seen[-1] - seen[0]) / (len(seen) - 1)  # of each counter, a step
+            targets = (seen[-1] + np.round(rate * (block[:, None] - EXACT))).astype(np.int32)
+            jumps = (np.diff(seen, axis=0) >= 0).all(axis=0) & (rate > 0)
+            if len(snapshots) == 3:
+                carry = carry._replace(state=_filled(*(each.state for each in snapshots)))
+        carry, sizes, passed = jax.device_get(run(carry, block, targets, jumps))
+        found.append(sizes)
+        if block[-1] <= EXACT:
+            counters.append(passed)
+        snapshots.append(carry)
+    return np.concatenate(found)[: numbers.size].astype(np.float64)
+
+
+class _Carry(NamedTuple):
+    """An optimizer on its way: its state and the parameters shown to it, for each gradient, and a fresh state."""
+
+    state: Tree
+    shown: Tree
+    fresh: Tree
+    keeps_params: Any
+
+
+def _programs(optimizer: optax.GradientTransformation, params_shapes: Tree) -> tuple[Any, Any]:
+    """Returns the beginning of a probe, and a block of its steps; both pure."""
     inner = with_standard_promotion(optimizer)
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct([min(1, size) for size in leaf.shape], leaf.dtype), params)
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct([min(1, size) for size in leaf.shape], leaf.dtype), params_shapes
+    )
 
     def full(number: Any) -> Tree:
         return jax.tree.map(lambda leaf: jnp.full_like(leaf, number), shapes)
@@ -157,43 +190,55 @@ def _sizes(
         sizes = [jnp.sqrt(jnp.mean(jnp.square(leaf.astype(jnp.float32)))) for leaf in jax.tree.leaves(updates)]
         return updates, state, jnp.stack(sizes)
 
-    begun = inner.init(full(0.0))
-    keeps_params = _differ(begun, inner.init(full(0.5)))  # schedule-free: its updates follow the parameters it is shown
+    def begin() -> _Carry:
+        fresh = jax.tree.map(jnp.asarray, inner.init(full(0.0)))
+        lanes = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(GRADIENTS), *leaf.shape)), (fresh, full(0.0)))
+        return _Carry(*lanes, fresh, _differ(fresh, inner.init(full(0.5))))
 
-    def lane(gradient: Any, state: Tree, shown: Tree, loss: Any, jumps: Any, targets: Any) -> Any:
-        state = _with_counters(state, jnp.where(jumps, targets, _counters(state)))
-        before = _counters(state)
-        updates, state, sizes = update(gradient, state, shown, loss)
-        followed = optax.apply_updates(shown, updates)
-        shown = jax.tree.map(lambda new, old: jnp.where(keeps_params, new, old), followed, shown)
-        return state, shown, sizes, before, _counters(state)
+    def advance(carry: _Carry, numbers: Any, targets: Any, jumps: Any) -> tuple[_Carry, Any, Any]:
+        def lane(gradient: Any, state: Tree, shown: Tree, loss: Any, target: Any) -> Any:
+            counters = jnp.where(jumps, target, _counters(state))
+            updates, state, sizes = update(gradient, _with_counters(state, counters), shown, loss)
+            followed = optax.apply_updates(shown, updates)
+            shown = jax.tree.map(lambda new, old: jnp.where(carry.keeps_params, new, old), followed, shown)
+            return state, shown, sizes, counters
 
-    lanes = jax.vmap(lane, in_axes=(0, 0, 0, None, None, None))
+        def step(lanes: Any, point: Any) -> Any:
+            number, target, swing = point
+            gradients = GRADIENTS[:, 0] + swing * GRADIENTS[:, 1]
+            loss = -number.astype(jnp.float32)  # better at every step: a rate that waits for a plateau is not cut
+            each = jax.vmap(lane, in_axes=(0, 0, 0, None, None))
+            state, shown, sizes, counters = each(gradients, *lanes, loss, target)
+            return (state, shown), (sizes, counters[0])
 
-    def step(carry: Any, point: Any) -> Any:
-        state, shown, last, only_grows = carry
-        number, swing = point
-        is_exact = number <= exact
-        rate = (last - first).astype(jnp.float32) / exact.astype(jnp.float32)  # of each counter, a step
-        targets = last + jnp.round(rate * (number - 1 - exact).astype(jnp.float32)).astype(jnp.int32)
-        jumps = ~is_exact & only_grows & (last > first)
-        gradient = GRADIENTS[:, 0] + swing * GRADIENTS[:, 1]
-        loss = -number.astype(jnp.float32)  # it improves at every step: a rate that waits for a plateau is not cut
-        state, shown, sizes, before, after = lanes(gradient, state, shown, loss, jumps, targets)
-        before, after = before[0], after[0]
-        only_grows = jnp.where(is_exact, only_grows & (after >= before), only_grows)
-        return (state, shown, jnp.where(is_exact, after, last), only_grows), (sizes, before)
+        def afresh(counters: Any) -> Any:
+            return update(jnp.float32(1), _with_counters(carry.fresh, counters), full(0.0), jnp.float32(1))[2]
 
-    first = _counters(begun)
-    each = len(GRADIENTS)
-    start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (each, *jnp.shape(leaf))), (begun, full(0.0)))
-    swings = (1 - 2 * (jnp.arange(numbers.size) % 2)).astype(jnp.float32)
-    _, (running, counters) = jax.lax.scan(step, (*start, first, jnp.ones(first.shape, bool)), (numbers, swings))
+        swings = (1 - 2 * (jnp.arange(BLOCK) % 2)).astype(jnp.float32)
+        lanes, (sizes, counters) = jax.lax.scan(step, (carry.state, carry.shown), (numbers, targets, swings))
+        both = jnp.concatenate([sizes, jax.vmap(afresh)(counters)[:, None]], axis=1)
+        return carry._replace(state=lanes[0], shown=lanes[1]), both, counters
 
-    def afresh(counters: Any) -> Any:
-        return update(jnp.float32(1), _with_counters(begun, counters), full(0.0), jnp.float32(1))[2]
+    return begin, advance
 
-    return running, jax.vmap(afresh)(counters)
+
+def _filled(begun: Tree, middle: Tree, state: Tree) -> Tree:
+    """Returns a state whose averages have arrived where three equally distant moments show that they are going.
+
+    An average that began at zero approaches its limit by a constant factor: Aitken's delta-squared process. Counters
+    that jump ahead would otherwise correct a bias that is still there.
+    """
+
+    def limit(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
+        if not jnp.issubdtype(third.dtype, jnp.floating):
+            return third
+        before, after = (np.asarray(late - early, np.float64) for early, late in ((first, second), (second, third)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = after / before
+            reached = third + after * factor / (1 - factor)
+        return np.where((factor > 0) & (factor < SLOWEST), reached, third).astype(third.dtype)
+
+    return jax.tree.map(limit, begun, middle, state)
 
 
 # What the gradients are made of, steady and swinging: one that never changes, one that swings about a mean, and one
@@ -202,7 +247,7 @@ GRADIENTS = np.array([(1.0, 0.0), (1.0, 1.5), (0.0, 1.0)], np.float32)
 
 
 def _differ(one: Tree, other: Tree) -> Any:
-    """Whether floating-point leaves of two trees differ; traceable."""
+    """Returns whether floating-point leaves of two trees differ; traceable."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return jnp.array([jnp.any(a != b) for a, b in pairs if is_floating(a)] or [False]).any()
 
@@ -211,12 +256,12 @@ def _is_counter(leaf: Any) -> bool:
     return jnp.ndim(leaf) == 0 and jnp.issubdtype(jnp.result_type(leaf), jnp.signedinteger)
 
 
-def _counters(state: Tree) -> Int[Array, "counters"]:
+def _counters(state: Tree) -> Any:
     found = [jnp.asarray(leaf, jnp.int32) for leaf in jax.tree.leaves(state) if _is_counter(leaf)]
     return jnp.stack(found) if found else jnp.zeros(0, jnp.int32)
 
 
-def _with_counters(state: Tree, counters: Int[Array, "counters"]) -> Tree:
+def _with_counters(state: Tree, counters: Any) -> Tree:
     values = iter(counters)
     return jax.tree.map(
         lambda leaf: next(values).astype(jnp.result_type(leaf)) if _is_counter(leaf) else leaf, state

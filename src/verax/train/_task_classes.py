@@ -50,17 +50,17 @@ class Classification(Task):
             )
         if not mixed and not self.label_smoothing and self.class_weights is None:
             return optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
-        goal, share = self._goal(batch.targets, logits.shape[-1])
-        return optax.softmax_cross_entropy(logits, goal.astype(logits.dtype)) / share.astype(logits.dtype)
+        goal, share = self._goal(batch.targets, logits.shape[-1], logits.dtype)
+        return optax.softmax_cross_entropy(logits, goal) / share
 
-    def _goal(self, targets: Any, classes: int) -> tuple[Any, Any]:
+    def _goal(self, targets: Any, classes: int, dtype: Any) -> tuple[Any, Any]:
         """Returns the weighted distributions that the outputs are compared with, and the weight of each example."""
         mixed = jnp.issubdtype(targets.dtype, jnp.floating)
-        given = targets.astype(jnp.float32) if mixed else jax.nn.one_hot(targets, classes)
+        given = targets.astype(dtype) if mixed else jax.nn.one_hot(targets, classes, dtype=dtype)
         smoothed = optax.smooth_labels(given, self.label_smoothing) if self.label_smoothing else given
         if self.class_weights is None:
-            return smoothed, jnp.ones(given.shape[:-1], jnp.float32)
-        weights = self._weights(classes)
+            return smoothed, jnp.ones(given.shape[:-1], dtype)
+        weights = self._weights(classes).astype(dtype)
         return smoothed * weights.reshape((1,) * (given.ndim - 1) + (-1,)), given @ weights
 
     def _weights(self, classes: int) -> Any:
@@ -83,11 +83,12 @@ class Classification(Task):
         if self.class_weights is None:
             return batch.weight
         if jnp.issubdtype(batch.targets.dtype, jnp.floating):
-            share = batch.targets.astype(jnp.float32) @ self._weights(batch.targets.shape[-1])
+            share = batch.targets @ self._weights(batch.targets.shape[-1]).astype(batch.targets.dtype)
         else:
             known = self._weights(len(self.class_weights)) if self.balance is None else jnp.asarray(self.balance)
-            share = known.astype(jnp.float32).at[batch.targets].get(mode="fill", fill_value=1.0)
-        return align(batch.weight, share).astype(jnp.float32) * share
+            share = known.at[batch.targets].get(mode="fill", fill_value=1.0)
+        weight = align(batch.weight, share)
+        return weight * share.astype(weight.dtype)
 
     def fitted(self, train: Examples) -> Classification:
         if not isinstance(self.class_weights, str) or self.balance is not None:
@@ -116,7 +117,7 @@ class Classification(Task):
         """Returns what is left where each answer is the smoothed label itself: its entropy."""
         if not self.label_smoothing and not jnp.issubdtype(batch.targets.dtype, jnp.floating):
             return 0.0
-        goal, share = self._goal(batch.targets, outputs.shape[-1])
+        goal, share = self._goal(batch.targets, outputs.shape[-1], jnp.float32)
         whole = goal.sum(axis=-1, keepdims=True)
         left = (xlogy(goal, whole) - xlogy(goal, goal)).sum(axis=-1)
         return weighted_mean(left / share, self.weights(batch))
@@ -159,13 +160,14 @@ class Binary(Task):
     def losses(self, outputs: Tree, batch: Batch) -> Any:
         logits = wide(flat(outputs))
         require_shape("outputs of a binary classifier", logits, batch.targets.shape)
-        goal = smoothed_bits(batch.targets, self.label_smoothing)
-        return optax.sigmoid_binary_cross_entropy(logits, goal.astype(logits.dtype))
+        goal = smoothed_bits(batch.targets, self.label_smoothing, logits.dtype)
+        return optax.sigmoid_binary_cross_entropy(logits, goal)
 
     def weights(self, batch: Batch) -> Any:
         if self.positive_weight is None:
             return batch.weight
-        return batch.weight * weights_of_bits(batch.targets, self._positive())
+        weight = jnp.asarray(batch.weight)
+        return weight * weights_of_bits(batch.targets, self._positive(), weight.dtype)
 
     def _positive(self) -> Any:
         if not isinstance(self.positive_weight, str):
@@ -249,16 +251,15 @@ def balanced_positive_weight(targets: Any) -> np.ndarray:
     return np.where((ones > 0) & (zeros > 0), zeros / np.maximum(ones, 1), 1.0).astype(np.float32)
 
 
-def smoothed_bits(targets: Any, rate: float) -> Any:
+def smoothed_bits(targets: Any, rate: float, dtype: Any) -> Any:
     """Returns targets 0 and 1 drawn towards a half, as `optax.smooth_labels` does for two classes."""
-    bits = jnp.asarray(targets).astype(jnp.float32)
+    bits = jnp.asarray(targets).astype(dtype)
     return (1 - rate) * bits + rate / 2 if rate else bits
 
 
-def weights_of_bits(targets: Any, positive: Any) -> Any:
+def weights_of_bits(targets: Any, positive: Any, dtype: Any) -> Any:
     """Returns 1 for targets that are 0 and a weight, one number or one a column, for those that are 1."""
-    bits = jnp.asarray(targets).astype(jnp.float32)
-    positive = jnp.asarray(positive, jnp.float32)
+    bits, positive = jnp.asarray(targets).astype(dtype), jnp.asarray(positive, dtype)
     return 1 + (positive.reshape((1,) * (bits.ndim - positive.ndim) + positive.shape) - 1) * bits
 
 
@@ -266,7 +267,7 @@ def floor_of_bits(batch: Batch, rate: float, weight: Any) -> Any:
     """Returns the mean entropy of smoothed bits."""
     if not rate:
         return 0.0
-    goal = smoothed_bits(batch.targets, rate)
+    goal = smoothed_bits(batch.targets, rate, jnp.float32)
     return weighted_mean(-xlogy(goal, goal) - xlogy(1 - goal, 1 - goal), weight)
 
 

@@ -40,8 +40,8 @@ class LanguageModel(Task):
         return optax.softmax_cross_entropy_with_integer_labels(logits, self._tokens(batch.targets))
 
     def weights(self, batch: Batch) -> Any:
-        weight = jnp.broadcast_to(align(batch.weight, batch.targets), batch.targets.shape).astype(jnp.float32)
-        return weight if self.padding is None else weight * (batch.targets != self.padding)
+        weight = jnp.broadcast_to(align(batch.weight, batch.targets), batch.targets.shape)
+        return weight if self.padding is None else weight * (batch.targets != self.padding).astype(weight.dtype)
 
     def _tokens(self, targets: Any) -> Any:
         return targets if self.padding is None else jnp.where(targets == self.padding, 0, targets)

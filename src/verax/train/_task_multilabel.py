@@ -45,14 +45,14 @@ class Multilabel(Task):
     def losses(self, outputs: Tree, batch: Batch) -> Any:
         logits = wide(outputs)
         require_shape("outputs of a multilabel classifier", logits, batch.targets.shape)
-        goal = smoothed_bits(batch.targets, self.label_smoothing)
-        return optax.sigmoid_binary_cross_entropy(logits, goal.astype(logits.dtype))
+        goal = smoothed_bits(batch.targets, self.label_smoothing, logits.dtype)
+        return optax.sigmoid_binary_cross_entropy(logits, goal)
 
     def weights(self, batch: Batch) -> Any:
-        weight = align(batch.weight, batch.targets).astype(jnp.float32)
+        weight = align(batch.weight, batch.targets)
         if self.positive_weight is None:
             return jnp.broadcast_to(weight, batch.targets.shape)
-        return weight * weights_of_bits(batch.targets, self._positive(batch.targets.shape[-1]))
+        return weight * weights_of_bits(batch.targets, self._positive(batch.targets.shape[-1]), weight.dtype)
 
     def _positive(self, labels: int) -> Any:
         positive = self.balance if isinstance(self.positive_weight, str) else self.positive_weight

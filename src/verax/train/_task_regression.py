@@ -13,7 +13,7 @@ import optax
 from verax.data import Batch, Examples
 from verax.evaluate import Estimate, baseline, predictive_calibration, regression_calibration
 from verax.findings import InputError
-from verax.train._task import Answers, Confidence, Task, require_shape, weighted_mean, weighted_sum, wide
+from verax.train._task import Answers, Confidence, Task, require_shape, weighted_sum, wide
 from verax.trees import Tree
 
 Likelihood = Literal["squared", "gaussian"]
@@ -28,11 +28,13 @@ class Regression(Task):
       likelihood: `squared`, or `gaussian`: outputs are means, then as many log-variances.
       standardise: whether the loss is of targets in standard deviations from their mean.
       target_scale: that mean and standard deviation, each of the shape of one target; may be traced.
+      held: whether the Gaussian's width is held, which leaves the squared error of its means (see `by_heart`).
     """
 
     likelihood: Likelihood = "squared"
     standardise: bool = False
     target_scale: tuple[Any, Any] | None = None
+    held: bool = False
 
     name = "regression"
     headline = "rmse"
@@ -41,9 +43,9 @@ class Regression(Task):
 
     def losses(self, outputs: Tree, batch: Batch) -> Any:
         """Of several outputs the average."""
-        targets = self._scaled(batch.targets)
-        if self.likelihood == "squared":
-            return squared_errors(outputs, targets)
+        if self.likelihood == "squared" or self.held:
+            return squared_errors(*self.compared(outputs, batch))
+        targets = self._scaled(batch.targets, wide(outputs).dtype)
         return self._gaussian_losses(outputs, targets).reshape((outputs.shape[0], -1)).mean(axis=1)
 
     def _gaussian_losses(self, outputs: Any, targets: Any) -> Any:
@@ -66,22 +68,22 @@ class Regression(Task):
                 "regression(standardise=True) takes mean and standard deviation from the training split, and this "
                 "objective has seen none. Take objective.fitted(train)."
             )
-        mean, std = self.target_scale
-        return jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32)
+        return self.target_scale
 
-    def _scaled(self, targets: Any) -> Any:
+    def _scaled(self, targets: Any, dtype: Any = jnp.float32) -> Any:
         """Returns targets as the loss sees them."""
         scale = self._scale()
         if scale is None:
             return targets
-        mean, std = scale
-        return (targets.astype(jnp.float32) - mean[None]) / std[None]
+        mean, std = (jnp.asarray(each).astype(dtype)[None] for each in scale)
+        return (targets.astype(dtype) - mean) / std
 
     def _in_own_units(self, values: Any, *, spread: bool = False) -> Any:
         scale = self._scale()
         if scale is None:
             return values
-        mean, std = (each.reshape((1,) * (values.ndim - each.ndim) + each.shape) for each in scale)
+        mean, std = (jnp.asarray(each).astype(values.dtype) for each in scale)
+        mean, std = (each.reshape((1,) * (values.ndim - each.ndim) + each.shape) for each in (mean, std))
         return values * std if spread else mean + values * std
 
     def predictions(self, outputs: Tree) -> Any:
@@ -112,18 +114,18 @@ class Regression(Task):
         sums = {"squared_error": weighted_sum(errors, batch.weight)}
         if self.likelihood == "gaussian":
             scale = self._scale()
-            shift = 0.0 if scale is None else jnp.mean(jnp.log(scale[1]))
-            sums["nll"] = weighted_sum(self.losses(outputs, batch) + shift, batch.weight)
+            shift = 0.0 if scale is None else jnp.mean(jnp.log(jnp.asarray(scale[1])))
+            losses = self.losses(outputs, batch)
+            sums["nll"] = weighted_sum(losses + jnp.asarray(shift, losses.dtype), batch.weight)
         return sums
 
     def floor(self, outputs: Tree, batch: Batch) -> Any:
-        return 0.0  # of the squared error; a likelihood has none, see `yardstick`
+        return 0.0  # of the squared error; a likelihood has none, see `by_heart`
 
-    def yardstick(self, outputs: Tree, batch: Batch) -> Any:
-        """The likelihood of known rows grows without end, so a Gaussian is judged by the squared error of its means."""
-        if self.likelihood == "squared":
-            return None
-        return weighted_mean(squared_errors(*self.compared(outputs, batch)), batch.weight)
+    def by_heart(self) -> Regression:
+        """The likelihood of known rows grows without end, and rows thought uncertain are hardly learnt; so a Gaussian
+        learns them with its width held."""
+        return self if self.likelihood == "squared" else replace(self, held=True)
 
     def constant_loss(self, batch: Batch) -> float:
         """That of the mean of the targets: targets far from zero are not known for knowing their mean."""
@@ -132,7 +134,7 @@ class Regression(Task):
 
     def compared(self, outputs: Tree, batch: Batch) -> tuple[Any, Any]:
         answers = halves(outputs)[0] if self.likelihood == "gaussian" else outputs
-        return answers, self._scaled(batch.targets)
+        return answers, self._scaled(batch.targets, wide(answers).dtype)
 
     def known_share(self, outputs: Tree, batch: Batch) -> Any:
         return r_squared(*self.compared(outputs, batch))

@@ -1,0 +1,78 @@
+"""`verax train` with `--tensorboard`, `--wandb`, `--mlflow` and `--seeds`."""
+
+import json
+import sys
+
+import pytest
+
+import verax as vx
+from verax.cli import main
+from verax.report._writers import scalars
+
+
+def test_event_files_are_written_while_it_trains(blobs, tmp_path, capsys):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+
+    folder = tmp_path / "run"
+    assert main(["train", str(blobs), "--epochs", "2", "--tensorboard", "--out", str(folder)]) == 0
+    (path,) = folder.glob("events.out.tfevents.*")
+    content, at, found = path.read_bytes(), 0, {}
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 8], "little")
+        event = Event.FromString(content[at + 12 : at + 12 + length])
+        found |= {(each.tag, event.step): each.simple_value for each in event.summary.value}
+        at += 16 + length
+    history = vx.train.read_history(folder)
+    expected = {(each.name, each.step): each.value for record in history for each in scalars(record)}
+    assert len(expected) > 12  # a loss a step, and each epoch's metrics
+    assert {place: found[place] for place in expected} == pytest.approx(expected)
+
+
+def test_a_missing_library_is_said_before_anything_is_trained(blobs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for option, library in ((["--wandb", "x"], "wandb"), (["--mlflow", "sqlite:///x.db"], "mlflow")):
+        monkeypatch.setitem(sys.modules, library, None)
+        assert main(["train", str(blobs), *option]) == 2
+        assert f"Run: pip install 'verax[{library}]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_are_trained_as_one_program_with_a_folder_each(blobs, tmp_path, capsys):
+    folder = tmp_path / "runs"
+    assert main(["train", str(blobs), "--seeds", "3", "--epochs", "2", "--json", "--out", str(folder)]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["run"] == str(folder)
+    assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
+    accuracy = content["summary"]["last"]["validation/accuracy"]
+    each = [run["last"]["validation/accuracy"] for run in content["runs"]]
+    assert accuracy["value"] == pytest.approx(sum(each) / 3)
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"] and accuracy["sd"] >= 0
+    assert sorted(path.name for path in folder.iterdir()) == ["lanes.json", "seed-0", "seed-1", "seed-2"]
+    run = vx.train.load_run(folder / "seed-1")
+    assert run.experiment.seed == 1
+    assert run.history.last("validation/accuracy") == each[1]
+
+
+def test_seeds_print_mean_interval_and_deviation(blobs, tmp_path, capsys):
+    pytest.importorskip("tensorboardX")
+    folder = tmp_path / "runs"
+    words = ["--seeds", "2", "--epochs", "1", "--tensorboard", "--out", str(folder)]
+    assert main(["train", str(blobs), *words]) == 0
+    said = capsys.readouterr().out
+    assert "2 lanes" in said and "mean [95 % interval]" in said and "sd" in said
+    assert "last validation/accuracy" in said
+    assert len(list(folder.glob("seed-*/events.out.tfevents.*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--seeds", "0"], "seeds must be at least one"),
+        (["--seeds", "2", "--seed", "3"], "give seed or seeds, not both"),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused(words, expected, blobs, tmp_path, capsys):
+    assert main(["train", str(blobs), *words, "--out", str(tmp_path / "runs")]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
