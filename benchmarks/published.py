@@ -118,7 +118,7 @@ TARGETS = (
         "Fashion-MNIST MLP relu [100]",
         "fashion_mlp",
         (Band("accuracy", "test accuracy", 0.871, at_least=0.866),),
-        "standardised pixels, scikit-learn's defaults of 2017 and its rule to stop, mean of 5 seeds (source: of 5 runs)",
+        "standardised pixels, scikit-learn's defaults of 2017 and its rule to stop, mean of 5 seeds (source: 5 runs)",
     ),
     Target(
         "P3",
@@ -145,8 +145,8 @@ TARGETS = (
         "nanoGPT on a CPU, Tiny Shakespeare",
         "nanogpt_shakespeare",
         (Band("loss", "loss held out, nats a character", 1.88, at_most=1.95),),
-        "2,000 steps of 12 windows drawn without replacement (source: with it); loss of the whole last tenth of the text "
-        "in windows of 64 (source: of 20 random batches); one run",
+        "2,000 steps of 12 windows drawn without replacement (source: with it); loss of the whole last tenth of the "
+        "text in windows of 64 (source: of 20 random batches); one run",
     ),
     Target(
         "P7",
@@ -186,8 +186,8 @@ TARGETS = (
         "California housing, tuned MLP",
         "california_mlp",
         (Band("rmse", "test RMSE", 0.4985, at_most=0.52),),
-        "the source's network and optimizer, inputs by quantiles to a normal distribution, a 64/16/20 split of our own, "
-        "mean of 3 seeds (source: another split of that kind, 15 seeds)",
+        "the source's network and optimizer, inputs by quantiles to a normal distribution, a 64/16/20 split of our "
+        "own, mean of 3 seeds (source: another split of that kind, 15 seeds)",
     ),
 )
 

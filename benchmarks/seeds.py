@@ -89,9 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append({**row, "ratio": lanes / single})
         print(f"| {cold} | {single:.2f} | {lanes:.2f} | {lanes / single:.2f} |", flush=True)
     met = rows[0]["ratio"] <= AT_MOST
-    print(
-        f"\n{options.seeds} seeds, cold: {rows[0]['ratio']:.2f} single runs, {'met' if met else 'MISSED'} (at most {AT_MOST:g})"
-    )
+    verdict = "met" if met else "MISSED"
+    print(f"\n{options.seeds} seeds, cold: {rows[0]['ratio']:.2f} single runs, {verdict} (at most {AT_MOST:g})")
     if options.json:
         summary = {"ratio_cold": rows[0]["ratio"], "ratio_warm": rows[1]["ratio"], "at_most": AT_MOST, "met": met}
         Path(options.json).write_text(json.dumps({"rows": rows, "summary": summary}, indent=1) + "\n")

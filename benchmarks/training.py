@@ -40,7 +40,7 @@ MLPS, CLASSIC = ("mlp32", "mlp128"), ("mlp32", "mlp128", "cnn128")
 
 @dataclass(frozen=True)
 class Contender:
-    """Who takes part: a file in `_peers`, its arguments, whether it runs in the peers' environment, and in which tasks."""
+    """Who takes part: a file in `_peers`, its arguments, whether it runs in the peers' environment, and where."""
 
     name: str
     title: str

@@ -1,8 +1,8 @@
 """The limit: what a JAX user reaches by hand. Data on the device, donated state, many steps in one dispatch.
 
-Convolutions run many times slower inside XLA's loops on CPU, so the CNN has its steps written out, four in a dispatch:
-the fastest of one, two, four and twelve; the residual network likewise. The Transformer's steps are in a loop. `--prng=verax` draws the random bits as Verax does, `--prng=threefry` as JAX
-does; they are the same bits.
+Convolutions run many times slower inside XLA's loops on CPU, so the CNN has its steps written out, four in a
+dispatch: the fastest of one, two, four and twelve; the residual network likewise. The Transformer's steps are in a
+loop. `--prng=verax` draws the random bits as Verax does, `--prng=threefry` as JAX does; they are the same bits.
 """
 
 from __future__ import annotations

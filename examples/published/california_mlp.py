@@ -3,11 +3,11 @@
     python examples/published/california_mlp.py [DATA FOLDER]
     verax train examples/published/california_mlp.py
 
-Their widths 510-263-363 with dropout .197, AdamW at 1.30e-3 with decay 1.5e-4 on all parameters, batches of 256, target
-standardised, inputs brought to a normal distribution by quantiles of the training part (scikit-learn's
-QuantileTransformer, with their noise of 1e-3 and their number of quantiles), weights drawn as PyTorch's `Linear`, an end
-after 16 epochs without a better validation error, and the best weights. Theirs is the mean of 15 seeds on a split of
-their own; here it is three seeds on another random split of the same kind (64 / 16 / 20 %), so compare loosely.
+Their widths 510-263-363 with dropout .197, AdamW at 1.30e-3 with decay 1.5e-4 on all parameters, batches of 256,
+target standardised, inputs brought to a normal distribution by quantiles of the training part (scikit-learn's
+QuantileTransformer, with their noise of 1e-3 and their number of quantiles), weights drawn as PyTorch's `Linear`, an
+end after 16 epochs without a better validation error, and the best weights. Theirs is the mean of 15 seeds on a split
+of their own; here it is three seeds on another random split of the same kind (64 / 16 / 20 %), so compare loosely.
 """
 
 import os

@@ -52,7 +52,7 @@ class MLP(nn.Module):
 
 
 def experiment(hidden: int = 100, learning_rate: float = 1e-3, alpha: float = 1e-4, epochs: int = 200) -> vx.Experiment:
-    """Returns the experiment; `alpha` is scikit-learn's: its penalty is `alpha / 2 * sum(w ** 2)` over the batch size."""
+    """Returns the experiment; the penalty of scikit-learn's `alpha` is divided by the batch size there."""
     return vx.Experiment(
         network=MLP(hidden),
         objective=vx.classification(l2=alpha / BATCH_SIZE),
@@ -81,13 +81,15 @@ def until_it_stands_still(made: vx.Experiment) -> tuple[vx.Variables, int]:
 
     `vx.EarlyStopping` watches a validation split. The rule here is another one, so the loop over the epochs is our own.
     """
-    best, waited = inf, 0
-    for state, record in vx.train.epochs(made):
-        loss = record.values["train/loss"]
+    best, waited, end = inf, 0, None
+    for end in vx.train.epochs(made):
+        loss = end[1].values["train/loss"]
         waited = waited + 1 if loss > best - 1e-4 else 0
         best = min(best, loss)
         if waited > 2:
             break
+    assert end is not None
+    state, record = end
     return state.variables, record.epoch
 
 

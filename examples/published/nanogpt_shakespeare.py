@@ -3,11 +3,11 @@
     python examples/published/nanogpt_shakespeare.py [DATA FOLDER]
     verax train examples/published/nanogpt_shakespeare.py
 
-A character-level GPT of 4 layers, 4 heads and 128 channels with a context of 64, no dropout and no biases; AdamW (betas
-.9 and .99, decay .1 on matrices), 100 steps of warm-up to 1e-3, a cosine to 1e-4 at step 2,000, gradients clipped to norm
-1, batches of 12. It trains on the first 90 % of the text. Two things differ: a step's windows are drawn without
-replacement from all 1,003,790 of them, there with it; and the loss is that of the whole last 10 %, cut into windows
-of 64, there of 20 random batches.
+A character-level GPT of 4 layers, 4 heads and 128 channels with a context of 64, no dropout and no biases; AdamW
+(betas .9 and .99, decay .1 on matrices), 100 steps of warm-up to 1e-3, a cosine to 1e-4 at step 2,000, gradients
+clipped to norm 1, batches of 12. It trains on the first 90 % of the text. Two things differ: a step's windows are
+drawn without replacement from all 1,003,790 of them, there with it; and the loss is that of the whole last 10 %, cut
+into windows of 64, there of 20 random batches.
 """
 
 import os

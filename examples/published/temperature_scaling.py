@@ -3,11 +3,11 @@
     python examples/published/temperature_scaling.py [DATA FOLDER]
     verax train examples/published/temperature_scaling.py
 
-Their table 1 has the calibration error fall from 4.6 % to 0.83 % (ResNet 110, CIFAR-10) and from 3.02 % to 0.93 % (LeNet
-5): a factor of three or more, with the same answers. Here the network is the perceptron of `fashion_mlp.py`, trained for
-50 epochs on 55,000 images of Fashion-MNIST, which is far too long; the temperature is fitted on the other 5,000 and the
-error is measured on the 10,000 test images, with 15 bins of equal width as in the paper. So it is the claims that are
-checked, on another network and other data, not the digits.
+Their table 1 has the calibration error fall from 4.6 % to 0.83 % (ResNet 110, CIFAR-10) and from 3.02 % to 0.93 %
+(LeNet 5): a factor of three or more, with the same answers. Here the network is the perceptron of `fashion_mlp.py`,
+trained for 50 epochs on 55,000 images of Fashion-MNIST, which is far too long; the temperature is fitted on the other
+5,000 and the error is measured on the 10,000 test images, with 15 bins of equal width as in the paper. So it is the
+claims that are checked, on another network and other data, not the digits.
 """
 
 import os

@@ -5,8 +5,8 @@
 
 One hidden layer of 50 ReLU with dropout on inputs and hidden units, Adam, batches of 128, 4,000 epochs, L2 of
 1e-4 (1 - p) / (2 N tau) in Keras's sense, inputs and targets standardised on each training part; root mean square error
-of the mean of 10,000 stochastic passes and log-likelihood, in the targets' units, over the 20 splits that everybody uses.
-All 20 are trained in one program: folds as lanes.
+of the mean of 10,000 stochastic passes and log-likelihood, in the targets' units, over the 20 splits that everybody
+uses. All 20 are trained in one program: folds as lanes.
 
 Without `--long`, dropout p and precision tau are those that the author's logs show to have been chosen most often
 (github.com/yaringal/DropoutUncertaintyExps, `validation_ll_100_xepochs_1_hidden_layers.txt`), the same for all splits:
@@ -175,7 +175,8 @@ def main() -> None:
         os.environ["VERAX_DATA"] = options.data
     for name in options.set or PUBLISHED:
         measured = measure(name, long=options.long)
-        for metric, (value, error) in zip(("rmse", "log_likelihood"), PUBLISHED[name], strict=False):
+        published = PUBLISHED[name]
+        for metric, (value, error) in (("rmse", published.rmse), ("log_likelihood", published.log_likelihood)):
             mean, own_error = np.mean(measured[metric]), np.std(measured[metric]) / np.sqrt(len(measured[metric]))
             print(f"{name} {metric}: {mean:.3f} ± {own_error:.3f}; published {value} ± {error} (standard errors)")
 

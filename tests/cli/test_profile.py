@@ -28,16 +28,17 @@ def profiled(blobs, tmp_path_factory):
     return code, said[0], out
 
 
+@pytest.mark.slow
 def test_a_profile_of_an_experiment_names_its_layers_and_lines(profiled, blobs):
     code, found, out = profiled
     json.dumps(found, allow_nan=False)
-    assert code == int(bool(found["findings"]))
+    assert code == 0  # the data lie on the device: waiting for the host is a remark
     layers = {(row["layer"], row["backward"]) for row in found["operations"]}
     assert {("Net/Dense_0", False), ("Net/Dense_1", False), ("Net/Dense_1", True)} <= layers
     products = [row for row in found["operations"] if row["operation"] == "dot_general"]
     assert {row["source"].rpartition(":")[0] for row in products} == {str(blobs)}
     assert {row["calls"] for row in products} <= {1.0, 2.0}  # a step
-    assert "chunk" in [row["name"] for row in found["programs"]]
+    assert "training steps" in [row["name"] for row in found["programs"]]
     assert found["compile_seconds"] > 0
     assert found["input_wait"]["low"] <= found["input_wait"]["high"] < 1
     forward_and_gradient = 2 * 32 * 64 * (2 + 3) + 2 * 32 * 64 * (2 + 3 + 3)
@@ -47,14 +48,15 @@ def test_a_profile_of_an_experiment_names_its_layers_and_lines(profiled, blobs):
     assert list(out.rglob("*.xplane.pb")) and found["trace"].endswith(".trace.json.gz")
 
 
+@pytest.mark.slow
 def test_nothing_is_written_unless_asked_for(blobs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = main(["profile", str(blobs), "--batch-sizes", "500"])
     said = capsys.readouterr().out
-    assert code in (0, 1)
+    assert code == 0
     assert list(tmp_path.iterdir()) == []
     assert "Operations, by their own time" in said
-    assert "the training split has 192 examples" in said  # so 500 cannot be tried
+    assert "the training split has 144 examples" in said  # so 500 cannot be tried
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,26 @@ def test_a_missing_library_is_said_before_anything_is_trained(blobs, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_seeds_are_trained_as_one_program_with_a_folder_each(blobs, tmp_path, capsys):
-    folder = tmp_path / "runs"
-    assert main(["train", str(blobs), "--seeds", "3", "--epochs", "2", "--json", "--out", str(folder)]) == 0
-    content = json.loads(capsys.readouterr().out)
+@pytest.fixture(scope="module")
+def seeds(blobs, tmp_path_factory):
+    """Three seeds trained by the command: what it said, the folder, and the runs themselves."""
+    import verax.train._lanes as lanes
+
+    folder, said, made = tmp_path_factory.mktemp("seeds") / "runs", [], []
+    train_lanes = lanes.train_lanes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            lanes, "train_lanes", lambda *given, **named: made.append(train_lanes(*given, **named)) or made[0]
+        )
+        patch.setattr("verax.cli._train.say_json", said.append)
+        words = ["--seeds", "3", "--epochs", "2", "--tensorboard", "--json", "--out", str(folder)]
+        assert main(["train", str(blobs), *words]) == 0
+    return json.loads(json.dumps(said[0], allow_nan=False)), folder, made[0]
+
+
+def test_seeds_are_trained_as_one_program_with_a_folder_each(seeds):
+    pytest.importorskip("tensorboardX")
+    content, folder, _ = seeds
     assert content["run"] == str(folder)
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     accuracy = content["summary"]["last"]["validation/accuracy"]
@@ -49,20 +65,19 @@ def test_seeds_are_trained_as_one_program_with_a_folder_each(blobs, tmp_path, ca
     assert accuracy["value"] == pytest.approx(sum(each) / 3)
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"] and accuracy["sd"] >= 0
     assert sorted(path.name for path in folder.iterdir()) == ["lanes.json", "seed-0", "seed-1", "seed-2"]
+    assert len(list(folder.glob("seed-*/events.out.tfevents.*"))) == 3
     run = vx.train.load_run(folder / "seed-1")
     assert run.experiment.seed == 1
     assert run.history.last("validation/accuracy") == each[1]
 
 
-def test_seeds_print_mean_interval_and_deviation(blobs, tmp_path, capsys):
-    pytest.importorskip("tensorboardX")
-    folder = tmp_path / "runs"
-    words = ["--seeds", "2", "--epochs", "1", "--tensorboard", "--out", str(folder)]
-    assert main(["train", str(blobs), *words]) == 0
+def test_seeds_print_mean_interval_and_deviation(seeds, blobs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("verax.train._lanes.train_lanes", lambda *given, **named: seeds[2])
+    assert main(["train", str(blobs), "--seeds", "3", "--out", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr().out
-    assert "2 lanes" in said and "mean [95 % interval]" in said and "sd" in said
+    assert "3 lanes" in said and "mean [95 % interval]" in said and "sd" in said
     assert "last validation/accuracy" in said
-    assert len(list(folder.glob("seed-*/events.out.tfevents.*"))) == 2
+    assert f"next: verax certify {tmp_path / 'runs' / 'seed-0'}" in said
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_labels_that_depend_on_each_other_make_wide_intervals():
     one = width(probabilities, truth)
     copies = width(probabilities.repeat(8, axis=1), truth.repeat(8, axis=1))
     apart = width(probabilities.reshape(50, 8), truth.reshape(50, 8))  # as many decisions as in `one`, all independent
-    assert copies == pytest.approx(one, rel=0.1)  # eight copies of a label tell no more than it does
+    assert copies == pytest.approx(one, rel=0.2)  # eight copies of a label tell no more than it does
     assert apart == pytest.approx(one, rel=0.2)
 
 

@@ -179,21 +179,28 @@ def test_a_binary_task_has_the_scores_of_its_positives():
     assert "f1" not in score("classification", probabilities, labels).metrics
 
 
-def test_the_variance_of_average_precision_is_that_of_the_jackknife():
-    """Leaving out one example at a time, with scikit-learn's value; the interval is Wilson's at that variance."""
+def test_the_variance_of_average_precision_is_that_of_the_infinitesimal_jackknife():
+    """From how scikit-learn's value changes with the weight of each example; the interval is Wilson's at that.
+
+    Of one label the interval is no narrower than that of a share of the positives; four copies have four times as many
+    positives and the same variance, which then decides.
+    """
     random = np.random.default_rng(0)
     labels = (random.random(300) < 0.3).astype(int)
     positive = 1 / (1 + np.exp(-(random.normal(size=300) + labels).round(1)))  # rounded: some are tied
-    found = score("binary", np.stack([1 - positive, positive], axis=1), labels).metrics["average_precision"]
-    left_out = [
-        sklearn.metrics.average_precision_score(np.delete(labels, row), np.delete(positive, row)) for row in range(300)
-    ]
-    variance = 299 / 300 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2)
+    one = score("binary", np.stack([1 - positive, positive], axis=1), labels).metrics["average_precision"]
+    copies = np.repeat(positive[:, None], 4, axis=1), np.repeat(labels[:, None], 4, axis=1)
+    found = score("multilabel", *copies).metrics["average_precision"]
+    weight = np.ones(300) + 1e-5 * np.eye(300)
+    heavier = [sklearn.metrics.average_precision_score(labels, positive, sample_weight=row) for row in weight]
+    influence = (np.array(heavier) - found.value) / 1e-5
+    variance = float((influence**2).sum() * labels.sum() / (labels.sum() - 1))
     trials = found.value * (1 - found.value) / variance
-    expected = proportion_estimate(found.value * trials, trials)
-    np.testing.assert_allclose(found, expected, rtol=0.01)  # one is the other's limit for many examples
-    average = sklearn.metrics.average_precision_score(labels, positive)
-    np.testing.assert_allclose(found.value, average)
+    np.testing.assert_allclose(found, proportion_estimate(found.value * trials, trials), rtol=1e-4)  # of differences
+    positives = float(labels.sum())
+    assert positives < trials
+    np.testing.assert_allclose(one, proportion_estimate(one.value * positives, positives))
+    np.testing.assert_allclose(one.value, sklearn.metrics.average_precision_score(labels, positive))
 
 
 @pytest.mark.parametrize("weight", [None, "random"])

@@ -1,10 +1,14 @@
 """Networks of every supported library and spelling, for tests that run over all of them."""
 
+from functools import partial
+
+import equinox as eqx
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax import nnx
 
 
 def inputs(rows=16, columns=4, seed=0):
@@ -178,6 +182,73 @@ def haiku_plain(x):
     return hk.Linear(3)(x)
 
 
+class Nnx(nnx.Module):
+    """Mode by attributes, layers in a list."""
+
+    def __init__(self, rngs):
+        self.layers = nnx.List([nnx.Linear(4, 8, rngs=rngs), nnx.BatchNorm(8, momentum=0.5, rngs=rngs)])
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.out = nnx.Linear(8, 3, rngs=rngs)
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return self.out(self.dropout(nnx.relu(x)))
+
+
+class NnxArgument(Nnx):
+    """One argument for noise and statistics."""
+
+    def __call__(self, x, train):
+        linear, norm = self.layers
+        x = norm(linear(x), use_running_average=not train)
+        return self.out(self.dropout(nnx.relu(x), deterministic=not train))
+
+
+class EquinoxDropout(eqx.Module):
+    layers: list
+    dropout: eqx.nn.Dropout
+
+    def __init__(self, key):
+        self.layers = [eqx.nn.Linear(4, 8, key=key), eqx.nn.Linear(8, 3, key=jax.random.fold_in(key, 1))]
+        self.dropout = eqx.nn.Dropout(0.5)
+
+    def __call__(self, x, *, key=None):
+        hidden, out = self.layers
+        return out(self.dropout(jax.nn.relu(hidden(x)), key=key))
+
+
+class Centred(eqx.Module):
+    """BatchNorm in small (Equinox's own counts in integers, which strict promotion refuses to mix with floats)."""
+
+    mean: eqx.nn.StateIndex
+    inference: bool
+
+    def __init__(self, width):
+        self.mean = eqx.nn.StateIndex(jnp.zeros(width))
+        self.inference = False
+
+    def __call__(self, x, state):
+        mean = state.get(self.mean)
+        if not self.inference:
+            batch = jax.lax.pmean(x, "batch")
+            state, mean = state.set(self.mean, 0.5 * mean + 0.5 * batch), batch
+        return x - mean, state
+
+
+class EquinoxCentred(EquinoxDropout):
+    norm: Centred
+
+    def __init__(self, key):
+        super().__init__(key)
+        self.norm = Centred(8)
+
+    def __call__(self, x, state, *, key=None):
+        hidden, out = self.layers
+        x, state = self.norm(hidden(x), state)
+        return out(self.dropout(jax.nn.relu(x), key=key)), state
+
+
 def functions_init(key, x):
     return jax.random.normal(key, (x.shape[1], 3))
 
@@ -205,6 +276,10 @@ MODELS = {
     "own stream": (OwnNoise(), False),
     "haiku": (hk.transform(haiku_dropout), False),
     "haiku with state": (hk.transform_with_state(haiku_norm), True),
+    "nnx": (Nnx, True),
+    "nnx with an argument": (partial(NnxArgument), True),
+    "equinox": (EquinoxDropout, False),
+    "equinox with state": (partial(EquinoxCentred), True),
     "functions": ((functions_init, functions_apply), False),
     "functions with mode": ((functions_init, functions_apply_with_mode), False),
 }

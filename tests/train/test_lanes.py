@@ -214,6 +214,23 @@ def test_a_lane_that_is_not_finite_is_reported_and_hurts_no_other():
         score_lanes(runs)
 
 
+# What is given.
+
+
+def test_all_lanes_start_from_the_weights_that_are_given():
+    params = {"kernel": jnp.ones((4, CLASSES)), "bias": jnp.arange(3.0)}
+    still = experiment(optimizer=optax.sgd(0.0), data={"train": DATA["train"]}, steps=1)
+    runs = train_lanes(still, seeds=2, initial=params)
+    for run in runs:
+        jax.tree.map(np.testing.assert_array_equal, run.state.variables.params, params)
+
+
+def test_a_folder_in_use_is_refused_before_training(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists already and is not empty"):
+        train_lanes(lambda: pytest.fail("it was called"), seeds=2, out=tmp_path)
+
+
 # What is refused.
 
 

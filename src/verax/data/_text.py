@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt
@@ -20,7 +20,7 @@ from verax.data._source import Source
 from verax.data._split import SPLITS, Division
 from verax.findings import Finding, InputError, Split
 
-Level = Literal["character", "byte"]
+LEVELS = ("character", "byte")
 _NOTHING_CARVED = Division(0, 0, 0)
 _LONG = 300  # characters: no path is longer, most texts are
 
@@ -31,10 +31,10 @@ def from_text(
     text: str | None = None,
     context: int,
     stride: int | None = None,
-    validation: float = 0.1,
-    calibration: float = 0.0,
-    test: float = 0.1,
-    level: Level = "character",
+    validation: float | int = 0.1,
+    calibration: float | int = 0.0,
+    test: float | int = 0.1,
+    level: str = "character",
     vocabulary: str | None = None,
     unknown: str | None = None,
     name: str | None = None,
@@ -78,12 +78,8 @@ def from_text(
         raise InputError("from_text takes the path of a file or text=, one of them.")
     if isinstance(path, str) and ("\n" in path or len(path) > _LONG):
         raise InputError(f"path must be that of a file, got a text of {len(path):,} characters. Pass it as text=.")
-    if text is not None and not isinstance(text, str):
-        raise InputError(f"text must be a str, got {type(text).__name__}.")
-    if level not in get_args(Level):
-        raise InputError(
-            f"level must be 'character' or 'byte', got {level!r}. {suggestion(str(level), get_args(Level))}"
-        )
+    if level not in LEVELS:
+        raise InputError(f"level must be 'character' or 'byte', got {level!r}. {suggestion(str(level), LEVELS)}")
     if level == "byte" and (vocabulary is not None or unknown is not None):
         raise InputError("vocabulary and unknown are for characters: bytes are always known. Leave them out.")
     if vocabulary is not None and not (isinstance(vocabulary, str) and 0 < len(set(vocabulary)) == len(vocabulary)):
@@ -103,7 +99,7 @@ def from_text(
 class TextSource(Source):
     """A source over a text, which is split by position."""
 
-    def split(self, test: float = 0.1, validation: float = 0.1, calibration: float = 0.0) -> Source:
+    def split(self, test: float | int = 0.1, validation: float | int = 0.1, calibration: float | int = 0.0) -> Source:
         """Returns the source with other fractions; the parts stay in the order train, validation, calibration, test.
 
         Raises:
@@ -119,7 +115,7 @@ class _Text(Reader):
     context: int
     stride: int
     fractions: tuple[float, float, float]
-    level: Level
+    level: str
     vocabulary: str | None
     unknown: str | None
 

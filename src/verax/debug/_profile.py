@@ -103,7 +103,7 @@ def _measured(subject: Subject, out: Path | None, trace_steps: int | None, sizes
         batch_size=subject.batch_size,
         batch_sizes=rows,
         advice=batch_size_advice(subject.batch_size or 0, rows) if rows else "",
-        findings=(*_waits(wait), *_callbacks(operations)),
+        findings=(*_waits(wait, subject.is_on_device), *_callbacks(operations)),
         trace=trace,
     )
 
@@ -120,10 +120,13 @@ def _traced(
     return operations, busy, None if out is None else written
 
 
-def _waits(wait: Spread | None) -> list[Finding]:
+def _waits(wait: Spread | None, is_on_device: bool) -> list[Finding]:
     if wait is None or wait.median < WAIT or wait.low < WAIT_SURE:
         return []
-    said = f"the device waits for input {wait.median:.0%} of the time ({wait.low:.0%} to {wait.high:.0%})."
+    said = f"the device waits for the host {wait.median:.0%} of the time ({wait.low:.0%} to {wait.high:.0%})."
+    if is_on_device:  # the data are: there is no loader to mend
+        advice = "Epochs are short beside the host's work for each: the next order, the records. Longer ones lose less."
+        return [Finding("input-wait", "info", said, advice)]
     advice = (
         "Prepare batches ahead of the step (a thread or processes that load, a queue), do less work on the host for "
         "each batch, or keep data that fit on the device."

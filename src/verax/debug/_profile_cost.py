@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -62,11 +63,12 @@ def _loops(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[JaxprEqn]:
                 yield from _loops(inner)
 
 
+@functools.cache
 def measure_machine() -> Machine:
     """Returns the speed of a large float32 matrix product and of adding one to a large array; takes about two seconds.
 
-    Both repeat inside a compiled loop, where memory is taken from the system only once. The product is computed as JAX
-    does by default: on devices that round float32 products (TF32), faster than exact ones.
+    Measured once a process. Both repeat inside a compiled loop, where memory is taken from the system only once. The
+    product is computed as JAX does by default: on devices that round float32 products (TF32), faster than exact ones.
     """
     size, seconds = 512, 0.0
     while seconds < LONG_ENOUGH and size < LARGEST:

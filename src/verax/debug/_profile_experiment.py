@@ -16,6 +16,8 @@ from verax.train import Experiment, Session, prepare, resolve, run_chunk
 from verax.train._compile import program_memory
 from verax.train._loop import session_chunks
 
+LABELS = {"chunk": "training steps", "step": "evaluation step", "<lambda>": "initial state and optimizer"}
+
 
 def experiment_subject(
     experiment: Experiment | Callable[..., Experiment], hyperparameters: Mapping[str, Any]
@@ -51,12 +53,13 @@ def experiment_subject(
     return Subject(
         name=f"{session.network.name}, batch size {made.batch_size}",
         text=chunk.as_text(),
-        programs=tuple(programs.values()),
+        programs=tuple(row._replace(name=LABELS.get(name, name)) for name, row in programs.items()),
         run=run,
         loop=loop,
         step=jax.make_jaxpr(step)(session.state, equal),
         step_bytes=bytes_accessed(single),
         memory=program_memory(chunk),
+        is_on_device=True,
         batch_size=made.batch_size,
         multiple=made.accumulate,
         most_examples=session.plan.size,

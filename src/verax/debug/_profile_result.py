@@ -226,8 +226,8 @@ def _three(value: float) -> str:
 
 def _wait(wait: Spread) -> str:
     if wait.low <= 0:
-        return f"no wait for input beyond the noise ({wait.low:.0%} to {wait.high:.0%} of the time)"
-    return f"the device waits for input {wait.median:.0%} of the time ({wait.low:.0%} to {wait.high:.0%})"
+        return f"no wait for the host beyond the noise ({wait.low:.0%} to {wait.high:.0%} of the time)"
+    return f"the device waits for the host {wait.median:.0%} of the time ({wait.low:.0%} to {wait.high:.0%})"
 
 
 def _place(span: Span | None) -> str:

@@ -32,6 +32,7 @@ class Subject(NamedTuple):
       step: the program of one step, for counting its operations.
       step_bytes: bytes that one step reads and writes, as XLA counts them in the compiled program.
       memory: of the compiled program, in bytes, by kind.
+      is_on_device: whether the loop's data lie on the device, so that it loads nothing.
       batch_size: examples a step; None if not known.
       multiple: batch sizes must be multiples of it.
       most_examples: the largest batch size that there are data for.
@@ -46,6 +47,7 @@ class Subject(NamedTuple):
     step: ClosedJaxpr
     step_bytes: float
     memory: dict[str, int]
+    is_on_device: bool = False
     batch_size: int | None = None
     multiple: int = 1
     most_examples: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -55,12 +56,15 @@ def seconds_per_step(tasks: Mapping[str, Callable[[int], object]]) -> dict[str, 
 
 
 def _steps_of_a_round(task: Callable[[int], object]) -> tuple[int, float]:
-    """Returns how many steps take about ROUND_SECONDS, and the seconds of one."""
+    """Returns how many steps take about ROUND_SECONDS, and the seconds of one.
+
+    The number grows until it is reached: the first steps of a loop may cost more than all others.
+    """
     task(1)
     steps = 1
-    while (seconds := _timed(task, steps)) * steps < ROUND_SECONDS / 4:
-        steps *= 4
-    return max(1, round(ROUND_SECONDS / seconds)), seconds
+    while (taken := _timed(task, steps) * steps) < ROUND_SECONDS / 2:
+        steps = min(16 * steps, math.ceil(steps * ROUND_SECONDS / max(taken, 1e-9)))
+    return steps, taken / steps
 
 
 def _timed(task: Callable[[int], object], steps: int) -> float:

@@ -79,7 +79,9 @@ def average_precision(scores: Scores, positive: Positive, weight: Scores) -> Are
     """Returns the mean, over the positive examples, of the precision among all examples of at least their score.
 
     This is the area under the precision-recall curve as a step function, without interpolation; a ranking by chance has
-    the share of positives. The influence of an example is the derivative by its weight (infinitesimal jackknife).
+    the share of positives. The influence of an example is the derivative by its weight (infinitesimal jackknife). The
+    number of trials is no larger than that of positives (Boyd's binomial interval): with few positives or a high area
+    the influences understate the variance, and intervals from them alone would hold the truth in 91 % only.
 
     References:
       Davis and Goadrich (2006), "The Relationship Between Precision-Recall and ROC Curves", on why not to interpolate.

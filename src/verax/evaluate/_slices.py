@@ -188,7 +188,10 @@ def slices(
         own = {value: part(chosen) for value, chosen in rows.items()}
         rest = {value: part(~chosen)[1] for value, chosen in rows.items()}
         table += [Slice(attribute, str(value), *found) for value, found in own.items()]
-        gaps += [_gap(attribute, name, own, rest) for name in names if any(name in found[1] for found in own.values())]
+        for name in names:
+            compared = [value for value in own if name in own[value][1] and name in rest[value]]
+            if compared:
+                gaps.append(_gap(attribute, name, {value: own[value] for value in compared}, rest))
         findings += _cautions(attribute, {str(value): found[0] for value, found in own.items()})
     return Slices(task, tuple(table), tuple(gaps), tuple(findings))
 
@@ -215,16 +218,14 @@ def _gap(
 ) -> Gap:
     from scipy.special import ndtri
 
-    compared = [value for value in own if metric in own[value][1] and metric in rest[value]]
-    widening = float(ndtri(1 - 0.025 / len(compared))) / Z
+    widening = float(ndtri(1 - 0.025 / len(own))) / Z
     behind = {}
-    for value in compared:
+    for value in own:
         better, worse = rest[value][metric], own[value][1][metric]
         pair = (worse, better) if metric in LOWER_IS_BETTER else (better, worse)
         behind[value] = difference(*pair, widening)
-    worst = max(compared, key=lambda value: behind[value].value)
-    smallest = min(own[value][0] for value in compared)
-    return Gap(attribute, metric, str(worst), behind[worst], len(compared), smallest)
+    worst = max(own, key=lambda value: behind[value].value)
+    return Gap(attribute, metric, str(worst), behind[worst], len(own), min(size for size, _ in own.values()))
 
 
 def _rows(values: Any, rows: Bool[np.ndarray, " examples"]) -> Any:

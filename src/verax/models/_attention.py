@@ -48,7 +48,8 @@ class Attention(nn.Module):
         qkv = nn.Dense(3 * channels, use_bias=self.bias, kernel_init=drawn, name="qkv")(x)
         queries, keys, values = (part.reshape((batch, time, self.heads, depth)) for part in jnp.split(qkv, 3, axis=-1))
         scores = jnp.einsum("bqhd,bkhd->bhqk", queries * depth**-0.5, keys)
-        scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))  # sums of exponentials need the precision
+        if scores.dtype.itemsize < 4:
+            scores = scores.astype(jnp.float32)  # sums of exponentials need the precision
         if mask is not None:
             scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
         weights = jax.nn.softmax(scores, axis=-1).astype(values.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from flax import linen as nn
@@ -100,8 +100,8 @@ class ConvNet(nn.Module):
         return nn.Dense(self.classes, kernel_init=kernel_init(None))(x)
 
 
-def _require_place(shape: tuple[int, ...], size: int, layer: int, images: tuple[int, ...]) -> None:
-    """Raises an InputError if a window does not fit into an image."""
+def _require_place(shape: Sequence[Any], size: int, layer: int, images: Sequence[Any]) -> None:
+    """Raises an InputError if a window does not fit into an image; the number of examples may be symbolic."""
     if min(shape[1:3]) < size:
         raise InputError(
             f"images of {images[1]}x{images[2]} are too small: layer {layer} of ConvNet gets {shape[1]}x{shape[2]}, "

@@ -32,9 +32,12 @@ class Dropout(nn.Dropout):
     rate: Any  # a Rate: Flax's own field says float
 
     @nn.compact
-    def __call__(self, inputs: Array, deterministic: bool | None = None, rng: Array | None = None) -> Array:
+    def __call__(
+        self, inputs: Array | np.ndarray, deterministic: bool | None = None, rng: Array | None = None
+    ) -> Array:
         """Returns the inputs, a share `rate` of them set to zero and the others scaled by `1 / (1 - rate)`."""
         deterministic = nn.merge_param("deterministic", self.deterministic, deterministic)
+        inputs = jnp.asarray(inputs)
         known = not isinstance(self.rate, jax.Array)
         if deterministic or (known and self.rate == 0):
             return inputs

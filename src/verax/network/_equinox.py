@@ -208,8 +208,16 @@ def _switched(module: Any, noise: bool, statistics: bool) -> Any:
     def norms(module: Any) -> list[Any]:
         return [node.inference for _, node in stateful(module) if hasattr(node, "inference")]
 
-    module = eqx.nn.inference_mode(module, value=not noise)
-    return eqx.tree_at(norms, module, replace_fn=lambda _: not statistics) if norms(module) else module
+    try:
+        module = eqx.nn.inference_mode(module, value=not noise)
+        return eqx.tree_at(norms, module, replace_fn=lambda _: not statistics) if norms(module) else module
+    except TypeError as error:
+        if "is not a leaf" not in str(error):
+            raise
+        raise InputError(
+            f"a field `inference` of {type(module).__name__} cannot be switched: set it in __init__, and do not make it "
+            "static or a class attribute."
+        ) from error
 
 
 def _axis_name(module: Any, name: str) -> str:

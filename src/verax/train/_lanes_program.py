@@ -55,7 +55,7 @@ def runs_in_turn(network: Network, variables: Variables, inputs: Tree) -> bool:
     """Returns whether the lanes of a network run faster one after another than side by side: convolutions on CPU.
 
     Convolutions with a kernel of its own for each lane are one convolution in groups, which XLA's CPU backend runs
-    several times slower than as many plain ones (docs/guide/lanes.md has numbers). Either way it is one program.
+    slower than as many plain ones. Either way it is one program.
     """
     if jax.default_backend() != "cpu":
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,9 +17,7 @@ from verax.trees import Tree, leaves_by_path, path_text
 SHOWN = 8  # paths in one message
 
 
-def layerwise(
-    optimizer: Callable[[Any], optax.GradientTransformation], rates: Mapping[str, Any], *, base: Any = None
-) -> optax.GradientTransformationExtraArgs:
+def layerwise(optimizer: Any, rates: Mapping[str, Any], *, base: Any = None) -> optax.GradientTransformationExtraArgs:
     """Returns an optimizer that gives each group of parameters a learning rate of its own (`optax.partition`).
 
     A parameter belongs to the first pattern that its path, or a folder above it, matches: `Conv_*`, `*/bias`,
@@ -67,7 +65,7 @@ def layerwise(
     return optax.partition(groups, lambda params: _labels(params, tuple(rates), base is not None))
 
 
-def decaying_rates(layers: Sequence[str], factor: float) -> dict[str, float]:
+def decaying_rates(layers: Sequence[str], factor: Any) -> dict[str, Any]:
     """Returns factors that fall with the distance from the output, for `layerwise(..., base=rate)`.
 
     The last layer takes the base rate, the one before it `factor` times that, and so on.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,9 @@ from verax.train._task_autoencoder import Autoencoder
 from verax.train._task_classes import Binary, Classification
 from verax.train._task_language_model import LanguageModel
 from verax.train._task_multilabel import Multilabel
-from verax.train._task_regression import Likelihood, Regression
+from verax.train._task_regression import Regression
 
-Balance = Sequence[float | int] | np.ndarray | str | None
-Weight = float | int | Balance
+Balance = Any  # numbers, "balanced" or None: a wrong one is answered with an InputError
 
 
 def classification(
@@ -54,9 +52,7 @@ def classification(
     return Objective(Classification(checked_smoothing(label_smoothing), weights), l2=checked_penalty(l2))
 
 
-def binary(
-    *, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positive_weight: float | int | str | None = None
-) -> Objective:
+def binary(*, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positive_weight: Balance = None) -> Objective:
     """Returns the objective of a binary classifier: the cross-entropy of one logit an example and targets 0 or 1.
 
     Logits are (examples,) or (examples, 1); a positive one means class 1.
@@ -81,7 +77,7 @@ def binary(
 
 
 def multilabel(
-    *, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positive_weight: Weight = None
+    *, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positive_weight: Balance = None
 ) -> Objective:
     """Returns the objective of a multilabel classifier: the cross-entropy of a logit for each label.
 
@@ -107,7 +103,7 @@ def multilabel(
     return Objective(Multilabel(checked_smoothing(label_smoothing), weight), l2=checked_penalty(l2))
 
 
-def regression(*, l2: Coefficient = 0.0, likelihood: Likelihood = "squared", standardise: bool = False) -> Objective:
+def regression(*, l2: Coefficient = 0.0, likelihood: str = "squared", standardise: bool = False) -> Objective:
     """Returns the objective of a regressor.
 
     `squared` is the squared error, averaged over the outputs of an example. Outputs and targets are both (examples,) or
@@ -141,7 +137,7 @@ def regression(*, l2: Coefficient = 0.0, likelihood: Likelihood = "squared", sta
     return Objective(Regression(likelihood, bool(standardise)), l2=checked_penalty(l2))
 
 
-def language_model(*, padding: int | None = None, l2: Coefficient = 0.0) -> Objective:
+def language_model(*, padding: int | float | None = None, l2: Coefficient = 0.0) -> Objective:
     """Returns the objective of a language model: the cross-entropy of the next token at each place of a text.
 
     Logits are (examples, tokens, vocabulary), targets (examples, tokens): the inputs, one place further on. The mean is
@@ -166,7 +162,7 @@ def language_model(*, padding: int | None = None, l2: Coefficient = 0.0) -> Obje
     return Objective(LanguageModel(None if padding is None else int(padding)), l2=checked_penalty(l2))
 
 
-def autoencoder(*, likelihood: Literal["squared", "bernoulli"] = "squared", l2: Coefficient = 0.0) -> Objective:
+def autoencoder(*, likelihood: str = "squared", l2: Coefficient = 0.0) -> Objective:
     """Returns the objective of an autoencoder: outputs are compared with the inputs; the targets are not used.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from verax.findings import InputError
 from verax.train._task import Answers, Confidence, Task, require_shape, weighted_sum, wide
 from verax.trees import Tree
 
-Likelihood = Literal["squared", "gaussian"]
 FARTHEST = 30.0  # log-variances beyond it are drawn back: exp(30) times a squared error is still a float32
 
 
@@ -31,7 +30,7 @@ class Regression(Task):
       held: whether the Gaussian's width is held, which leaves the squared error of its means (see `by_heart`).
     """
 
-    likelihood: Likelihood = "squared"
+    likelihood: str = "squared"
     standardise: bool = False
     target_scale: tuple[Any, Any] | None = None
     held: bool = False

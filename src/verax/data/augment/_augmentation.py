@@ -43,7 +43,7 @@ class Augmentation:
         return f"{self.name}({', '.join(shown)})"
 
 
-def compose(*augmentations: Callable[[Any, Batch], Batch]) -> Augmentation:
+def compose(*augmentations: Any) -> Augmentation:
     """Returns augmentations applied one after the other, each with a key of its own.
 
     Args:

@@ -22,7 +22,7 @@ from verax.data.augment._augmentation import (
 
 
 @makes_augmentation
-def crop(padding: int, fill: float = 0.0) -> Augmentation:
+def crop(padding: int, fill: float | int = 0.0) -> Augmentation:
     """Returns an augmentation that pads an image on all sides and cuts a random piece of the old size out of it.
 
     A move by whole pixels, up to `padding` of them in each direction, all equally likely.
@@ -52,7 +52,7 @@ def cropped(
     images: Shaped[Array, "examples height width channels"],
     corners: Int[Array, "examples 2"],
     padding: int,
-    fill: float = 0.0,
+    fill: float | int = 0.0,
 ) -> Shaped[Array, "examples height width channels"]:
     """Returns from every padded image the piece that begins at its corner (row, column)."""
     edge = (padding, padding)
@@ -83,7 +83,7 @@ def flip() -> Augmentation:
 
 
 @makes_augmentation
-def rotate(degrees: Any, fill: float = 0.0) -> Augmentation:
+def rotate(degrees: Any, fill: float | int = 0.0) -> Augmentation:
     """Returns an augmentation that turns an image about its centre, by an angle uniform on `[-degrees, degrees]`.
 
     Values between pixels are interpolated linearly; corners that come from outside take `fill`.
@@ -108,7 +108,7 @@ def rotate(degrees: Any, fill: float = 0.0) -> Augmentation:
 
 
 def rotated(
-    images: Shaped[Array, "examples height width channels"], degrees: Float[Array, "examples"], fill: float = 0.0
+    images: Shaped[Array, "examples height width channels"], degrees: Float[Array, "examples"], fill: float | int = 0.0
 ) -> Shaped[Array, "examples height width channels"]:
     """Returns every image turned anticlockwise by its angle in degrees."""
     rows, columns, (middle_row, middle_column) = _grid(images)
@@ -122,7 +122,7 @@ def rotated(
 
 
 @makes_augmentation
-def shift(pixels: Any, fill: float = 0.0) -> Augmentation:
+def shift(pixels: Any, fill: float | int = 0.0) -> Augmentation:
     """Returns an augmentation that moves an image by any fraction of a pixel, uniform on `[-pixels, pixels]` each way.
 
     Unlike `crop`, it interpolates between pixels (linearly), so that small images are moved by less than one, too.
@@ -147,7 +147,9 @@ def shift(pixels: Any, fill: float = 0.0) -> Augmentation:
 
 
 def shifted(
-    images: Shaped[Array, "examples height width channels"], offsets: Float[Array, "examples 2"], fill: float = 0.0
+    images: Shaped[Array, "examples height width channels"],
+    offsets: Float[Array, "examples 2"],
+    fill: float | int = 0.0,
 ) -> Shaped[Array, "examples height width channels"]:
     """Returns every image moved down and to the right by its offsets in pixels."""
     rows, columns, _ = _grid(images)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from verax.data._batch import Batch
 from verax.data.augment._augmentation import Augmentation, as_dtype, makes_augmentation, positive, whole
@@ -42,8 +42,9 @@ def mixup(alpha: Any, classes: int | None = None) -> Augmentation:
 
     def apply(key: Any, batch: Batch) -> Batch:
         share_key, partner_key = jax.random.split(key)
-        is_real = (batch.weight > 0).reshape(batch.weight.shape[0], -1).any(axis=1)
-        shares = jnp.where(is_real, jax.random.beta(share_key, alpha, alpha, is_real.shape), 1.0)
+        is_real = real_rows(batch.weight)
+        one, two = jax.random.loggamma(share_key, alpha, (2, *is_real.shape))  # gamma / (gamma + gamma) is beta
+        shares = jnp.where(is_real, jax.nn.sigmoid(one - two), 1.0)
         other = partners(jax.random.uniform(partner_key, is_real.shape), is_real)
         inputs = jax.tree.map(lambda leaf: _blended(_blendable(leaf), shares, other), batch.inputs)
         targets = jax.tree.map(lambda leaf: _blended(_distributions(leaf, classes), shares, other), batch.targets)
@@ -53,7 +54,12 @@ def mixup(alpha: Any, classes: int | None = None) -> Augmentation:
     return Augmentation("mixup", shown, apply)
 
 
-def partners(ranks: Float[Array, "examples"], is_real: Any) -> Int[Array, "examples"]:
+def real_rows(weight: Num[Array, "examples ..."]) -> Bool[Array, "examples"]:
+    """Returns which rows count: those with a weight above 0, in any of its further axes (tokens)."""
+    return (weight > 0).reshape(weight.shape[0], -1).any(axis=1)
+
+
+def partners(ranks: Float[Array, "examples"], is_real: Bool[Array, "examples"]) -> Int[Array, "examples"]:
     """Returns for each real row another real one, by a cycle through all of them in the order of `ranks`.
 
     A padding row is its own partner, and so is a real row that is alone.

@@ -15,7 +15,7 @@ from verax.trees import is_floating, shape_text
 
 
 @makes_augmentation
-def cutout(size: int, fill: float = 0.0) -> Augmentation:
+def cutout(size: int, fill: float | int = 0.0) -> Augmentation:
     """Returns an augmentation that overwrites a square of `size` pixels around a random pixel of each image.
 
     Every pixel is as likely as any other to be the centre, so near an edge part of the square falls outside.
