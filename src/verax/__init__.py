@@ -32,7 +32,16 @@ _FOLDERS = (
 )
 
 _NAMES_BY_FOLDER = {
-    "network": ("Network", "Variables", "as_network", "from_linen", "from_haiku", "call_with_kwargs"),
+    "network": (
+        "Network",
+        "Variables",
+        "as_network",
+        "from_linen",
+        "from_nnx",
+        "from_haiku",
+        "from_equinox",
+        "call_with_kwargs",
+    ),
     "data": ("Batch",),
     "train": (
         "Experiment",
@@ -51,6 +60,7 @@ _NAMES_BY_FOLDER = {
         "clip_by_global_norm",
         "TrainState",
         "Run",
+        "Runs",
         "History",
     ),
     "evaluate": ("Estimate", "calibration"),
@@ -61,6 +71,8 @@ _NAMES_BY_FOLDER = {
         "gradient_health",
         "overfit_batch",
         "describe",
+        "show",
+        "profile",
     ),
     "certify": ("Evidence", "Certificate"),
     "findings": ("Finding", "InputError"),

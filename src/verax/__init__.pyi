@@ -22,7 +22,9 @@ from verax.network import Network as Network
 from verax.network import Variables as Variables
 from verax.network import as_network as as_network
 from verax.network import from_linen as from_linen
+from verax.network import from_nnx as from_nnx
 from verax.network import from_haiku as from_haiku
+from verax.network import from_equinox as from_equinox
 from verax.network import call_with_kwargs as call_with_kwargs
 from verax.data import Batch as Batch
 from verax.train import Experiment as Experiment
@@ -31,13 +33,17 @@ from verax.train import Objective as Objective
 from verax.train import LossValue as LossValue
 from verax.train import classification as classification
 from verax.train import binary as binary
+from verax.train import multilabel as multilabel
 from verax.train import regression as regression
+from verax.train import language_model as language_model
+from verax.train import autoencoder as autoencoder
 from verax.train import objective_from_loss as objective_from_loss
 from verax.train import decay_mask as decay_mask
 from verax.train import decay_table as decay_table
 from verax.train import clip_by_global_norm as clip_by_global_norm
 from verax.train import TrainState as TrainState
 from verax.train import Run as Run
+from verax.train import Runs as Runs
 from verax.train import History as History
 from verax.evaluate import Estimate as Estimate
 from verax.evaluate import calibration as calibration
@@ -47,6 +53,8 @@ from verax.debug import assert_gradients as assert_gradients
 from verax.debug import gradient_health as gradient_health
 from verax.debug import overfit_batch as overfit_batch
 from verax.debug import describe as describe
+from verax.debug import show as show
+from verax.debug import profile as profile
 from verax.certify import Evidence as Evidence
 from verax.certify import Certificate as Certificate
 from verax.findings import Finding as Finding
@@ -65,6 +73,10 @@ class _Train:
     from verax.train import EpochPlan as EpochPlan
     from verax.train import Experiment as Experiment
     from verax.train import History as History
+    from verax.train import LaneEstimate as LaneEstimate
+    from verax.train import LaneScores as LaneScores
+    from verax.train import LaneSummary as LaneSummary
+    from verax.train import LearningRates as LearningRates
     from verax.train import LoopState as LoopState
     from verax.train import LossValue as LossValue
     from verax.train import Objective as Objective
@@ -74,6 +86,9 @@ class _Train:
     from verax.train import Program as Program
     from verax.train import Record as Record
     from verax.train import Run as Run
+    from verax.train import Runs as Runs
+    from verax.train import ScheduleCurve as ScheduleCurve
+    from verax.train import ScheduleProbe as ScheduleProbe
     from verax.train import Session as Session
     from verax.train import SourceFile as SourceFile
     from verax.train import StepOptions as StepOptions
@@ -81,26 +96,33 @@ class _Train:
     from verax.train import TASKS as TASKS
     from verax.train import Task as Task
     from verax.train import TrainState as TrainState
+    from verax.train import Transfer as Transfer
+    answers_on = staticmethod(_train.answers_on)
     autoencoder = staticmethod(_train.autoencoder)
     averaged_variables = staticmethod(_train.averaged_variables)
     base_key = staticmethod(_train.base_key)
     binary = staticmethod(_train.binary)
+    check_schedule = staticmethod(_train.check_schedule)
     chunks = staticmethod(_train.chunks)
     classification = staticmethod(_train.classification)
     clip_by_global_norm = staticmethod(_train.clip_by_global_norm)
     decay_mask = staticmethod(_train.decay_mask)
     decay_table = staticmethod(_train.decay_table)
     decay_weights_only = staticmethod(_train.decay_weights_only)
+    decaying_rates = staticmethod(_train.decaying_rates)
     enable_compilation_cache = staticmethod(_train.enable_compilation_cache)
     environment = staticmethod(_train.environment)
     epochs = staticmethod(_train.epochs)
+    find_learning_rate = staticmethod(_train.find_learning_rate)
     finding_from_json = staticmethod(_train.finding_from_json)
     finding_to_json = staticmethod(_train.finding_to_json)
     fingerprint = staticmethod(_train.fingerprint)
     first_state = staticmethod(_train.first_state)
     fit = staticmethod(_train.fit)
     frozen_mask = staticmethod(_train.frozen_mask)
+    lane_estimate = staticmethod(_train.lane_estimate)
     language_model = staticmethod(_train.language_model)
+    layerwise = staticmethod(_train.layerwise)
     load_run = staticmethod(_train.load_run)
     load_state = staticmethod(_train.load_state)
     make_eval_step = staticmethod(_train.make_eval_step)
@@ -111,6 +133,7 @@ class _Train:
     objective_from_loss = staticmethod(_train.objective_from_loss)
     prepare = staticmethod(_train.prepare)
     probe_optimizer = staticmethod(_train.probe_optimizer)
+    probe_schedule = staticmethod(_train.probe_schedule)
     process_peak_bytes = staticmethod(_train.process_peak_bytes)
     purpose_key = staticmethod(_train.purpose_key)
     read_clipping = staticmethod(_train.read_clipping)
@@ -122,11 +145,17 @@ class _Train:
     resolve = staticmethod(_train.resolve)
     run_chunk = staticmethod(_train.run_chunk)
     save_run = staticmethod(_train.save_run)
+    save_runs = staticmethod(_train.save_runs)
     save_state = staticmethod(_train.save_state)
+    schedule_curve = staticmethod(_train.schedule_curve)
+    score_lanes = staticmethod(_train.score_lanes)
     starting_variables = staticmethod(_train.starting_variables)
     straight_threefry = staticmethod(_train.straight_threefry)
     target_scale_of = staticmethod(_train.target_scale_of)
     task_of = staticmethod(_train.task_of)
+    temperature_on = staticmethod(_train.temperature_on)
+    train_lanes = staticmethod(_train.train_lanes)
+    transfer = staticmethod(_train.transfer)
     with_precision = staticmethod(_train.with_precision)
 train: _Train
 
@@ -137,6 +166,7 @@ class _Evaluate:
     from verax.evaluate import Evaluation as Evaluation
     from verax.evaluate import Gap as Gap
     from verax.evaluate import Pit as Pit
+    from verax.evaluate import Predictive as Predictive
     from verax.evaluate import PredictiveCalibration as PredictiveCalibration
     from verax.evaluate import RegressionCalibration as RegressionCalibration
     from verax.evaluate import Reliability as Reliability
@@ -150,17 +180,22 @@ class _Evaluate:
     choose_threshold = staticmethod(_evaluate.choose_threshold)
     coverage = staticmethod(_evaluate.coverage)
     difference = staticmethod(_evaluate.difference)
+    ensemble = staticmethod(_evaluate.ensemble)
     evaluate = staticmethod(_evaluate.evaluate)
     expected_calibration_error = staticmethod(_evaluate.expected_calibration_error)
     fit_temperature = staticmethod(_evaluate.fit_temperature)
+    gaussian_log_likelihood = staticmethod(_evaluate.gaussian_log_likelihood)
+    mc_dropout = staticmethod(_evaluate.mc_dropout)
     mean_estimate = staticmethod(_evaluate.mean_estimate)
     pit = staticmethod(_evaluate.pit)
     predict = staticmethod(_evaluate.predict)
     predictive_calibration = staticmethod(_evaluate.predictive_calibration)
+    predictive_from_draws = staticmethod(_evaluate.predictive_from_draws)
     proportion_estimate = staticmethod(_evaluate.proportion_estimate)
     ratio_estimate = staticmethod(_evaluate.ratio_estimate)
     regression_calibration = staticmethod(_evaluate.regression_calibration)
     residual_scale = staticmethod(_evaluate.residual_scale)
+    sample_outputs = staticmethod(_evaluate.sample_outputs)
     score = staticmethod(_evaluate.score)
     slices = staticmethod(_evaluate.slices)
     token_scores = staticmethod(_evaluate.token_scores)

@@ -1,4 +1,4 @@
-"""The newer tasks certified: better_than_chance and calibrated pass a network that knows the truth, and find a fault."""
+"""The newer tasks certified: a network that knows the truth is better than chance and calibrated; faults are found."""
 
 import jax
 import jax.numpy as jnp
@@ -146,34 +146,30 @@ def test_true_probabilities_are_calibrated_and_exaggerated_ones_are_mended(name)
 
 def test_a_single_label_that_is_wrong_fails_though_all_together_pass():
     """One of many labels is exaggerated; pooled with the others it hardly shows."""
-    item = measure(several_labels(lambda z: z * jnp.array([[1.0, 1.0, 1.0, 6.0]])), "calibrated", calibration_error=0.1)
+    item = measure(
+        several_labels(lambda z: z * jnp.array([[1.0, 1.0, 1.0, 6.0]])), "calibrated", calibration_error=0.13
+    )
     assert item.status == "failed"
-    assert item.measured["after"]["high"] <= 0.1
+    assert item.measured["after"]["high"] <= 0.13
     assert [each.id for each in item.findings] == ["label-miscalibrated"]
     assert "surely above the limit for 3" in item.reason
 
 
 def test_the_intervals_of_a_gaussian_are_its_own():
+    """What it states is judged as an export gives it; it needs no calibration split."""
     item = measure(gaussian(), "calibrated")
-    assert item.status == "passed"
+    assert item.status == "passed" and "as the network states it" in item.reason
     before = item.measured["before"]
     assert {level: before[f"coverage_{level}"] for level in (50, 90)} == pytest.approx({50: 0.5, 90: 0.9}, abs=0.03)
     alone = gaussian()
     del alone.data["calibration"]
-    assert measure(alone, "calibrated").status == "passed"  # what it states needs no calibration split
+    assert measure(alone, "calibrated").status == "passed"
 
 
-def narrow(outputs):
-    return outputs - jnp.array([[0.0, 2 * np.log(3.0)]], jnp.float32)  # a third of the true width
-
-
-def test_a_gaussian_that_is_too_sure_fails_and_a_calibration_split_mends_it():
-    sure = gaussian(narrow)
-    mended = measure(sure, "calibrated")
-    assert mended.status == "passed"
-    assert mended.measured["before"]["coverage_90"] < 0.5 < 0.85 < mended.measured["after"]["coverage_90"]
-    del sure.data["calibration"]
-    assert measure(sure, "calibrated").status == "failed"
+def test_a_gaussian_that_is_too_sure_is_not_calibrated():
+    item = measure(gaussian(lambda outputs: outputs - jnp.array([[0.0, 2 * np.log(3.0)]], jnp.float32)), "calibrated")
+    assert item.status == "failed"  # a third of the true width
+    assert item.measured["before"]["coverage_90"] < 0.5
 
 
 def test_an_autoencoder_states_no_confidence():

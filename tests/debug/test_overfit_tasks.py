@@ -92,7 +92,7 @@ FAULTS = {
     "softmax twice": (
         mlp(3, lambda x: jax.nn.softmax(0.01 * x)), classification(label_smoothing=0.1), batch(LABELS), "double-softmax"
     ),
-    "blind to the past": (text_model(past=False), language_model(), TEXT, "insufficient-capacity"),
+    "blind to the past": (text_model(past=False), language_model(), TEXT, "parameter-without-gradient"),
     "reconstructs nothing": (mlp(FEATURES, lambda x: 0 * x), autoencoder(), batch(LABELS), "non-differentiable-loss"),
 }  # fmt: skip
 

@@ -60,9 +60,8 @@ def test_dropout_has_the_mean_and_the_variance_that_it_should():
 def test_rows_and_passes_are_independent():
     correlation = np.corrcoef(FOUND.draws[:, :, 0].T)
     assert np.abs(correlation - np.eye(20)).max() < 5 / math.sqrt(3000)
-    passes = np.corrcoef(FOUND.draws[:40, :, 0] - FOUND.mean[None, :, 0])
-    assert len(np.unique(FOUND.draws[:, 0, 0])) <= 8  # of three inputs each is there or not: few values, no repetition
-    assert np.abs(passes - np.eye(40)).max() < 0.95
+    assert len(np.unique(FOUND.draws[:, 0, 0].round(5))) == 8  # each of three inputs is there or not
+    assert len(np.unique(FOUND.draws[:, :, 0], axis=0)) == 3000  # no pass is like another
 
 
 def test_the_key_decides():
@@ -73,16 +72,16 @@ def test_the_key_decides():
 
 
 def test_lanes_are_sampled_in_one_program():
-    stacked = jax.vmap(lambda key: NETWORK.init(key, jnp.asarray(INPUTS)))(jax.random.split(KEY, 3))
-    inputs = jnp.stack([jnp.asarray(INPUTS) * scale for scale in (1.0, 2.0, 3.0)])
-    keys = jax.random.split(jax.random.key(9), 3)
+    stacked = jax.vmap(lambda key: NETWORK.init(key, jnp.asarray(INPUTS)))(jax.random.split(KEY, 2))
+    inputs = jnp.stack([jnp.asarray(INPUTS) * scale for scale in (1.0, 2.0)])
+    keys = jax.random.split(jax.random.key(9), 2)
 
     def lane(variables, inputs, key):
         return sample_outputs(NETWORK, variables, inputs, key, samples=150)
 
     draws = jax.jit(jax.vmap(lane))(stacked, inputs, keys)
-    assert draws.shape == (3, 150, 20, 1)
-    for index in range(3):
+    assert draws.shape == (2, 150, 20, 1)
+    for index in range(2):
         own = Variables(*jax.tree.map(lambda leaf, index=index: leaf[index], tuple(stacked)))
         alone = mc_dropout(NETWORK, own, inputs[index], key=keys[index], samples=150)
         np.testing.assert_allclose(alone.draws, draws[index], rtol=1e-5, atol=1e-6)

@@ -6,11 +6,13 @@ import io
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
+import sklearn.metrics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from verax import plot
-from verax.evaluate import calibration, regression_calibration, score
+from verax.evaluate import calibration, choose_threshold, regression_calibration, score, slices
 from verax.train import History, Record
 
 RANDOM = np.random.default_rng(0)
@@ -38,7 +40,19 @@ CONFUSION = np.array([[8, 1, 0], [0, 5, 2], [0, 0, 0]])
 CALIBRATION = calibration(*probabilities_and_labels(), resamples=20)
 COVERAGE = regression_calibration(PREDICTIONS[:200], TARGETS[:200], PREDICTIONS[200:], TARGETS[200:], resamples=20)
 
+POSITIVE, TRUTH = RANDOM.random(200), np.arange(200) % 2
+LABELS = score("multilabel", np.stack([POSITIVE] * 3, axis=1), np.stack([TRUTH] * 3, axis=1), classes=NAMES)
+SLICES = slices("regression", PREDICTIONS, TARGETS, {NAMES[1]: np.arange(400) % 3, NAMES[2]: np.arange(400) % 4})
+
 PLOTS = {
+    "perplexity_curve": lambda ax: plot.perplexity_curve(epochs(5.0, 3.0, 2.0), ax=ax),
+    "seeds": lambda ax: plot.seeds([epochs(5.0, 3.0), epochs(4.0, 2.0)], ax=ax),
+    "schedule": lambda ax: plot.schedule([0, 10, 20], [0.0, 0.1, 0.05], total=15, ax=ax),
+    "learning_rates": lambda ax: plot.learning_rates([1e-3, 1e-2, 0.1], [2.0, 1.0, float("nan")], 2e-3, 2e-2, ax=ax),
+    "roc_curve": lambda ax: plot.roc_curve(POSITIVE, TRUTH, threshold=0.4, ax=ax),
+    "precision_recall_curve": lambda ax: plot.precision_recall_curve(POSITIVE, TRUTH, threshold=0.4, ax=ax),
+    "label_bars": lambda ax: plot.label_bars(LABELS.per_class, ax=ax),
+    "slices": lambda ax: plot.slices(SLICES, ax=ax),
     "training_curves": lambda ax: plot.training_curves(epochs(1.0, 0.5, 0.01), ax=ax),
     "confusion_matrix": lambda ax: plot.confusion_matrix(CONFUSION, NAMES, ax=ax),
     "reliability_diagram": lambda ax: plot.reliability_diagram(CALIBRATION, CALIBRATION, ax=ax),
@@ -214,3 +228,134 @@ def test_infinities_of_both_signs_can_be_averaged():
     losses = (*([1.0] * 2000), float("inf"), float("-inf"), *([1.0] * 1998))
     history = History((Record("chunk", 4000, 1, {"train/loss": losses}, 0.1),))
     assert np.isnan(lines(plot.training_curves(history))["train"][1]).sum() == 1
+
+
+def test_the_roc_curve_is_scikit_learns_and_marks_the_threshold():
+    chosen = choose_threshold(POSITIVE, TRUTH, "youden")
+    ax = plot.roc_curve(np.stack([1 - POSITIVE, POSITIVE], axis=1), TRUTH, threshold=chosen)
+    false, found, _ = sklearn.metrics.roc_curve(TRUTH, POSITIVE)
+    chance, curve, point = ax.get_lines()
+    assert (list(curve.get_xdata()), list(curve.get_ydata())) == (list(false), list(found))
+    assert list(chance.get_xdata()) == [0, 1]
+    called = chosen.decide(POSITIVE)
+    place = (called[TRUTH == 0].mean(), called[TRUTH == 1].mean())
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == pytest.approx(place)
+    area = LABELS.metrics["roc_auc"].value
+    assert f"area {area:.3f}" in curve.get_label() and "threshold" in point.get_label()
+
+
+def test_the_precision_recall_curve_is_scikit_learns():
+    ax = plot.precision_recall_curve(POSITIVE, TRUTH, threshold=0.3)
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(TRUTH, POSITIVE)
+    base, curve, point = ax.get_lines()
+    assert list(curve.get_xdata()) == list(recall[::-1]) and list(curve.get_ydata()) == list(precision[::-1])
+    assert base.get_ydata()[0] == TRUTH.mean()
+    called = POSITIVE >= 0.3
+    expected = (called[TRUTH == 1].mean(), TRUTH[called].mean())
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="labels must be of both classes"):
+        plot.roc_curve(POSITIVE, np.zeros(200, int))
+
+
+def test_a_long_curve_is_thinned():
+    random = np.random.default_rng(0)
+    ax = plot.roc_curve(random.random(5000), random.integers(0, 2, 5000))
+    assert len(ax.get_lines()[1].get_xdata()) <= 300
+
+
+def test_bars_show_each_label_with_its_interval():
+    ax = plot.label_bars(LABELS.per_class, "average_precision")
+    rows = sorted(LABELS.per_class, key=lambda row: row["average_precision"])
+    assert [bar.get_width() for bar in ax.patches] == [row["average_precision"] for row in rows]
+    ends = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
+    np.testing.assert_allclose(ends, [[row["average_precision_low"], row["average_precision_high"]] for row in rows])
+    with pytest.raises(ValueError, match=r"metric must be one of \['average_precision', 'f1'.*got 'speed'"):
+        plot.label_bars(LABELS.per_class, "speed")
+    many = [{**LABELS.per_class[0], "f1": index / 100} for index in range(90)]
+    assert plot.label_bars(many).get_title(loc="right") == "30 lowest of 90 shown"
+
+
+def test_groups_are_drawn_with_their_intervals():
+    ax = plot.slices(SLICES, "mae")
+    ends = np.concatenate([[segment[:, 0] for segment in part.get_segments()] for part in ax.collections])
+    np.testing.assert_allclose(ends, [[row.metrics["mae"].low, row.metrics["mae"].high] for row in SLICES.rows])
+    assert [label.get_text() for label in ax.get_yticklabels()][:2] == ["0 (134)", "1 (133)"]
+    with pytest.raises(ValueError, match="metric must be one of"):
+        plot.slices(SLICES, "accuracy")
+
+
+def test_rates_whose_loss_is_not_finite_are_crosses_and_the_interval_is_a_band():
+    ax = PLOTS["learning_rates"](None)
+    drawn = lines(ax)
+    assert drawn["loss"] == ([1e-3, 1e-2], [2, 1]) and drawn["not finite"][0] == [0.1]
+    assert [patch.get_label() for patch in ax.patches] == ["0.002 to 0.02"] and ax.get_xscale() == "log"
+    assert not plot.learning_rates([0.1, 1.0], [1.0, 1.0]).patches
+    with pytest.raises(ValueError, match="rates and losses must be equally many"):
+        plot.learning_rates([0.1], [1.0, 2.0])
+
+
+def test_a_schedule_longer_than_its_run_shows_where_it_ends():
+    ax = plot.schedule(np.arange(5000), np.linspace(1, 0, 5000), total=300)
+    assert len(ax.get_lines()[0].get_xdata()) == 400 and ax.get_lines()[1].get_xdata()[0] == 300
+    with pytest.raises(ValueError, match="equally many, one at least"):
+        plot.schedule([], [])
+
+
+def test_seeds_have_a_mean_and_the_interval_of_it():
+    losses = np.array([[5.0, 3.0, 1.0], [4.0, 2.0, 1.5], [6.0, 2.5, 1.2]])
+    ax = plot.seeds([epochs(*row) for row in losses])
+    assert lines(ax)["train, mean of 3"][1] == pytest.approx(losses.mean(axis=0))
+    corners = ax.collections[0].get_paths()[0].vertices
+    low, high = scipy.stats.t.interval(0.95, 2, losses.mean(axis=0), scipy.stats.sem(losses, axis=0))
+    assert corners[:, 1].min() == pytest.approx(low.min()) and corners[:, 1].max() == pytest.approx(high.max())
+    assert len(plot.seeds([epochs(1.0, 2.0)]).collections) == 0
+    shorter = plot.seeds([epochs(1.0, 2.0, 3.0), epochs(3.0, 2.0)])
+    assert lines(shorter)["train, mean of 2"][1] == [2, 2]
+    with pytest.raises(ValueError, match="metric must be in the histories"):
+        plot.seeds([epochs(1.0)], "accuracy")
+
+
+def test_perplexity_is_the_exponential_of_the_loss():
+    drawn = lines(plot.perplexity_curve(epochs(2.0, 1.0)))
+    assert drawn["train"][1] == pytest.approx(np.exp([2.0, 1.0]))
+    assert plot.perplexity_curve(epochs(8.0, 1.0)).get_yscale() == "log"
+    assert plot.svg(plot.perplexity_curve(epochs(9999.0, float("nan"))), "odd", name="odd")
+
+
+def test_a_spread_is_drawn_as_bars_of_twice_its_length():
+    ax = plot.predicted_against_true(PREDICTIONS[:50], TARGETS[:50], np.full(50, 0.25))
+    ends = np.array([segment[:, 1] for segment in ax.collections[0].get_segments()])
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], 1.0)
+    np.testing.assert_allclose(ends.mean(axis=1), PREDICTIONS[:50])
+    many = plot.predicted_against_true(PREDICTIONS, TARGETS, np.full(400, 0.25))
+    assert many.get_title(loc="right") == "200 of 400 shown"
+
+
+def test_reliability_by_label_has_axes_for_each():
+    random = np.random.default_rng(0)
+    stated = random.random((300, 14))
+    truth = (random.random((300, 14)) < stated).astype(int)
+    figure = plot.reliability_by_label(stated, truth)
+    drawn = [ax for ax in figure.axes if ax.has_data()]
+    assert [ax.get_title() for ax in drawn] == [str(label) for label in range(12)]
+    across, up = drawn[2].get_lines()[1].get_data()
+    group = np.minimum((stated[:, 2] * 10).astype(int), 9)
+    np.testing.assert_allclose(across, [stated[group == bin_, 2].mean() for bin_ in range(10)])
+    np.testing.assert_allclose(up, [truth[group == bin_, 2].mean() for bin_ in range(10)])
+    assert plot.svg(plot.reliability_by_label(stated[:, :3], truth[:, :3], NAMES), "labels", name="labels")
+    with pytest.raises(ValueError, match="labels must be as many everywhere"):
+        plot.reliability_by_label(stated, truth, ["a"])
+
+
+@pytest.mark.parametrize("draw", [plot.augmentation_grid, plot.reconstructions])
+def test_images_stand_above_their_counterparts_on_one_scale(draw):
+    before = np.random.default_rng(0).integers(0, 200, (10, 6, 5)).astype(np.uint8)
+    after = before + 50
+    figure = draw(before, after)
+    assert len(figure.axes) == 16
+    top, bottom = figure.axes[0].images[0].get_array(), figure.axes[8].images[0].get_array()
+    np.testing.assert_allclose(top, before[0] / 255)
+    np.testing.assert_allclose(bottom, after[0] / 255)
+    assert plot.svg(draw(before, after[:, :4].astype(np.float32)), "cropped", name="pairs")
+    with pytest.raises(ValueError, match="images must come in pairs"):
+        draw(before, after[:3])

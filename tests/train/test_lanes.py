@@ -14,6 +14,7 @@ from tests.train.cases import CLASSES, CNN, DATA, MLP, NOISY, WithNorm, compilat
 from verax.data import epoch_order
 from verax.findings import InputError, Moment
 from verax.train._lanes import train_lanes
+from verax.train._lanes_program import runs_in_turn
 from verax.train._runs import lane_estimate, score_lanes
 
 ROUNDING = 1e-5  # single and vmapped products of float32 add up in another order; 1e-7 a step was seen
@@ -212,6 +213,15 @@ def test_a_lane_that_is_not_finite_is_reported_and_hurts_no_other():
     json.dumps(runs.to_json(), allow_nan=False)
     with pytest.raises(InputError, match=f"seed {poisoned.index(True)}.* did not stay finite and cannot be scored"):
         score_lanes(runs)
+
+
+@pytest.mark.parametrize(("width", "in_turn"), [(16, False), (4096, True)])
+def test_large_networks_run_lane_after_lane(width, in_turn):
+    """A product of (512, 64) and (64, width): 1e6 and 2.7e8 floating-point operations."""
+    network = vx.as_network((lambda key, x: jnp.zeros((64, width)), lambda params, x: x @ params))
+    inputs = np.zeros((512, 64), np.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), inputs)
+    assert runs_in_turn(network, shapes, inputs) == in_turn
 
 
 # What is given.

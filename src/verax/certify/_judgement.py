@@ -58,7 +58,10 @@ def calibrated(subject: Subject) -> Outcome:
         measured["labels"] = {name: _calibration_numbers(each) for name, each in stated.parts.items()}
     wrong = [name for name, each in stated.parts.items() if each.low > limit]
     error = judged.ece if isinstance(judged, Calibration) else judged.error
-    when = "before recalibration (there is no calibration split)" if stated.after is None else "after recalibration"
+    without = "before recalibration (there is no calibration split)"
+    if "calibration" in subject.dataset.splits:
+        without = "as the network states it"
+    when = without if stated.after is None else "after recalibration"
     reason = (
         f"calibration error {error:.4f}, upper end {judged.high:.4f}, {when}; "
         f"{judged.expected:.4f} is expected by chance"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Array, Shaped
 
 from verax.plot._canvas import FONT, INK, LINE, Figure, new_figure
-from verax.plot._pictures import Images, shown_images
+from verax.plot._pictures import shown_images
 
+Images = Shaped[Array | np.ndarray, "..."]  # two of them may differ in height and width: cropped, resized
 COLUMNS = 8
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from verax.certify import Certificate
-from verax.data import Batch, Dataset
+from verax.data import Batch
 from verax.evaluate import Calibration, Evaluation, PredictiveCalibration, Slices
 from verax.plot import Mistakes, find_mistakes
 from verax.train import History
@@ -72,12 +72,12 @@ def gather(certificate: Certificate, given: Material) -> Material:
     return given
 
 
-def augmented_examples(experiment: Any, dataset: Dataset, *, count: int = 8) -> dict[str, np.ndarray] | None:
+def augmented_examples(experiment: Any, dataset: Any, *, count: int = 8) -> dict[str, np.ndarray] | None:
     """Returns the first training images as they are and as a training step may see them, for `run.facts["augmented"]`.
 
     Args:
       experiment: has `augment`, a function of (key, batch), or None.
-      dataset: whose training split is looked at, preprocessed.
+      dataset: a `Dataset`, whose training split is looked at, preprocessed.
       count: how many images.
 
     Returns:

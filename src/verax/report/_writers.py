@@ -81,7 +81,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def scalars(record: Record) -> list[Scalar]:
+def scalars(record: Record) -> tuple[Scalar, ...]:
     """Returns the numbers of a record, each at its own step; a chunk has the loss of every step in it.
 
     Example:
@@ -90,7 +90,7 @@ def scalars(record: Record) -> list[Scalar]:
       >>> [tuple(each)[:3] for each in scalars(Record("epoch", 2, 1, {"train/loss": 0.375}, 0.1))]
       [('train/epoch_loss', 2, 0.375)]
     """
-    found = []
+    found: list[Scalar] = []
     for name, value in record.values.items():
         if "/" not in name:  # a remark, such as the steps whose gradients were not finite
             continue
@@ -98,7 +98,7 @@ def scalars(record: Record) -> list[Scalar]:
         shown = name.replace("train/", "train/epoch_", 1) if record.kind == "epoch" else name
         first = record.step - len(each) + 1
         found += [Scalar(shown, first + index, float(one), record.seconds) for index, one in enumerate(each)]
-    return found
+    return tuple(found)
 
 
 def outcome(record: Record) -> dict[str, Any] | None:

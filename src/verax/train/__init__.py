@@ -8,8 +8,9 @@ from verax.train._cache import enable_compilation_cache
 from verax.train._clipping import clip_by_global_norm, read_clipping
 from verax.train._decay_table import DecayTable, decay_table
 from verax.train._experiment import Experiment, resolve
+from verax.train._finder import LearningRates, find_learning_rate
 from verax.train._fingerprint import fingerprint
-from verax.train._fit import fit, process_peak_bytes, records
+from verax.train._fit import fit, records
 from verax.train._folder import (
     environment,
     finding_from_json,
@@ -23,6 +24,7 @@ from verax.train._freeze import frozen_mask
 from verax.train._history import History, Record
 from verax.train._initial import first_state, starting_variables
 from verax.train._keys import base_key, noise_key, purpose_key
+from verax.train._lanes import save_runs, train_lanes
 from verax.train._layerwise import decaying_rates, layerwise
 from verax.train._loop import chunks, epochs
 from verax.train._objective import LossValue, Objective, objective_from_loss
@@ -35,9 +37,11 @@ from verax.train._objective_tasks import (
     regression,
 )
 from verax.train._optimizer import OptimizerFacts, decay_mask, decay_weights_only, probe_optimizer
+from verax.train._outcome import process_peak_bytes
 from verax.train._precision import Precision, with_precision
 from verax.train._program import ChunkData, ChunkRecord, Parts, Program, run_chunk
 from verax.train._run import Run
+from verax.train._runs import LaneEstimate, LaneScores, LaneSummary, Runs, lane_estimate, score_lanes
 from verax.train._saved import load_state, save_state
 from verax.train._schedule import (
     ScheduleCurve,
@@ -61,6 +65,16 @@ __all__ = [
     "ScheduleCurve",
     "ScheduleProbe",
     "Transfer",
+    "LaneEstimate",
+    "LaneScores",
+    "LaneSummary",
+    "LearningRates",
+    "Runs",
+    "find_learning_rate",
+    "lane_estimate",
+    "save_runs",
+    "score_lanes",
+    "train_lanes",
     "check_schedule",
     "decaying_rates",
     "layerwise",

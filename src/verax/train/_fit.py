@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-from verax.findings import Finding, Moment
-from verax.train._clipping import read_clipping
+from verax.findings import Moment
 from verax.train._experiment import Experiment, resolve
 from verax.train._folder import append_record, begin_folder, check_free, finish_folder
 from verax.train._history import History, Record
-from verax.train._loop import precision_gap, session_chunks
-from verax.train._precision import LOSS_SCALE
+from verax.train._lanes import train_lanes
+from verax.train._loop import session_chunks
+from verax.train._outcome import measured, nonfinite_gradient, nonfinite_loss, process_peak_bytes
 from verax.train._run import Run
-from verax.train._session import Session, prepare
-from verax.train._state import LoopState, TrainState
+from verax.train._runs import Runs
+from verax.train._session import prepare
+from verax.train._state import LoopState
 from verax.train._stopping import EarlyStopping
+
+
+@overload
+def fit(
+    experiment: Experiment | Callable[..., Experiment],
+    *,
+    out: str | Path | None = None,
+    initial: Any = None,
+    seeds: None = None,
+    folds: None = None,
+    **hyperparameters: Any,
+) -> Run: ...
+
+
+@overload
+def fit(
+    experiment: Experiment | Callable[..., Experiment],
+    *,
+    out: str | Path | None = None,
+    initial: Any = None,
+    seeds: int | Sequence[Any] | None = None,
+    folds: int | Sequence[Any] | None = None,
+    **hyperparameters: Any,
+) -> Runs: ...
 
 
 def fit(
@@ -27,9 +50,11 @@ def fit(
     *,
     out: str | Path | None = None,
     initial: Any = None,
+    seeds: int | Sequence[Any] | None = None,
+    folds: int | Sequence[Any] | None = None,
     **hyperparameters: Any,
-) -> Run:
-    """Trains an experiment to its end and returns the run.
+) -> Run | Runs:
+    """Trains an experiment to its end and returns the run; with `seeds` or `folds` many runs, in one program.
 
     Nothing is printed, and nothing written unless `out` is given. Training stops by itself when a loss or a parameter
     is no longer finite.
@@ -38,11 +63,18 @@ def fit(
       experiment: a finished Experiment, or the function that makes one.
       out: a folder to make for the run, written while it trains.
       initial: weights to start from: parameters, `Variables`, a state or a run.
+      seeds: how many seeds to train with, from 0, or a list of them; see `train_lanes`.
+      folds: how many parts of the data to hold out in turn, or a list of row numbers; see `train_lanes`.
       **hyperparameters: for the function; `seed` is always accepted.
+
+    Returns:
+      A `Run`; with `seeds` or `folds` the `Runs`, whose `summary()` has mean and interval of each metric.
 
     Raises:
       InputError: for anything that is wrong with data, hyperparameters or shapes, before the first step.
     """
+    if seeds is not None or folds is not None:
+        return train_lanes(experiment, seeds=seeds, folds=folds, out=out, initial=initial, **hyperparameters)
     steps = records(experiment, out=out, initial=initial, **hyperparameters)
     while True:
         try:
@@ -88,7 +120,7 @@ def records(
         yield keep(record)
         hidden += [Moment(step, record.epoch) for step in record.values.get("nonfinite_gradient_steps", ())]
         if "nonfinite_step" in record.values:
-            findings.append(_nonfinite_loss(Moment(record.values["nonfinite_step"], record.epoch)))
+            findings.append(nonfinite_loss(Moment(record.values["nonfinite_step"], record.epoch)))
             stop_reason = f"not finite at step {record.values['nonfinite_step']}"
             break
         if record.kind == "epoch" and watch.metric in record.values:
@@ -102,7 +134,7 @@ def records(
         stop_reason = f"{chosen.seconds:g} seconds were over"
     stop_reason = stop_reason or f"all {session.total_steps} steps were taken"
     if hidden:
-        findings.append(_nonfinite_gradient(hidden))
+        findings.append(nonfinite_gradient(hidden))
     seconds = time.perf_counter() - clock
     facts = {
         **session.facts,
@@ -111,7 +143,7 @@ def records(
         "best_step": loop.best_step,
         "examples_per_second": int(state.step) * chosen.batch_size / max(seconds, 1e-9),
         "process_peak_bytes": process_peak_bytes(),
-        **_measured(session, state),
+        **measured(session, state),
     }
     yield keep(Record("event", int(state.step), kept[-1].epoch, {"stopped": stop_reason, "facts": facts}, seconds))
     history = History(tuple(kept))
@@ -119,37 +151,3 @@ def records(
     if folder is not None:
         finish_folder(folder, run)
     return run
-
-
-def _measured(session: Session, state: TrainState) -> dict[str, Any]:
-    """Returns what clipping, loss scale and precision came to, where the experiment has them."""
-    facts: dict[str, Any] = {}
-    clipping = read_clipping(state.opt_state)
-    if clipping is not None:
-        facts["clipping"] = clipping
-    if LOSS_SCALE in state.extras:
-        scale = state.extras[LOSS_SCALE]
-        facts["loss_scale"] = {"scale": float(scale.scale), "skipped_steps": int(scale.skipped)}
-    gap = precision_gap(session, state)
-    return {**facts, "precision_gap": gap} if gap else facts
-
-
-def process_peak_bytes() -> int:
-    """Returns the most memory this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
-
-
-def _nonfinite_loss(moment: Moment) -> Finding:
-    said = f"the loss or a parameter is NaN or Inf after step {moment.step}."
-    advice = (
-        "Lower the learning rate, clip gradients with optax.clip_by_global_norm(1.0), look for log or division of 0."
-    )
-    return Finding("non-finite-loss", "error", said, advice, moment)
-
-
-def _nonfinite_gradient(moments: list[Moment]) -> Finding:
-    steps = "1 step" if len(moments) == 1 else f"{len(moments)} steps"
-    said = f"gradients are NaN or Inf at {steps}, first at step {moments[0].step}; the optimizer hides it."
-    advice = "Find the operation that makes them; an optimizer that skips them leaves the cause in place."
-    return Finding("non-finite-gradient", "error", said, advice, moments[0])

@@ -13,13 +13,11 @@ from jaxtyping import Bool, Float
 
 from verax.data import Batch
 from verax.findings import Finding, Moment
-from verax.train._clipping import read_clipping
-from verax.train._fit import _nonfinite_gradient, _nonfinite_loss, process_peak_bytes
 from verax.train._history import History, Record
 from verax.train._lanes_program import Lanes, kept, lane_of
-from verax.train._lanes_session import LaneSession, _evaluated
+from verax.train._lanes_session import LaneSession, evaluation_arguments
 from verax.train._loop import _one_ahead
-from verax.train._precision import LOSS_SCALE
+from verax.train._outcome import nonfinite_gradient, nonfinite_loss, process_peak_bytes, step_facts
 from verax.train._program import ChunkData
 from verax.train._run import Run
 from verax.train._state import LoopState, TrainState
@@ -100,7 +98,7 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
                 log.hidden += [Moment(each, epoch) for each in values["nonfinite_gradient_steps"]]
             if bad_step is not None:
                 values["nonfinite_step"] = bad_step
-                log.findings.append(_nonfinite_loss(Moment(bad_step, (bad_step - 1) // session.plans[0].steps + 1)))
+                log.findings.append(nonfinite_loss(Moment(bad_step, (bad_step - 1) // session.plans[0].steps + 1)))
                 log.stop_reason = f"not finite at step {bad_step}"
             log.records.append(Record("chunk", step, epoch, values, seconds))
             if bad_step is None and last is not None:
@@ -211,7 +209,7 @@ def _validation_metrics(session: LaneSession, state: TrainState) -> list[dict[st
 
 
 def _arguments(session: LaneSession, state: TrainState, batch: Batch) -> tuple[Any, Any]:
-    return _evaluated(state, session.hyperparameters, batch, session.has_own_data)
+    return evaluation_arguments(state, session.hyperparameters, batch, session.has_own_data)
 
 
 def _runs(
@@ -229,7 +227,7 @@ def _runs(
             if steps == session.total_steps
             else f"{experiment.seconds:g} seconds were over"
         )
-        findings = [*log.findings, *([_nonfinite_gradient(log.hidden)] if log.hidden else [])]
+        findings = [*log.findings, *([nonfinite_gradient(log.hidden)] if log.hidden else [])]
         facts = {
             **session.facts,
             "lane": lane,
@@ -238,7 +236,7 @@ def _runs(
             "best_step": log.loop.best_step,
             "examples_per_second": steps * experiment.batch_size / max(seconds, 1e-9),
             "process_peak_bytes": process_peak_bytes(),
-            **_measured(state),
+            **step_facts(state),
         }
         event = Record("event", steps, log.records[-1].epoch, {"stopped": reason, "facts": facts}, seconds)
         history = History((*log.records, event))
@@ -246,12 +244,3 @@ def _runs(
             Run(experiment, session.network, dataset, state, best_state, history, tuple(findings), reason, facts)
         )
     return tuple(runs)
-
-
-def _measured(state: TrainState) -> dict[str, Any]:
-    clipping = read_clipping(state.opt_state)
-    facts: dict[str, Any] = {} if clipping is None else {"clipping": clipping}
-    if LOSS_SCALE in state.extras:
-        scale = state.extras[LOSS_SCALE]
-        facts["loss_scale"] = {"scale": float(scale.scale), "skipped_steps": int(scale.skipped)}
-    return facts

@@ -18,6 +18,7 @@ from verax.train._step import make_eval_step
 from verax.trees import Tree
 
 CONVOLUTION = "conv_general_dilated"
+LARGE = 5e7  # floating-point operations of a forward pass; MLPs 784-256-256 at batch 64 (4e7) were as fast either way
 
 
 class Lanes(NamedTuple):
@@ -52,14 +53,23 @@ def over_lanes(function: Callable[..., Tree], one_after_another: bool) -> Callab
 
 
 def runs_in_turn(network: Network, variables: Variables, inputs: Tree) -> bool:
-    """Returns whether the lanes of a network run faster one after another than side by side: convolutions on CPU.
+    """Returns whether the lanes of a network run faster one after another than side by side; on CPU some do.
 
     Convolutions with a kernel of its own for each lane are one convolution in groups, which XLA's CPU backend runs
-    slower than as many plain ones. Either way it is one program.
+    slower than as many plain ones. Large networks side by side fall out of the caches, and lanes have nothing to gain
+    where a single one keeps the machine busy. Either way it is one program.
+
+    Args:
+      network: the model.
+      variables: its variables, or their shapes.
+      inputs: a batch.
     """
     if jax.default_backend() != "cpu":
         return False
-    return has_primitive(jax.make_jaxpr(lambda v, x: network.apply(v, x)[0])(variables, inputs), CONVOLUTION)
+    forward = jax.jit(lambda variables, inputs: network.apply(variables, inputs)[0]).trace(variables, inputs)
+    if has_primitive(forward.jaxpr, CONVOLUTION):
+        return True
+    return (forward.lower().cost_analysis() or {}).get("flops", 0.0) > LARGE
 
 
 def lane_chunk(program: Program, one_after_another: bool) -> Callable[..., tuple[TrainState, ChunkRecord]]:

@@ -200,7 +200,7 @@ def prepare_lanes(
             None
             if not validation
             else jax.jit(lane_evaluation(program, base.network, first.ema, base.in_turn)).lower(
-                *_evaluated(states, hyperparameters, validation[0], separate)
+                *evaluation_arguments(states, hyperparameters, validation[0], separate)
             ),
         ]
     with ThreadPoolExecutor(len(lowered)) as pool:
@@ -246,7 +246,9 @@ def _fitted_numbers(objectives: Sequence[Objective]) -> dict[str, Any]:
     return stacked
 
 
-def _evaluated(states: TrainState, hyperparameters: Mapping[str, Any], batch: Batch, separate: bool) -> tuple[Any, Any]:
+def evaluation_arguments(
+    states: TrainState, hyperparameters: Mapping[str, Any], batch: Batch, separate: bool
+) -> tuple[Any, Any]:
     """Returns the arguments of the evaluation program."""
     return (states, batch if separate else None, hyperparameters), None if separate else batch
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from verax.findings import Finding, InputError
 from verax.train._optimizer import with_standard_promotion
-from verax.train._schedule_check import check_sizes
+from verax.train._schedule_check import Fault, faults_of
 from verax.trees import Tree, is_floating, leaves_by_path
 
 BLOCK = 500  # steps in one call of the compiled program
@@ -39,7 +39,7 @@ class ScheduleCurve(NamedTuple):
 
     def to_json(self, points: int = POINTS) -> dict[str, list]:
         """Returns at most this many points as plain lists: of each group of neighbours the largest."""
-        groups = np.array_split(np.arange(self.steps.size), min(points, self.steps.size))
+        groups = np.array_split(np.arange(self.steps.size), max(1, min(points, self.steps.size)))
         kept = [int(group[self.sizes[group].argmax()]) for group in groups if group.size]
         return {"steps": self.steps[kept].tolist(), "sizes": [float(size) for size in self.sizes[kept]]}
 
@@ -49,11 +49,13 @@ class ScheduleProbe(NamedTuple):
 
     Attributes:
       curve: the steps' sizes along the run.
-      findings: what does not fit the run's length.
+      faults: what does not fit the run's length, with the parameters concerned.
+      findings: the same in words.
     """
 
     curve: ScheduleCurve
-    findings: tuple[Finding, ...]
+    faults: tuple[Fault, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def schedule_curve(optimizer: optax.GradientTransformation, params_shapes: Tree, steps: int) -> ScheduleCurve:
@@ -121,12 +123,13 @@ def probe_schedule(optimizer: optax.GradientTransformation, params_shapes: Tree,
         raise InputError(f"steps must be at least 1, got {steps}.")
     paths = list(leaves_by_path(params_shapes))
     if not paths:
-        return ScheduleProbe(ScheduleCurve(np.zeros(0, np.int32), np.zeros(0, np.float32)), ())
+        return ScheduleProbe(ScheduleCurve(np.zeros(0, np.int32), np.zeros(0, np.float32)))
     numbers = _steps_probed(steps)
     sizes = _measured(optimizer, params_shapes, numbers)
     inside = numbers <= steps
     curve = np.sqrt(np.square(sizes[inside, 0]).mean(axis=-1)).astype(np.float32)
-    return ScheduleProbe(ScheduleCurve(numbers[inside], curve), check_sizes(numbers, sizes, steps, paths))
+    faults = faults_of(numbers, sizes, steps, paths)
+    return ScheduleProbe(ScheduleCurve(numbers[inside], curve), faults, tuple(fault.finding(steps) for fault in faults))
 
 
 def _steps_probed(steps: int) -> NDArray[np.int32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -36,13 +36,57 @@ class Sizes(NamedTuple):
     inside: Bool[np.ndarray, "points"]
 
 
-def check_sizes(
+class Fault(NamedTuple):
+    """What does not fit the length of the run.
+
+    Attributes:
+      id: `warmup-too-long`, `schedule-unfinished` or `lr-decayed-early`.
+      paths: of the parameters concerned.
+      share: for the first of them, of its largest size; for `lr-decayed-early` of the run.
+      step: at which the schedule would be done, or was.
+      moving: number of parameters that move at all.
+    """
+
+    id: str
+    paths: tuple[str, ...]
+    share: float
+    step: int
+    moving: int
+
+    def finding(self, steps: int) -> Finding:
+        """Returns the fault in words, for a run of this many steps."""
+        everywhere = len(self.paths) == self.moving
+        of = "" if everywhere else f" (so for {len(self.paths)} of {self.moving} parameters)"
+        severity = "warning"
+        if self.id == "warmup-too-long":
+            said = (
+                f"steps still grow when the run ends: after its {steps:,} steps they have {self.share:.0%} of the size "
+            )
+            said += f"that they would reach by step {self.step:,}{of}."
+            advice = (
+                "Shorten the warm-up (1 to 10 % of the run is usual) or train longer: it counts updates, not epochs."
+            )
+            severity = "error" if self.share < HALF else "warning"
+        elif self.id == "schedule-unfinished":
+            said = f"steps have {self.share:.0%} of their largest size when the run ends after {steps:,} steps: "
+            said += f"the schedule was made for about {self.step:,}{of}."
+            advice = "Give the schedule the length of the run, in updates of the optimizer."
+        else:
+            said = (
+                f"steps are below 1 % of the largest for {self.share:.0%} of the run: from step {self.step + 1:,} of "
+            )
+            said += f"{steps:,} on{of}."
+            advice = "Give the schedule the length of the run: in updates of the optimizer, not in epochs."
+        return Finding(self.id, severity, said, advice, None if everywhere else Leaf(self.paths[0]))
+
+
+def faults_of(
     numbers: Int[np.ndarray, "points"],
     sizes: Float[np.ndarray, "points lanes leaves"],
     steps: int,
     paths: Sequence[str],
-) -> tuple[Finding, ...]:
-    """Returns what does not fit the run's length; a finding needs the word of all lanes.
+) -> tuple[Fault, ...]:
+    """Returns what does not fit the run's length; it needs the word of all lanes.
 
     Args:
       numbers: of the steps probed, up to `steps` and beyond.
@@ -52,29 +96,23 @@ def check_sizes(
     """
     picked = _emitting(sizes[:, 0].sum(axis=-1))
     numbers, sizes = numbers[picked], sizes[picked]
-    found: dict[str, list[tuple[str, Any]]] = {"warmup-too-long": [], "schedule-unfinished": [], "lr-decayed-early": []}
+    checks = {"warmup-too-long": _warming, "schedule-unfinished": _unfinished, "lr-decayed-early": _idle}
+    found: dict[str, dict[str, tuple[float, int]]] = {name: {} for name in checks}
     moving = 0
     for leaf, path in enumerate(paths):
         one = Sizes(numbers, sizes[:, :, leaf].T, numbers <= steps)
-        if (
-            not np.isfinite(one.sizes).all()
-            or not one.sizes[0].any()
-            or not one.sizes[-1].any()
-            or not one.inside.any()
-        ):
+        if not np.isfinite(one.sizes).all() or not one.sizes[[0, -1]].any(axis=1).all() or not one.inside.any():
             continue  # nothing moves it, or a constant gradient is no question for this optimizer
         moving += 1
         informative = one._replace(sizes=one.sizes[one.sizes.any(axis=1)])
-        for name, check in (
-            ("warmup-too-long", _warming),
-            ("schedule-unfinished", _unfinished),
-            ("lr-decayed-early", _idle),
-        ):
+        for name, check in checks.items():
             value = check(informative)
             if value is not None:
-                found[name].append((path, value))
+                found[name][path] = value
                 break
-    return tuple(_finding(name, each, steps, moving) for name, each in found.items() if each)
+    return tuple(
+        Fault(name, tuple(each), *next(iter(each.values())), moving) for name, each in found.items() if each
+    )  # fmt: skip
 
 
 def _emitting(sizes: Float[np.ndarray, "points"]) -> Int[np.ndarray, "picked"]:
@@ -129,24 +167,3 @@ def _idle(one: Sizes) -> tuple[float, int] | None:
         last.append(numbers[np.flatnonzero(lane >= TINY * lane.max())[-1]])
     share = 1 - max(last) / numbers[-1]
     return (float(share), int(max(last))) if share > IDLE else None
-
-
-def _finding(name: str, found: list[tuple[str, Any]], steps: int, moving: int) -> Finding:
-    path, (share, at) = found[0]
-    where = None if len(found) == moving else Leaf(path)
-    of = "" if len(found) == moving else f" (so for {len(found)} of {moving} parameters)"
-    if name == "warmup-too-long":
-        said = f"steps still grow when the run ends: after its {steps:,} steps they have {share:.0%} of the size "
-        said += f"that they would reach by step {at:,}{of}."
-        advice = (
-            "Shorten the warm-up (1 to 10 % of the run is usual) or train longer. Schedules count updates, not epochs."
-        )
-        return Finding(name, "error" if share < HALF else "warning", said, advice, where)
-    if name == "schedule-unfinished":
-        said = f"steps have {share:.0%} of their largest size when the run ends after {steps:,} steps: "
-        said += f"the schedule was made for about {at:,}{of}."
-        advice = "Give the schedule the length of the run, in updates of the optimizer."
-        return Finding(name, "warning", said, advice, where)
-    said = f"steps are below 1 % of the largest for {share:.0%} of the run: from step {at + 1:,} of {steps:,} on{of}."
-    advice = "Give the schedule the length of the run: in updates of the optimizer, not in epochs."
-    return Finding(name, "warning", said, advice, where)

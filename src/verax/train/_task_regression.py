@@ -142,27 +142,13 @@ class Regression(Task):
         return baseline(self.name, train.targets, test.targets)
 
     def confidence(self, test: Answers, calibration: Answers | None, names: tuple[str, ...] | None) -> Confidence | str:
-        """Of squared errors the Gaussian with their mean square; of a Gaussian its own intervals."""
+        """Of squared errors intervals from a calibration split; of a Gaussian its own, as an export gives them."""
         if self.likelihood == "gaussian":
-            return self._own_confidence(test, calibration)
+            return Confidence(predictive_calibration(*self._answers(test), self._spread_of(test)))
         if calibration is None:
             return "a regressor's uncertainty is fitted on a calibration split: give the data one"
         both = regression_calibration(*self._answers(calibration), *self._answers(test))
         return Confidence(both.before, both.after)
-
-    def _own_confidence(self, test: Answers, known: Answers | None) -> Confidence:
-        before = predictive_calibration(*self._answers(test), self._spread_of(test))
-        if known is None:
-            return Confidence(before)
-        # In units of the stated deviation: the intervals keep their proportions and are stretched by known errors.
-        known_errors, errors = (
-            (targets - means) / self._spread_of(each)
-            for each in (known, test)
-            for means, targets in (self._answers(each),)
-        )
-        zeros = np.zeros_like
-        both = regression_calibration(zeros(known_errors), known_errors, zeros(errors), errors)
-        return Confidence(before, both.after)
 
     def _answers(self, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
         targets = np.asarray(answers.examples.targets)
