@@ -83,10 +83,10 @@ def tables(tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     folder = tmp_path / "uci_regression" / "yacht"
     folder.mkdir(parents=True)
-    inputs = random.normal(size=(60, 6))
-    np.savetxt(folder / "data.txt", np.column_stack([inputs, inputs @ np.arange(6.0) + random.normal(size=60)]))
-    orders = np.stack([np.random.default_rng(split).permutation(60) for split in range(3)]).astype(np.int32)
-    np.savez(folder / "splits.npz", train=orders[:, :54], test=orders[:, 54:])
+    inputs = random.normal(size=(180, 6))
+    np.savetxt(folder / "data.txt", np.column_stack([inputs, inputs @ np.arange(6.0) + random.normal(size=180)]))
+    orders = np.stack([np.random.default_rng(split).permutation(180) for split in range(3)]).astype(np.int32)
+    np.savez(folder / "splits.npz", train=orders[:, :162], test=orders[:, 162:])
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "tinyshakespeare.txt").write_text("to be or not to be, that is the question. " * 60)
     tabular = tmp_path / "tabular"
@@ -162,7 +162,7 @@ def test_the_splits_are_lanes_and_the_penalty_is_that_of_keras(tables):
     measured = module.measure("yacht", epochs=2, samples=8, splits=2)
     assert len(measured["rmse"]) == len(measured["log_likelihood"]) == 2
     assert np.isfinite(measured["rmse"]).all() and np.isfinite(measured["log_likelihood"]).all()
-    by_hand = 1e-4 * (1 - 0.01) / (2 * 54 * 0.5)  # their `reg`; Keras adds reg * sum(w ** 2), Verax l2 / 2 of it
+    by_hand = 1e-4 * (1 - 0.01) / (2 * 162 * 0.5)  # their `reg`; Keras adds reg * sum(w ** 2), Verax l2 / 2 of it
     assert module.experiment("yacht", dropout=0.01, tau=0.5).objective.l2 / 2 == pytest.approx(by_hand)
 
 

@@ -89,7 +89,8 @@ def test_statistics_move_in_training_alone(case):
 
 @pytest.mark.slow
 def test_it_trains_and_is_exported(case, tmp_path):
-    data = vx.data.from_arrays(train=(case.inputs, case.targets))
+    rows = (case.inputs, case.targets)
+    data = vx.data.from_arrays(train=rows, validation=rows, calibration=rows, test=rows)
     run = vx.train(vx.Experiment(case.model, OBJECTIVE, optax.adam(1e-2), data, batch_size=len(case.inputs), steps=40))
     losses = run.history.series("train/loss", "chunk")[1]
     assert losses[-1] < 0.8 * losses[0]

@@ -23,6 +23,7 @@ from verax.trees import leaves_by_path
 BATCH = Batch(*(jnp.asarray(leaf[:16]) for leaf in DATA["train"]), jnp.ones(16))
 EVERY = [(kind, kind in WITH_NORM) for kind in KINDS]
 BARE = [(kind, False) for kind in WITH_NORM]
+LANES = [(kind, norm, *([pytest.mark.slow] if kind in ("linen", "haiku") else [])) for kind, norm in EVERY]
 RATE = 0.5
 FROZEN = ("norm", "out")
 OBJECTIVE = vx.classification()
@@ -201,7 +202,7 @@ def test_an_export_gives_the_same_outputs(kind, norm, tmp_path):
 
 
 class Lanes(NamedTuple):
-    """Two seeds, three steps in one program, with `norm` and `out` frozen: the variables before and after, the losses."""
+    """Three steps of two seeds in one program, with `norm` and `out` frozen: variables before and after, and losses."""
 
     first: Variables
     last: Variables
@@ -226,7 +227,7 @@ def lanes(kind, norm):
     return run(0, 1), run(1, 0)
 
 
-@over(EVERY)
+@over(LANES)
 def test_seeds_are_lanes(kind, norm):
     """A lane begins as its seed alone begins, and the other lane does not enter it."""
     both, swapped = lanes(kind, norm)
@@ -245,7 +246,7 @@ def changed(before, after):
     return {path for path in before if not np.array_equal(before[path], after[path])}
 
 
-@over(EVERY)
+@over(LANES)
 def test_frozen_parts_stay_bit_for_bit(kind, norm):
     """Weights and running statistics of a frozen part; the rest moves, weight decay or not."""
     both, _ = lanes(kind, norm)

@@ -45,14 +45,13 @@ def test_equinox_alone_gives_the_same_training_pass():
 
 def test_state_is_carried_under_the_path_of_its_index():
     module, state = eqx.nn.make_with_state(EquinoxCentred)(key=jax.random.key(0))
-    for network in (from_equinox(module, state=state), as_network(EquinoxCentred(key=jax.random.key(0)))):
+    call = jax.vmap(lambda x, key: module(x, state, key=key), out_axes=(0, None), axis_name="batch")
+    with_state_inside = EquinoxCentred(key=jax.random.key(0))
+    networks = from_equinox(module, state=state), as_network(with_state_inside)
+    expected, after = call(inputs(), jax.random.split(KEY, 16))
+    for network in networks:
         variables = initialised(network)
         assert list(leaves_by_path(variables.model_state)) == ["norm/mean"]
-        fresh = jax.tree.unflatten(*jax.tree.flatten(state)[::-1])
-        call = jax.vmap(module, in_axes=(0, None, 0), out_axes=(0, None), axis_name="batch")
-        expected, after = call(inputs(), fresh, jax.random.split(KEY, 16)) if False else jax.vmap(
-            lambda x, key, state=fresh: module(x, state, key=key), out_axes=(0, None), axis_name="batch"
-        )(inputs(), jax.random.split(KEY, 16))  # fmt: skip
         outputs, model_state = network.apply(variables, inputs(), key=KEY)
         np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(model_state["norm"]["mean"], jax.tree.leaves(after)[0], rtol=1e-6)
@@ -94,7 +93,7 @@ def test_convolutions_and_batch_norm_of_equinox():
     }  # fmt: skip
     assert outputs.shape == (5, 3)
     assert digest(same) == digest(model_state) != digest(variables.model_state)
-    np.testing.assert_allclose(evaluated, outputs, rtol=1e-3, atol=1e-4)  # its averages have no bias at the first step
+    assert not np.allclose(evaluated, outputs)
     np.testing.assert_allclose(evaluated, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -168,7 +167,7 @@ def test_state_that_is_missing_or_not_switched_is_said():
     module, _ = eqx.nn.make_with_state(EquinoxCentred)(key=KEY)
     with pytest.raises(InputError, match=r"EquinoxCentred holds state in norm/mean\. Make it with eqx\.nn\.make_with_"):
         as_network(module)
-    with pytest.raises(InputError, match="state must be an eqx.nn.State, got dict"):
+    with pytest.raises(InputError, match=r"state must be an eqx\.nn\.State, got dict"):
         from_equinox(module, state={})
     with pytest.raises(InputError, match="state goes with a module that was made already"):
         from_equinox(EquinoxCentred, state={})

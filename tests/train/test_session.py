@@ -225,3 +225,15 @@ def test_facts_say_what_was_prepared():
     assert (facts["parameters"], facts["steps_per_epoch"], facts["gradients_watched"]) == (15, 7, False)
     assert facts["memory"]["peak_bytes"] > 4 * 15
     assert facts["compile_seconds"] > 0
+
+
+def test_a_schedule_is_measured_and_one_that_cannot_end_is_refused():
+    """42 steps in 6 epochs of 7."""
+    decaying = vx.train.prepare(experiment(epochs=6, optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 42))))
+    curve = decaying.facts["schedule"]
+    assert curve["steps"] == list(range(1, 43)) and curve["sizes"][0] > 10 * curve["sizes"][-1]
+    assert "schedule" not in vx.train.prepare(experiment(epochs=6)).facts
+    rising = optax.sgd(optax.linear_schedule(0.0, 0.1, 200))
+    with pytest.raises(InputError, match="warmup-too-long"):
+        vx.train.prepare(experiment(epochs=6, optimizer=rising))
+    vx.train.prepare(experiment(epochs=None, seconds=1.0, optimizer=rising))  # nobody knows how long it will be

@@ -215,8 +215,8 @@ def _switched(module: Any, noise: bool, statistics: bool) -> Any:
         if "is not a leaf" not in str(error):
             raise
         raise InputError(
-            f"a field `inference` of {type(module).__name__} cannot be switched: set it in __init__, and do not make it "
-            "static or a class attribute."
+            f"a field `inference` of {type(module).__name__} cannot be switched: set it in __init__, and let it be "
+            "neither static nor an attribute of the class."
         ) from error
 
 

@@ -81,15 +81,8 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def scalars(record: Record) -> tuple[Scalar, ...]:
-    """Returns the numbers of a record, each at its own step; a chunk has the loss of every step in it.
-
-    Example:
-      >>> [tuple(each)[:3] for each in scalars(Record("chunk", 2, 1, {"train/loss": (0.5, 0.25)}, 0.1))]
-      [('train/loss', 1, 0.5), ('train/loss', 2, 0.25)]
-      >>> [tuple(each)[:3] for each in scalars(Record("epoch", 2, 1, {"train/loss": 0.375}, 0.1))]
-      [('train/epoch_loss', 2, 0.375)]
-    """
+def scalars(record: Record) -> list[Scalar]:
+    """Returns the numbers of a record, each at its own step; a chunk has the loss of every step in it."""
     found: list[Scalar] = []
     for name, value in record.values.items():
         if "/" not in name:  # a remark, such as the steps whose gradients were not finite
@@ -98,7 +91,7 @@ def scalars(record: Record) -> tuple[Scalar, ...]:
         shown = name.replace("train/", "train/epoch_", 1) if record.kind == "epoch" else name
         first = record.step - len(each) + 1
         found += [Scalar(shown, first + index, float(one), record.seconds) for index, one in enumerate(each)]
-    return tuple(found)
+    return found
 
 
 def outcome(record: Record) -> dict[str, Any] | None:

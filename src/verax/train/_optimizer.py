@@ -25,6 +25,12 @@ CASES = np.array(
     np.float32,
 )  # fmt: skip
 
+# States of optimizers whose step size does not depend on how many steps were taken.
+WITHOUT_SCHEDULE = (
+    "ClipState", "EmptyState", "MaskedState", "PartitionState", "ScaleByAdamState", "ScaleByLionState",
+    "ScaleByRmsState", "TraceState",
+)  # fmt: skip
+
 NEVER_DECAYED = ("bias", "b", "scale", "offset", "gamma", "beta")
 
 
@@ -99,6 +105,25 @@ def probe_optimizer(optimizer: optax.GradientTransformation, params: Tree) -> Op
     alike = [driven - driven_zero - decay, rest_shown - rest_zero, driven_shown - driven_zero]
     additive = (abs(jnp.stack(alike)) <= tolerance[None]).all()
     return OptimizerFacts(jnp.stack(hidden).any(), moved[:, ~decays].any(), additive)
+
+
+def keeps_its_rate(state: Tree) -> bool:
+    """Returns whether an optimizer is known to have no schedule, by the kinds of state that it keeps.
+
+    Example:
+      >>> import optax
+      >>> params = {"kernel": jnp.ones((2, 2))}
+      >>> rates = (1e-3, optax.cosine_decay_schedule(1e-3, 100))
+      >>> [keeps_its_rate(optax.adam(rate).init(params)) for rate in rates]
+      [True, False]
+    """
+    if isinstance(state, dict):
+        return all(keeps_its_rate(each) for each in state.values())
+    if not isinstance(state, tuple):
+        return True
+    if hasattr(state, "_fields") and type(state).__name__ not in WITHOUT_SCHEDULE:
+        return False
+    return all(keeps_its_rate(each) for each in state)
 
 
 def _moved_on(state: Tree, steps: Any) -> Tree:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from verax.data import Batch, Dataset, Examples, check_data, load
 from verax.findings import Finding, InputError, raise_errors
@@ -23,13 +25,14 @@ from verax.train._freeze import check_frozen
 from verax.train._initial import decaying_optimizer, effective_optimizer, first_state, starting_variables, state_from
 from verax.train._keys import base_key
 from verax.train._objective import check_losses
-from verax.train._optimizer import probe_optimizer
+from verax.train._optimizer import keeps_its_rate, probe_optimizer
 from verax.train._precision import check_precision, with_precision
 from verax.train._program import ChunkData, Parts, Program
+from verax.train._schedule import probe_schedule
 from verax.train._state import TrainState
 from verax.train._step import StepOptions
 from verax.train._tracing_errors import explained, tree_text
-from verax.trees import count, leaves_by_path
+from verax.trees import Tree, count, leaves_by_path
 
 NO_END = 2**31 - 1  # steps: for a run that only the clock ends
 
@@ -121,10 +124,15 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     device_data = jax.tree.map(jnp.asarray, train)
     validation = tuple(jax.tree.map(jnp.asarray, batch) for batch in _validation_batches(experiment, dataset))
     first_epoch = epoch_data(device_data, plan, experiment.seed, 0)
-    with explained("a step of training or evaluation", {"inputs": few.inputs, "targets": few.targets}):
-        one_batch = validation[0] if validation else None
-        compiled = compile_programs(program, state, *first_epoch, network, experiment.objective, one_batch)
+    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps or NO_END
+    one_batch = validation[0] if validation else None
+    with ThreadPoolExecutor(1) as beside:  # the probe compiles a small program of its own
+        probed = beside.submit(schedule_facts, optimizer, shapes.params, state.opt_state, total_steps)
+        with explained("a step of training or evaluation", {"inputs": few.inputs, "targets": few.targets}):
+            compiled = compile_programs(program, state, *first_epoch, network, experiment.objective, one_batch)
+    schedule, misfits = probed.result()
     facts = {
+        **schedule,
         "parameters": count(state.variables.params),
         "steps_per_epoch": plan.steps,
         "padded": plan.padded,
@@ -134,11 +142,26 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         "compile_seconds": time.perf_counter() - clock,
         "memory": program_memory(compiled.chunk),
     }
-    total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps or NO_END
     return Session(
         experiment, network, dataset, state, plan, program, compiled, device_data, validation, total_steps,
-        findings + remarks, facts,
+        findings + remarks + misfits, facts,
     )  # fmt: skip
+
+
+def schedule_facts(
+    optimizer: optax.GradientTransformation, params: Tree, opt_state: Tree, total_steps: int
+) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    """Returns the size of the optimizer's steps along the run, for the report, and what does not fit its length.
+
+    Nothing where the optimizer is known to have no schedule, or the run has no known length.
+
+    Raises:
+      InputError: if the run would end in the middle of the warm-up.
+    """
+    if total_steps == NO_END or keeps_its_rate(opt_state):
+        return {}, ()
+    probe = probe_schedule(optimizer, params, total_steps)
+    return {"schedule": probe.curve.to_json()}, raise_errors(probe.findings)
 
 
 def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[Any, tuple[Finding, ...]]:
