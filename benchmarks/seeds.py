@@ -27,7 +27,6 @@ import sys
 import optax
 from flax import linen as nn
 import verax as vx
-from verax.train._lanes import train_lanes
 
 class MLP(nn.Module):
     hidden: int
@@ -43,7 +42,7 @@ def experiment(hidden: int = 128, learning_rate: float = 1e-3) -> vx.Experiment:
 
 lanes = int(sys.argv[1])
 if lanes:
-    runs = train_lanes(experiment, seeds=lanes)
+    runs = vx.train(experiment, seeds=lanes)
     accuracies = [run.history.last("validation/accuracy") for run in runs]
 else:
     accuracies = [vx.train(experiment).history.last("validation/accuracy")]

@@ -58,6 +58,7 @@ _NAMES_BY_FOLDER = {
         "decay_mask",
         "decay_table",
         "clip_by_global_norm",
+        "find_learning_rate",
         "TrainState",
         "Run",
         "Runs",

@@ -41,6 +41,7 @@ from verax.train import objective_from_loss as objective_from_loss
 from verax.train import decay_mask as decay_mask
 from verax.train import decay_table as decay_table
 from verax.train import clip_by_global_norm as clip_by_global_norm
+from verax.train import find_learning_rate as find_learning_rate
 from verax.train import TrainState as TrainState
 from verax.train import Run as Run
 from verax.train import Runs as Runs

@@ -269,6 +269,12 @@ def test_wrong_lanes_are_refused(given, message):
         train_lanes(lambda **_: experiment(), **given)
 
 
+def test_a_warm_up_longer_than_the_run_is_refused():
+    rate = optax.linear_schedule(0.0, 0.1, 1000)
+    with pytest.raises(InputError, match="warmup-too-long"):
+        train_lanes(experiment(optimizer=optax.sgd(rate)), seeds=2)
+
+
 def test_a_seed_that_changes_the_data_is_refused():
     with pytest.raises(InputError, match="the experiment's own use of `seed` changes its data or its program"):
         train_lanes(seeded_data, seeds=2)

@@ -101,6 +101,17 @@ def test_balanced_weights_are_each_folds_own():
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
+def test_balanced_weights_of_a_fold_without_a_class_are_refused():
+    data = from_arrays(INPUTS, TARGETS).split(0, 0, 0)
+    weighted = experiment(objective=vx.classification(class_weights="balanced"), data=data)
+    last = max(TARGETS)
+    is_last = last == TARGETS
+    without, rest = np.flatnonzero(~is_last), np.flatnonzero(is_last)
+    every = np.concatenate([rest, without])
+    with pytest.raises(InputError, match=r"balance of the task is fitted .* Is a class missing from the train rows"):
+        train_lanes(weighted, folds=[(every[: len(without)], every[len(without) :]), (without, rest)])
+
+
 def test_a_folder_of_folds_holds_their_rows(unequal, tmp_path):
     from verax.train._lanes import save_runs
 

@@ -162,11 +162,6 @@ def test_an_optimizer_that_fits_its_run_gives_no_alarm(name):
     assert check_schedule((SOUND | SOUND_TOO)[name], PARAMS, STEPS) == ()
 
 
-def test_lookahead_gives_no_alarm():
-    params = optax.LookaheadParams.init_synced(PARAMS)
-    assert check_schedule(optax.lookahead(optax.adam(1e-3), 5, 0.5), params, STEPS) == ()
-
-
 FAULTY = {
     "schedule-free": (WARMING, contrib.schedule_free_adamw(1e-3, warmup_steps=3 * STEPS)),
     "accumulated": (UNFINISHED, accumulated(optax.adam(optax.cosine_decay_schedule(1e-3, STEPS)), 4)),

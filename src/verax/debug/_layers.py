@@ -140,9 +140,8 @@ class Reading:
         if len(jaxpr.invars) != len(operands):
             operands = [replace(DATA, pending=_pending(operands))] * len(jaxpr.invars)
         if name in ("scan", "while"):  # what is carried depends on the inputs after the first turn
-            first = eqn.params["num_consts"] if name == "scan" else eqn.params["body_nconsts"]
-            last = first + eqn.params["num_carry"] if name == "scan" else len(operands)
-            operands = [replace(fact, rank=2) if first <= place < last else fact for place, fact in enumerate(operands)]
+            carried = _carried(eqn, jaxpr) if name == "scan" else range(eqn.params["body_nconsts"], len(operands))
+            operands = [replace(fact, rank=2) if place in carried else fact for place, fact in enumerate(operands)]
         times, self._times = self._times, self._times * (eqn.params["length"] if name == "scan" else 1)
         results = self._run(jaxpr, [GIVEN] * len(jaxpr.constvars), operands)
         self._times = times
@@ -277,6 +276,17 @@ def _itemsize(dtype: Any) -> int:
 
 def _pending(facts: Sequence[Fact]) -> frozenset[str]:
     return frozenset().union(*(fact.pending for fact in facts))
+
+
+def _carried(eqn: JaxprEqn, body: Jaxpr) -> range:
+    """Returns the places of a scan's operands that are carried: not constants, not cut along the first axis.
+
+    The names of its parameters change between releases of JAX.
+    """
+    cut = sum(_shape(outer) != _shape(inner) for outer, inner in zip(eqn.invars, body.invars, strict=True))
+    carries = sum(_shape(outer) == _shape(inner) for outer, inner in zip(eqn.outvars, body.outvars, strict=True))
+    last = len(eqn.invars) - cut
+    return range(last - carries, last)
 
 
 def _is_root(name: str) -> bool:

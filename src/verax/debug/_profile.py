@@ -57,7 +57,7 @@ def profile(
       InputError: if what is given is neither an experiment nor a function that takes the arguments.
 
     Example:
-      >>> profile = vx.debug.profile(lambda x: jnp.sort(x @ x), jnp.ones((64, 64)))
+      >>> profile = vx.profile(lambda x: jnp.sort(x @ x), jnp.ones((64, 64)))
       >>> sorted(row.origin.operation for row in profile.operations[:2])
       ['dot_general', 'sort']
     """

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from verax.data import Batch, Dataset, Examples, check_data
-from verax.findings import Finding, raise_errors
+from verax.findings import Finding, InputError, raise_errors
 from verax.network import Network, as_network
 from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
@@ -27,7 +27,7 @@ from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, probe_optimizer
 from verax.train._precision import with_precision
 from verax.train._program import ChunkData, Parts, Program
-from verax.train._session import NO_END, _check_watched, _plan, traced
+from verax.train._session import NO_END, _check_watched, _plan, schedule_facts, traced
 from verax.train._state import TrainState
 from verax.train._step import StepOptions
 from verax.train._tracing_errors import explained
@@ -203,14 +203,18 @@ def prepare_lanes(
                 *evaluation_arguments(states, hyperparameters, validation[0], separate)
             ),
         ]
-    with ThreadPoolExecutor(len(lowered)) as pool:
+    total = first.steps or (first.epochs or 0) * plan.steps or NO_END
+    with ThreadPoolExecutor(len(lowered) + 1) as pool:
+        probed = pool.submit(schedule_facts, base.optimizer, base.shapes.params, states.opt_state, total)
         compiled: list[Any] = list(pool.map(lambda each: None if each is None else each.compile(), lowered))
     begin, chunk, last, evaluate = compiled
+    schedule, misfits = probed.result()
     states = begin(keys, base.few.inputs)
     if initial is not None:
         variables = starting_variables(initial, lane_of(states.variables, 0))
         states = jax.jit(jax.vmap(lambda key: state_from(first, variables, key)))(keys)
     facts = {
+        **schedule,
         "parameters": count(base.shapes.params),
         "steps_per_epoch": plan.steps,
         "padded": plan.padded,
@@ -221,11 +225,11 @@ def prepare_lanes(
         "compile_seconds": time.perf_counter() - clock,
         "memory": program_memory(chunk),
     }
-    total = first.steps or (first.epochs or 0) * plan.steps or NO_END
+    findings = tuple(each + misfits for each in _findings(first, datasets, base, separate))
     return LaneSession(
         tuple(experiments),
         tuple(datasets), base.network, states, tuple(plans), span, shared, own._replace(rows=None), hyperparameters,
-        validation, chunk, last, evaluate, chunk_steps, total, _findings(first, datasets, base, separate), facts,
+        validation, chunk, last, evaluate, chunk_steps, total, findings, facts,
     )  # fmt: skip
 
 
@@ -240,6 +244,13 @@ def _fitted_numbers(objectives: Sequence[Objective]) -> dict[str, Any]:
     for name in (each.name for each in fields(objectives[0].meaning)):
         values = [getattr(each.meaning, name) for each in objectives]
         if any(each is not values[0] for each in values):
+            shapes = [[np.shape(leaf) for leaf in jax.tree.leaves(each)] for each in values]
+            if any(each != shapes[0] for each in shapes):
+                raise InputError(
+                    f"{name} of the task is fitted to the train rows of each fold, but has another shape in some: "
+                    f"{shapes[0]} and {next(each for each in shapes if each != shapes[0])}. Is a class missing from "
+                    "the train rows of a fold? Stratified folds (folds=5) share the classes out."
+                )
             stacked[name] = jax.tree.map(
                 lambda *leaves: np.stack([np.asarray(leaf, np.float32) for leaf in leaves]), *values
             )

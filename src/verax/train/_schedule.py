@@ -21,6 +21,7 @@ EXACT = 2 * BLOCK  # steps that are taken one by one; from then on the optimizer
 STRIDED = 600  # of the steps after those that are probed within the run
 BEYOND = 400  # steps probed after the run's end, at distances that grow by a constant factor
 SLOWEST = 0.999  # what is left of an average's way after a block; closer to 1 it is none, but a sum
+FASTEST = 50.0  # its logarithm, when nothing is
 HORIZON = 1000  # run lengths: how far after its end is looked
 LAST_STEP = 2**31 - 2**20  # counters are int32
 POINTS = 400  # kept in a run's facts
@@ -148,7 +149,7 @@ def _measured(
     begin, advance = _programs(optimizer, params_shapes)
     start = jax.device_get(jax.jit(begin)())
     run = jax.jit(advance)
-    carry, snapshots, found, counters = start, [start], [], []
+    carry, snapshots, found, counters, last = start, [start], [], [], 0
     padded = np.pad(numbers, (0, -numbers.size % BLOCK), mode="edge")
     for block in padded.reshape(-1, BLOCK):
         targets = np.tile(_counters(start.fresh), (BLOCK, 1))
@@ -159,8 +160,10 @@ def _measured(
             targets = (seen[-1] + np.round(rate * (block[:, None] - EXACT))).astype(np.int32)
             jumps = (np.diff(seen, axis=0) >= 0).all(axis=0) & (rate > 0)
             if len(snapshots) == 3:
-                carry = carry._replace(state=_filled(*(each.state for each in snapshots)))
-        carry, sizes, passed = jax.device_get(run(carry, block, targets, jumps))
+                carry = _with_limits(*snapshots)
+        left_out = np.diff(block, prepend=last).clip(1) - 1
+        last = block[-1]
+        carry, sizes, passed = jax.device_get(run(carry, block, left_out.astype(np.float32), targets, jumps))
         found.append(sizes)
         if block[-1] <= EXACT:
             counters.append(passed)
@@ -169,9 +172,20 @@ def _measured(
 
 
 class _Carry(NamedTuple):
-    """An optimizer on its way: its state and the parameters shown to it, for each gradient, and a fresh state."""
+    """An optimizer on its way.
+
+    Attributes:
+      state: for each kind of gradient; so the next two.
+      limit: where the averages in it are going.
+      pace: the logarithm of what is left of their way after a block; 0 for what is no average.
+      shown: the parameters that are shown to it.
+      fresh: its first state.
+      keeps_params: whether its state depends on them (schedule-free): then they follow its updates.
+    """
 
     state: Tree
+    limit: Tree
+    pace: Tree
     shown: Tree
     fresh: Tree
     keeps_params: Any
@@ -194,12 +208,18 @@ def _programs(optimizer: optax.GradientTransformation, params_shapes: Tree) -> t
         return updates, state, jnp.stack(sizes)
 
     def begin() -> _Carry:
-        fresh = jax.tree.map(jnp.asarray, inner.init(full(0.0)))
-        lanes = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(GRADIENTS), *leaf.shape)), (fresh, full(0.0)))
-        return _Carry(*lanes, fresh, _differ(fresh, inner.init(full(0.5))))
+        def for_each(leaf: Any) -> Any:
+            return jnp.broadcast_to(leaf, (len(GRADIENTS), *leaf.shape))
 
-    def advance(carry: _Carry, numbers: Any, targets: Any, jumps: Any) -> tuple[_Carry, Any, Any]:
-        def lane(gradient: Any, state: Tree, shown: Tree, loss: Any, target: Any) -> Any:
+        fresh = jax.tree.map(jnp.asarray, inner.init(full(0.0)))
+        state, shown = jax.tree.map(for_each, fresh), jax.tree.map(for_each, full(0.0))
+        still = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), state)
+        return _Carry(state, still, still, shown, fresh, _differ(fresh, inner.init(full(0.5))))
+
+    def advance(carry: _Carry, numbers: Any, left_out: Any, targets: Any, jumps: Any) -> tuple[_Carry, Any, Any]:
+        def lane(state: Tree, shown: Tree, limit: Tree, pace: Tree, gradient: Any, point: Any) -> Any:
+            target, left_out, loss = point
+            state = jax.tree.map(lambda *leaf: _arriving(*leaf, left_out), state, limit, pace)
             counters = jnp.where(jumps, target, _counters(state))
             updates, state, sizes = update(gradient, _with_counters(state, counters), shown, loss)
             followed = optax.apply_updates(shown, updates)
@@ -207,41 +227,55 @@ def _programs(optimizer: optax.GradientTransformation, params_shapes: Tree) -> t
             return state, shown, sizes, counters
 
         def step(lanes: Any, point: Any) -> Any:
-            number, target, swing = point
+            number, target, swing, left_out = point
             gradients = GRADIENTS[:, 0] + swing * GRADIENTS[:, 1]
             loss = -number.astype(jnp.float32)  # better at every step: a rate that waits for a plateau is not cut
-            each = jax.vmap(lane, in_axes=(0, 0, 0, None, None))
-            state, shown, sizes, counters = each(gradients, *lanes, loss, target)
+            each = jax.vmap(lane, in_axes=(0, 0, 0, 0, 0, None))
+            state, shown, sizes, counters = each(
+                lanes[0], lanes[1], carry.limit, carry.pace, gradients, (target, left_out, loss)
+            )
             return (state, shown), (sizes, counters[0])
 
         def afresh(counters: Any) -> Any:
             return update(jnp.float32(1), _with_counters(carry.fresh, counters), full(0.0), jnp.float32(1))[2]
 
         swings = (1 - 2 * (jnp.arange(BLOCK) % 2)).astype(jnp.float32)
-        lanes, (sizes, counters) = jax.lax.scan(step, (carry.state, carry.shown), (numbers, targets, swings))
+        points = (numbers, targets, swings, left_out / BLOCK)
+        lanes, (sizes, counters) = jax.lax.scan(step, (carry.state, carry.shown), points)
         both = jnp.concatenate([sizes, jax.vmap(afresh)(counters)[:, None]], axis=1)
         return carry._replace(state=lanes[0], shown=lanes[1]), both, counters
 
     return begin, advance
 
 
-def _filled(begun: Tree, middle: Tree, state: Tree) -> Tree:
-    """Returns a state whose averages have arrived where three equally distant moments show that they are going.
+def _with_limits(begun: _Carry, middle: _Carry, carry: _Carry) -> _Carry:
+    """Returns the last of three equally distant moments, with where the averages are going as the three show it.
 
-    An average that began at zero approaches its limit by a constant factor: Aitken's delta-squared process. Counters
-    that jump ahead would otherwise correct a bias that is still there.
+    An average approaches its limit by a constant factor: Aitken's delta-squared process. Without this a counter that
+    jumps ahead would correct for a bias that is still there.
     """
 
-    def limit(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
+    def seen(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not jnp.issubdtype(third.dtype, jnp.floating):
-            return third
-        before, after = (np.asarray(late - early, np.float64) for early, late in ((first, second), (second, third)))
+            return np.zeros(third.shape, np.float32), np.zeros(third.shape, np.float32)
+        before, after = (np.asarray(late, np.float64) - early for early, late in ((first, second), (second, third)))
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = after / before
-            reached = third + after * factor / (1 - factor)
-        return np.where((factor > 0) & (factor < SLOWEST), reached, third).astype(third.dtype)
+            limit, pace = third + after * factor / (1 - factor), np.log(np.maximum(factor, np.exp(-FASTEST)))
+        known = (factor >= 0) & (factor < SLOWEST) & np.isfinite(limit)
+        return np.where(known, limit, 0).astype(np.float32), np.where(known, pace, 0).astype(np.float32)
 
-    return jax.tree.map(limit, begun, middle, state)
+    pairs = jax.tree.map(seen, begun.state, middle.state, carry.state)
+    limit, pace = jax.tree.transpose(jax.tree.structure(carry.state), jax.tree.structure((0, 0)), pairs)
+    return carry._replace(limit=limit, pace=pace)
+
+
+def _arriving(leaf: Any, limit: Any, pace: Any, blocks: Any) -> Any:
+    """Returns a leaf of the state after some blocks of steps that are left out."""
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        return leaf
+    wide = leaf.astype(jnp.float32)
+    return (wide + (limit - wide) * -jnp.expm1(pace * blocks)).astype(leaf.dtype)
 
 
 # What the gradients are made of, steady and swinging: one that never changes, one that swings about a mean, and one
