@@ -143,8 +143,8 @@ def test_healthy_numbers(healthy):
     assert healthy.batch_size == BATCH
     assert healthy.memory["process_peak_bytes"] > healthy.memory["peak_bytes"] > ROWS.nbytes
     assert healthy.step_seconds.low <= healthy.step_seconds.median <= healthy.step_seconds.high
-    assert 0 < healthy.operation_seconds < 4 * healthy.step_seconds.high
-    assert 0 < healthy.utilisation < 2  # of a product measured in other moments of a busy machine
+    assert healthy.operation_seconds == pytest.approx(sum(row.seconds for row in healthy.operations))
+    assert healthy.utilisation > 0  # no upper bound: the machine is measured in other moments, and may be busy
     assert healthy.bytes > 2 * ROWS.nbytes
     assert "dot_general" in [row.origin.operation for row in healthy.operations[:3]]
     assert any(row.origin.backward for row in healthy.operations)

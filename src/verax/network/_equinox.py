@@ -106,7 +106,7 @@ def from_equinox(
             place = _without_switch(parts.module)
             if place is not None:
                 raise InputError(NO_MODE.format(name=name, place=place))
-        return Variables(nested(parts.params), nested(parts.state))
+        return Variables(*(jax.tree.map(_strong, nested(leaves)) for leaves in (parts.params, parts.state)))
 
     def merged(variables: Variables) -> tuple[Any, Any]:
         """Returns the module with its weights, and its state; None if it is stateless."""
@@ -218,6 +218,11 @@ def _switched(module: Any, noise: bool, statistics: bool) -> Any:
             f"a field `inference` of {type(module).__name__} cannot be switched: set it in __init__, and let it be "
             "neither static nor an attribute of the class."
         ) from error
+
+
+def _strong(leaf: Any) -> Any:
+    """Returns an array whose dtype stays what it is: `jnp.array(0)` is weak, and a counter made of it would widen."""
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else jnp.asarray(leaf, leaf.dtype)
 
 
 def _axis_name(module: Any, name: str) -> str:
