@@ -74,7 +74,7 @@ def certify_run(
 ) -> Any:
     """Returns the certificate of a run, each item printed as it is measured, and writes it all into the folder."""
     from verax.certify import ITEMS, evidence_from_run, outcomes
-    from verax.report import html
+    from verax.report import augmented_examples, html
     from verax.train import read_experiment
 
     evidence = replace(evidence_from_run(run, study), code=read_experiment(folder)["source"] or "")
@@ -88,7 +88,8 @@ def certify_run(
             certificate = end.value
             break
         _say_outcome(screen, outcome)
-    write_text(folder / "report.html", html(certificate, run_facts=run.facts, findings=run.findings))
+    facts = {**run.facts, "augmented": augmented_examples(run.experiment, run.dataset)}
+    write_text(folder / "report.html", html(certificate, run_facts=facts, findings=run.findings))
     screen.print(metrics_table(certificate.test, "on the test split"))
     say(openings_text(certificate.environment.get("test_openings", 1)), to_stderr=to_stderr)
     say(certificate.headline(), to_stderr=to_stderr)

@@ -12,7 +12,7 @@ import numpy as np
 from verax.debug._describe import LeafDescription, aligned, describe
 from verax.debug._layers import Reading, facts_of, kept_bytes
 from verax.findings import Finding, Leaf
-from verax.jaxpr._threefry import straight_threefry
+from verax.jaxpr import straight_threefry
 from verax.network import Network, Variables, as_network
 from verax.trees import Tree, count, host, is_floating, leaves_by_path, shape_text
 

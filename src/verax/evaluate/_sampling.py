@@ -13,7 +13,7 @@ import numpy as np
 from verax.evaluate._predict import padded, rows_of, size_of
 from verax.evaluate._uncertainty import CATEGORICAL, LABELS, Predictive, entropy
 from verax.findings import Finding, InputError
-from verax.jaxpr._threefry import straight_threefry
+from verax.jaxpr import straight_threefry
 from verax.network import Network, Variables
 from verax.trees import Tree
 

@@ -4,6 +4,7 @@ from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
+from verax.jaxpr._threefry import straight_threefry
 from verax.jaxpr._walk import Equation, Place, equations, has_primitive, same_program
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "narrowing_equations",
     "rows_are_independent",
     "same_program",
+    "straight_threefry",
     "with_narrow_products",
 ]

@@ -1,6 +1,7 @@
 """Objective, state, step, loop: training as pure functions, and `vx.train`, the loop written once."""
 
 from verax._modules import make_callable
+from verax.jaxpr import straight_threefry
 from verax.train._answers import answers_on, temperature_on
 from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
@@ -58,7 +59,6 @@ from verax.train._stopping import EarlyStopping
 from verax.train._task import Answers, Confidence, Task
 from verax.train._task_regression import target_scale_of
 from verax.train._tasks import TASKS, task_of
-from verax.train._threefry import straight_threefry
 from verax.train._transfer import Transfer, transfer
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from verax.train._threefry import straight_threefry
+from verax.jaxpr import straight_threefry
 
 # Frozen: a number that was given is never given again, or old runs could not be replayed.
 PURPOSES = {"init": 0, "noise": 1, "augment": 2}

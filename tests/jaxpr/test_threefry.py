@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from verax.train import straight_threefry
+from verax.jaxpr import straight_threefry
 
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (0,), (4, 0, 2), (300, 257)]
 
