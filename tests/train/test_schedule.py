@@ -75,6 +75,10 @@ def faulty(steps):
     }
 
 
+def momentum(rate):
+    return optax.sgd(rate, 0.9)
+
+
 def at_once(optimizer, schedules):
     """One optimizer with a parameter for each schedule, named after it: one program instead of many."""
     params = {name: jnp.ones(2) for name in schedules}
@@ -83,17 +87,13 @@ def at_once(optimizer, schedules):
 
 
 @pytest.mark.parametrize("steps", [STEPS, pytest.param(7000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "optimizer", [optax.adam, pytest.param(lambda rate: optax.sgd(rate, 0.9), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("optimizer", [momentum, pytest.param(optax.adam, marks=pytest.mark.slow)])
 def test_sound_schedules_give_no_alarm(optimizer, steps):
     assert check_schedule(*at_once(optimizer, sound(steps)), steps) == ()
 
 
 @pytest.mark.parametrize("steps", [STEPS, pytest.param(7000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "optimizer", [optax.adam, pytest.param(lambda rate: optax.sgd(rate, 0.9), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("optimizer", [momentum, pytest.param(optax.adam, marks=pytest.mark.slow)])
 def test_faults_of_schedules_are_found_each_in_its_parameter(optimizer, steps):
     cases = faulty(steps) | {"sound": (None, optax.constant_schedule(1.0))}
     found = vx.train.probe_schedule(

@@ -17,7 +17,7 @@ from verax.data._load import load
 from verax.data._order import SPLIT_EXAMPLES, permutation
 from verax.data._schema import Schema
 from verax.data._source import Source
-from verax.data._split import Division, _labels, divide, take
+from verax.data._split import Division, classes_of, divide, take
 from verax.findings import InputError
 
 FOLD_EXAMPLES = SPLIT_EXAMPLES + 1  # the purpose of these orders; never given to another
@@ -69,7 +69,7 @@ def folds(data: Any, k: int, *, seed: int = 0, stratify: bool | None = None) -> 
     division = replace(data.division, test=0) if isinstance(data, Source) else Division(0, 0, 0)
     division = replace(division, stratify=division.stratify if stratify is None else stratify)
     order = permutation(whole.size, int(seed), FOLD_EXAMPLES)
-    labels = _labels(whole.targets, division.stratify)
+    labels = classes_of(whole.targets, division.stratify)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     return [_carved(whole, np.sort(order[first::k]), division) for first in range(k)]

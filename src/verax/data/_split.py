@@ -67,7 +67,7 @@ def divide(
     if not any(wanted.values()):
         return dict(given), {}
     order = permutation(train.size, division.seed, SPLIT_EXAMPLES)
-    labels = _labels(train.targets, division.stratify)
+    labels = classes_of(train.targets, division.stratify)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     rows = {}
@@ -92,7 +92,7 @@ def _rows(size: float | int, available: int) -> int:
     return max(1, round(size * available)) if isinstance(size, float) and size > 0 else int(size)
 
 
-def _labels(targets: Any, stratify: bool | None) -> np.ndarray | None:
+def classes_of(targets: Any, stratify: bool | None) -> np.ndarray | None:
     leaves = jax.tree.leaves(targets)
     is_classes = len(leaves) == 1 and leaves[0].ndim == 1 and leaves[0].dtype.kind in "iu"
     if stratify and not is_classes:

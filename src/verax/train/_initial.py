@@ -13,7 +13,7 @@ from verax.network import Network, Variables
 from verax.train._average import EMA, first_average
 from verax.train._experiment import Experiment
 from verax.train._freeze import frozen_optimizer
-from verax.train._keys import purpose_key
+from verax.train._keys import init_key
 from verax.train._optimizer import OptimizerFacts, decay_weights_only, with_standard_promotion
 from verax.train._precision import LOSS_SCALE, first_loss_scale
 from verax.train._state import TrainState
@@ -22,7 +22,7 @@ from verax.trees import Tree, differences, leaves_by_path
 
 def first_state(experiment: Experiment, network: Network, key: Any, inputs: Tree) -> TrainState:
     """Returns the state before the first step; pure, to be compiled as one program."""
-    return state_from(experiment, network.init(purpose_key(key, "init"), inputs), key)
+    return state_from(experiment, network.init(init_key(key), inputs), key)
 
 
 def state_from(experiment: Experiment, variables: Variables, key: Any) -> TrainState:

@@ -36,6 +36,12 @@ def purpose_key(key: Any, purpose: str, step: Any = 0) -> Any:
     return jax.random.fold_in(jax.random.fold_in(key, PURPOSES[purpose]), step)
 
 
+def init_key(key: Any) -> Any:
+    """Returns the key that draws the initial weights: the bits of `purpose_key(key, "init")`, of the generator of
+    `noise_key`, whose draws compile several times faster."""
+    return purpose_key(_fast(key), "init")
+
+
 def noise_key(key: Any, step: Any) -> Any:
     """Returns the key that a training step gives to the network: the bits of `purpose_key(key, "noise", step)`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from verax.findings import Finding, Moment
 from verax.train._history import History, Record
 from verax.train._lanes_program import Lanes, kept, lane_of
 from verax.train._lanes_session import LaneSession, evaluation_arguments
-from verax.train._loop import _one_ahead
+from verax.train._loop import one_ahead
 from verax.train._outcome import nonfinite_gradient, nonfinite_loss, process_peak_bytes, step_facts
 from verax.train._program import ChunkData
 from verax.train._run import Run
@@ -74,7 +74,7 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
     state = final = best = session.states
     sums = np.zeros((2, session.size))  # losses and weights of the epoch so far
     clock = time.perf_counter()
-    for sent in cast(Iterator[Sent], _one_ahead(cast(Any, _send(session)))):
+    for sent in one_ahead(_send(session)):
         state, step = sent.state, sent.step + sent.steps
         total, weight, watched, finite = _read(sent)
         over = experiment.seconds is not None and time.perf_counter() - clock >= experiment.seconds

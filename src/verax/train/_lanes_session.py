@@ -27,7 +27,7 @@ from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, probe_optimizer
 from verax.train._precision import with_precision
 from verax.train._program import ChunkData, Parts, Program
-from verax.train._session import NO_END, _check_watched, _plan, schedule_facts, traced
+from verax.train._session import NO_END, check_watched, epoch_plan, schedule_facts, traced
 from verax.train._state import TrainState
 from verax.train._step import StepOptions
 from verax.train._tracing_errors import explained
@@ -66,7 +66,7 @@ def basis(experiment: Experiment, dataset: Dataset) -> Basis:
     """
     network = as_network(experiment.network)
     shapes, findings = traced(experiment, network, dataset)
-    _check_watched(experiment, dataset)
+    check_watched(experiment, dataset)
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], dataset.examples("train"))
     with explained("the optimizer", {"params": shapes.params}):
         facts = jax.jit(lambda: probe_optimizer(effective_optimizer(experiment), shapes.params))()
@@ -142,7 +142,7 @@ class LaneSession:
 
 def lane_plan(experiment: Experiment, base: Basis, size: int) -> EpochPlan:
     """Returns how an epoch of a lane with this many examples is cut into steps."""
-    return _plan(experiment, base.network, base.shapes, base.few, size, base_key(experiment.seed))
+    return epoch_plan(experiment, base.network, base.shapes, base.few, size, base_key(experiment.seed))
 
 
 def prepare_lanes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -20,6 +20,8 @@ from verax.train._session import Session, prepare
 from verax.train._state import TrainState
 from verax.train._step import make_eval_step, mean_metrics
 from verax.trees import differences
+
+AnySent = TypeVar("AnySent")  # a chunk of one run, or of many lanes
 
 
 def chunks(
@@ -69,7 +71,7 @@ def session_chunks(session: Session, start: TrainState | None = None) -> Iterato
     clock = time.perf_counter()
     total = weight = 0.0
     first = session.state if start is None else _checked(start, session.state)
-    for sent in _one_ahead(_send(session, first)):
+    for sent in one_ahead(_send(session, first)):
         read = _read(sent)
         values: dict[str, Any] = {"train/loss": tuple((read.total / read.weight).tolist())}
         if not read.grads_finite.all():
@@ -138,7 +140,7 @@ def _send(session: Session, state: TrainState) -> Iterator[Sent]:
             state, position, step = sent.state, position + steps, step + steps
 
 
-def _one_ahead(chunks: Iterator[Sent]) -> Iterator[Sent]:
+def one_ahead(chunks: Iterator[AnySent]) -> Iterator[AnySent]:
     """Yields each chunk after the next one was handed over, so that the device has work while the host reads."""
     current = next(chunks, None)
     while current is not None:

@@ -102,7 +102,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
 
     shapes, findings = traced(experiment, network, dataset)
     experiment = replace(experiment, objective=experiment.objective.fitted(train))
-    _check_watched(experiment, dataset)
+    check_watched(experiment, dataset)
     loaded_seconds = time.perf_counter() - clock
 
     clock = time.perf_counter()
@@ -113,7 +113,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         state = state_from(experiment, starting_variables(initial, state.variables), key)
     optimizer, remarks = decaying_optimizer(experiment, optimizer_facts)
 
-    plan = _plan(experiment, network, shapes, few, train.size, key)
+    plan = epoch_plan(experiment, network, shapes, few, train.size, key)
     options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
     trained = with_precision(network, experiment.precision)
     program = Program(
@@ -204,7 +204,7 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
     return shapes, findings
 
 
-def _check_watched(experiment: Experiment, dataset: Dataset) -> None:
+def check_watched(experiment: Experiment, dataset: Dataset) -> None:
     """Refuses to watch a metric that the run will not have."""
     if experiment.stopping is None:
         return
@@ -223,7 +223,7 @@ def _validation_batches(experiment: Experiment, dataset: Dataset) -> Iterable[Ba
     return evaluation_batches(validation, even_batch_size(validation.size))
 
 
-def _plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, size: int, key: Any) -> EpochPlan:
+def epoch_plan(experiment: Experiment, network: Network, shapes: Any, few: Examples, size: int, key: Any) -> EpochPlan:
     """Returns the plan of an epoch; a partial batch is padded where rows are known not to touch one another."""
 
     def losses(few: Examples, variables: Any, key: Any) -> Any:
