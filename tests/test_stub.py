@@ -30,6 +30,9 @@ def stub_text() -> str:
     for name, folder in called.items():
         function = inspect.unwrap(folder._called)
         lines.append(f"from {function.__module__} import {function.__name__} as _call_{name}")
+        names = sorted(names_in_overloads(function) - {*verax._FOLDER_OF})
+        lines += [f"from {function.__module__} import {each}" for each in names]
+        lines += ["from typing import overload"] if names else []
     lines += [f"from verax import {name} as {name}" for name in folders if name not in called]
     lines += [f"from verax.{folder} import {name} as {name}" for name, folder in verax._FOLDER_OF.items()]
     lines += ["", "__version__: str"]
@@ -42,12 +45,35 @@ def class_of_folder(name: str, folder: types.ModuleType) -> Iterator[str]:
     """Yields the lines of a class with a folder's call, its public names and its public files."""
     files = [file.name for file in pkgutil.iter_modules(folder.__path__) if not file.name.startswith("_")]
     yield f"class _{name.capitalize()}:"
-    yield f"    __call__ = staticmethod(_call_{name})"
+    forms = overloads(inspect.unwrap(folder._called))
+    yield from ("    @overload\n" + "    " + form for form in forms)  # staticmethod would leave the first one alone
+    if not forms:
+        yield f"    __call__ = staticmethod(_call_{name})"
     for public in sorted({*folder.__all__, *files}):
         if inspect.isroutine(getattr(folder, public, None)):
             yield f"    {public} = staticmethod(_{name}.{public})"
         else:
             yield f"    from verax.{name} import {public} as {public}"
+
+
+def overloads(function: types.FunctionType) -> list[str]:
+    """Returns the forms in which a function can be called, each as a method `__call__`; none where there is one."""
+    return [
+        f"def __call__(self, {ast.unparse(each.args)}) -> {ast.unparse(each.returns)}: ..."
+        for each in _overloads(function)
+    ]
+
+
+def names_in_overloads(function: types.FunctionType) -> set[str]:
+    """Returns the names that the annotations of a function's forms need from its module."""
+    nodes = [node for each in _overloads(function) for node in ast.walk(each) if isinstance(node, ast.Name)]
+    return {node.id for node in nodes if node.id in function.__globals__} - {"overload"}
+
+
+def _overloads(function: types.FunctionType) -> list[ast.FunctionDef]:
+    tree = ast.parse(Path(inspect.getfile(function)).read_text())
+    defined = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == function.__name__]
+    return [each for each in defined if [ast.unparse(mark) for mark in each.decorator_list] == ["overload"]]
 
 
 def test_the_stub_is_current():

@@ -77,7 +77,7 @@ def experiment(hidden: int = 128, learning_rate: float = 1e-3, dropout: float = 
 
 def measure(seeds: int = 3, **hyperparameters: Any) -> dict[str, Any]:
     """Returns the test accuracy of each seed."""
-    runs = [vx.train(experiment, seed=seed, **hyperparameters) for seed in range(seeds)]
+    runs = vx.train(experiment, seeds=seeds, **hyperparameters)
     return {"accuracy": [test_accuracy(run) for run in runs]}
 
 

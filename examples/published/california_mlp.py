@@ -91,7 +91,7 @@ def experiment(
 
 def measure(seeds: int = 3, **hyperparameters: Any) -> dict[str, Any]:
     """Returns the root mean square error of each seed on the test part, in 100,000 dollars, and its best epoch."""
-    runs = [vx.train(experiment, seed=seed, **hyperparameters) for seed in range(seeds)]
+    runs = vx.train(experiment, seeds=seeds, **hyperparameters)
     return {
         "rmse": [test_rmse(run) for run in runs],
         "best_epoch": [int(run.best.step) // run.facts["steps_per_epoch"] for run in runs if run.best],

@@ -49,7 +49,7 @@ def experiment(hidden: int = 100, learning_rate: float = 1e-3, epochs: int = 50)
 
 def measure(seeds: int = 3, **hyperparameters: Any) -> dict[str, Any]:
     """Returns for each seed what temperature scaling did, by name."""
-    made = [scaled(vx.train(experiment, seed=seed, **hyperparameters)) for seed in range(seeds)]
+    made = [scaled(run) for run in vx.train(experiment, seeds=seeds, **hyperparameters)]
     return {name: [each[name] for each in made] for name in made[0]}
 
 

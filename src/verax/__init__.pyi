@@ -5,6 +5,11 @@ import verax.evaluate as _evaluate
 import verax.tune as _tune
 import verax.certify as _certify
 from verax.train._fit import fit as _call_train
+from verax.train._fit import Any
+from verax.train._fit import Callable
+from verax.train._fit import Path
+from verax.train._fit import Sequence
+from typing import overload
 from verax.evaluate._predict import evaluate as _call_evaluate
 from verax.tune._study import search as _call_tune
 from verax.certify._certify import certify as _call_certify
@@ -64,7 +69,12 @@ from verax.findings import InputError as InputError
 __version__: str
 
 class _Train:
-    __call__ = staticmethod(_call_train)
+    @overload
+    def __call__(self, experiment: Experiment | Callable[..., Experiment], *, out: str | Path | None=None, initial: Any=None, seeds: None=None, folds: None=None, **hyperparameters: Any) -> Run: ...
+    @overload
+    def __call__(self, experiment: Experiment | Callable[..., Experiment], *, out: str | Path | None=None, initial: Any=None, seeds: int | Sequence[Any], folds: None=None, **hyperparameters: Any) -> Runs: ...
+    @overload
+    def __call__(self, experiment: Experiment | Callable[..., Experiment], *, out: str | Path | None=None, initial: Any=None, seeds: None=None, folds: int | Sequence[Any], **hyperparameters: Any) -> Runs: ...
     from verax.train import Answers as Answers
     from verax.train import ChunkData as ChunkData
     from verax.train import ChunkRecord as ChunkRecord

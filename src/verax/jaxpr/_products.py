@@ -78,13 +78,17 @@ def _evaluate(jaxpr: Jaxpr, consts: Any, args: list[Any], dtype: Any) -> list[An
             if params.get("preferred_element_type") == dtype:
                 results = [lax.convert_element_type(each, jnp.float32) for each in results]
         values.update(zip(eqn.outvars, results, strict=True))
-    return [
-        jnp.asarray(each.val, each.aval.dtype) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars
-    ]
+    return [_constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
+
+
+def _constant(literal: Literal) -> Any:
+    aval: Any = literal.aval
+    return jnp.asarray(literal.val, aval.dtype)
 
 
 def _is_float32_product(eqn: JaxprEqn) -> bool:
-    return eqn.primitive.name in PRODUCTS and all(var.aval.dtype == jnp.float32 for var in (*eqn.invars, *eqn.outvars))
+    avals: list[Any] = [var.aval for var in (*eqn.invars, *eqn.outvars)]
+    return eqn.primitive.name in PRODUCTS and all(aval.dtype == jnp.float32 for aval in avals)
 
 
 def _inner(eqn: JaxprEqn) -> dict[tuple[str, int], Jaxpr | ClosedJaxpr]:
@@ -112,8 +116,7 @@ def _narrowed(eqn: JaxprEqn, dtype: Any) -> dict[str, Any]:
 def _same_signature(inner: Jaxpr | ClosedJaxpr, dtype: Any) -> Jaxpr | ClosedJaxpr:
     """Returns a nested program with its products narrowed; types of inputs and outputs are as before."""
     jaxpr, consts = (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
-    shapes = [
-        jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype, weak_type=var.aval.weak_type) for var in jaxpr.invars
-    ]
+    avals: list[Any] = [var.aval for var in jaxpr.invars]
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type) for aval in avals]
     new = jax.make_jaxpr(lambda *args: _evaluate(jaxpr, consts, list(args), dtype))(*shapes)
     return new if isinstance(inner, ClosedJaxpr) else new.jaxpr

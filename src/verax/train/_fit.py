@@ -39,8 +39,20 @@ def fit(
     *,
     out: str | Path | None = None,
     initial: Any = None,
-    seeds: int | Sequence[Any] | None = None,
-    folds: int | Sequence[Any] | None = None,
+    seeds: int | Sequence[Any],
+    folds: None = None,
+    **hyperparameters: Any,
+) -> Runs: ...
+
+
+@overload
+def fit(
+    experiment: Experiment | Callable[..., Experiment],
+    *,
+    out: str | Path | None = None,
+    initial: Any = None,
+    seeds: None = None,
+    folds: int | Sequence[Any],
     **hyperparameters: Any,
 ) -> Runs: ...
 
