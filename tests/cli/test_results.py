@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import verax as vx
+from tests.cli.conftest import BLOBS
 from verax.cli import main
 
 
@@ -124,3 +125,45 @@ def test_certify_prints_ten_items_and_writes_the_report(own_run, tmp_path, capsy
     again = json.loads(capsys.readouterr().out)
     assert {item["id"]: item["status"] for item in again["items"]}["inference_time"] == "failed"
     assert again["environment"]["test_openings"] == 2
+
+
+@pytest.fixture(scope="module")
+def averaged_run(tmp_path_factory):
+    """A run of three steps that averages its weights slowly, so that the average is far from the last weights."""
+    folder = tmp_path_factory.mktemp("averaged")
+    text = BLOBS.replace("        epochs=epochs,\n", "        epochs=epochs,\n        ema=0.9,\n")
+    (folder / "blobs.py").write_text(text)
+    assert main(["train", str(folder / "blobs.py"), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_average_and_last_weights_are_both_scored_and_exported(averaged_run, tmp_path, capsys):
+    run = vx.train.load_run(averaged_run)
+    inputs = run.dataset.raw("test").inputs
+    said = {}
+    for weights in ("raw", "ema"):
+        capsys.readouterr()
+        split = ["--split", "validation", "--json"]
+        assert main(["evaluate", str(averaged_run), *split, "--weights", weights]) == 0
+        said[weights] = json.loads(capsys.readouterr().out)["metrics"]["loss"]["value"]
+        kind = "validation" if weights == "raw" else "ema_validation"
+        assert said[weights] == pytest.approx(run.history.last(f"{kind}/loss"), rel=1e-4)
+        target = tmp_path / f"{weights}.vx"
+        assert main(["export", str(averaged_run), "--out", str(target), "--weights", weights]) == 0
+        logits = run.network.apply(run.weights(weights), inputs)[0]
+        expected = np.asarray(run.experiment.objective.predictions(logits)).argmax(axis=-1)
+        assert (np.asarray(vx.export.load(target).predict(inputs)["probabilities"]).argmax(axis=-1) == expected).all()
+    assert said["raw"] != said["ema"]
+    assert main(["evaluate", str(averaged_run), *split]) == 0
+    assert (
+        json.loads(capsys.readouterr().out.split("next: ")[-1].partition("\n")[2])["metrics"]["loss"]["value"]
+        == said["ema"]
+    )
+
+
+def test_weights_that_were_not_kept_are_refused(own_run, model, tmp_path, capsys):
+    assert main(["evaluate", str(own_run), "--weights", "ema"]) == 2
+    assert "kept no average" in capsys.readouterr().err
+    (tmp_path / "rows.csv").write_text("0,1\n1,2\n")
+    assert main(["evaluate", str(model), str(tmp_path / "rows.csv"), "--weights", "ema"]) == 2
+    assert "--weights is for a run" in capsys.readouterr().err

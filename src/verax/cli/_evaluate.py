@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from verax.cli._certify import openings_text
-from verax.cli._runs import expect
+from verax.cli._runs import chosen_variables, expect
 from verax.cli._say import console, metrics_table, say, say_json, table, waiting
 from verax.findings import InputError
 
@@ -20,6 +20,7 @@ def evaluate(
     /,
     *,
     split: Literal["test", "validation", "calibration", "train"] = "test",
+    weights: Literal["raw", "ema"] | None = None,
     json: bool = False,
 ) -> int:
     """Scores a run on one of its splits, or an exported model on a file of rows, each number with a 95 % interval.
@@ -31,15 +32,18 @@ def evaluate(
       target: a run folder or a model.vx.
       rows: rows with their answers, for a model.vx.
       split: which split of a run.
+      weights: of a run that averaged its weights: the average, or those trained last; the average if not given.
       json: prints everything as JSON on stdout.
     """
     if expect(target, "run", "model") == "run":
         if rows is not None:
             raise InputError(f"rows are for a model.vx, but {target} is a run, which has its own data. Use --split.")
-        evaluation, note = _of_run(target, split)
+        evaluation, note = _of_run(target, split, weights)
     else:
         if rows is None:
             raise InputError(f"{target} holds no data. Give a file of rows with their answers after it: CSV or NPZ.")
+        if weights is not None:
+            raise InputError(f"--weights is for a run, but {target} is a model, which holds one set of weights.")
         evaluation, note = _of_model(target, rows)
     if json:
         say_json(evaluation.to_json())
@@ -51,7 +55,7 @@ def evaluate(
     return 0
 
 
-def _of_run(folder: Path, split: str) -> tuple[Any, str]:
+def _of_run(folder: Path, split: str, weights: str | None) -> tuple[Any, str]:
     import numpy as np
 
     from verax.certify import open_test
@@ -60,17 +64,17 @@ def _of_run(folder: Path, split: str) -> tuple[Any, str]:
 
     with waiting("loading the run"):
         run = load_run(folder)
-    examples = run.dataset.examples(split)
+    examples, variables = run.dataset.examples(split), chosen_variables(run, weights)
     objective = run.experiment.objective.fitted(run.dataset.examples("train"))
     if split != "test":
         classes = run.dataset.schema.classes
-        return score_network(run.network, objective, run.variables, examples, classes=classes), ""
+        return score_network(run.network, objective, variables, examples, classes=classes), ""
     openings = open_test(folder, "evaluate", run.dataset.fingerprint)
-    evaluation = score_network(run.network, objective, run.variables, examples, classes=run.dataset.schema.classes)
+    evaluation = score_network(run.network, objective, variables, examples, classes=run.dataset.schema.classes)
     wanted = objective.wanted(examples)
     if not isinstance(wanted, np.ndarray) or objective.meaning.most_numbers is not None:  # a tree, or too many to write
         return evaluation, openings_text(openings)
-    predictions = objective.predictions(answers_on(run.network, objective, run.variables, examples).outputs)
+    predictions = objective.predictions(answers_on(run.network, objective, variables, examples).outputs)
     if not hasattr(predictions, "shape"):
         return evaluation, openings_text(openings)
     _write_predictions(folder / "predictions.npz", np.asarray(predictions), wanted)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from verax.cli._runs import expect
+from verax.cli._runs import chosen_variables, expect
 from verax.cli._say import say, say_json, waiting
 from verax.findings import InputError
 
@@ -16,6 +16,7 @@ def export(
     *,
     out: Path | None = None,
     overwrite: bool = False,
+    weights: Literal["raw", "ema"] | None = None,
     threshold: str | None = None,
     json: bool = False,
 ) -> int:
@@ -25,6 +26,7 @@ def export(
       run: the run folder.
       out: the folder to write, usually NAME.vx; model.vx in the run folder if not given.
       overwrite: replaces a model that is there already.
+      weights: of a run that averaged its weights: the average, or those trained last; the average if not given.
       threshold: for binary and multilabel: from which probability on a label is there, such as 0.3, or the metric that
         the best threshold on the validation split is chosen by, such as f1.
       json: prints the model's signature as JSON on stdout.
@@ -38,14 +40,15 @@ def export(
 
     with waiting("loading the run"):
         loaded = load_run(run)
-    data, temperature = loaded.dataset, temperature_of(loaded)
-    chosen = None if threshold is None else threshold_of(loaded, threshold, temperature)
+    data, variables = loaded.dataset, chosen_variables(loaded, weights)
+    temperature = temperature_of(loaded, variables)
+    chosen = None if threshold is None else threshold_of(loaded, variables, threshold, temperature)
     with waiting("exporting"):
         model = save(
             target,
             network=loaded.network,
             objective=loaded.experiment.objective.fitted(data.examples("train")),
-            variables=loaded.variables,
+            variables=variables,
             preprocessing=data.preprocessing,
             schema=data.schema,
             temperature=temperature,
@@ -66,16 +69,16 @@ def export(
     return 0
 
 
-def temperature_of(run: Any) -> float | None:
+def temperature_of(run: Any, variables: Any) -> float | None:
     """Returns what logits are divided by, fitted on the calibration split; None without one, or without logits."""
     from verax.train import temperature_on
 
     if "calibration" not in run.dataset.splits:
         return None
-    return temperature_on(run.network, run.experiment.objective, run.variables, run.dataset.examples("calibration"))
+    return temperature_on(run.network, run.experiment.objective, variables, run.dataset.examples("calibration"))
 
 
-def threshold_of(run: Any, chosen: str, temperature: float | None) -> Any:
+def threshold_of(run: Any, variables: Any, chosen: str, temperature: float | None) -> Any:
     """Returns a threshold: the number that was given, or the best one by a metric on the validation split."""
     import numpy as np
 
@@ -93,7 +96,7 @@ def threshold_of(run: Any, chosen: str, temperature: float | None) -> Any:
         raise InputError(
             f"--threshold {chosen} is chosen on a validation split, and the data have none. Give a number."
         )
-    outputs, examples = answers_on(run.network, objective, run.variables, run.dataset.examples("validation"))
+    outputs, examples = answers_on(run.network, objective, variables, run.dataset.examples("validation"))
     probabilities = np.asarray(objective.predictions(outputs if temperature is None else outputs / temperature))
     try:
         return choose_threshold(probabilities, np.asarray(examples.targets), chosen)

@@ -99,3 +99,8 @@ def on_disk(folder: Path) -> str:
     """Returns a sentence that says what an interrupted command has left."""
     held = ", ".join(sorted(each.name for each in folder.iterdir())) if folder.is_dir() else ""
     return f"{folder} holds {held}." if held else "Nothing was written."
+
+
+def chosen_variables(run: Any, weights: str | None) -> Any:
+    """Returns the weights of a run that were asked for: `raw`, `ema`, or those that the run itself would use."""
+    return run.variables if weights is None else run.weights(weights)

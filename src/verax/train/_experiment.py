@@ -31,7 +31,7 @@ class Experiment:
     """Everything a training run needs, in one frozen value.
 
     Attributes:
-      network: a Linen module, a Haiku transform, a pair of functions or a `vx.Network`.
+      network: a model of Flax Linen or NNX, Haiku or Equinox, a pair of functions, or a `vx.Network`.
       objective: the task, such as `vx.classification()`.
       optimizer: any Optax transformation, with its schedule and clipping.
       data: a source of `vx.data`; it is loaded once a process, when first needed.

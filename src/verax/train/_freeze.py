@@ -23,17 +23,17 @@ def frozen_mask(tree: Tree, patterns: Sequence[str]) -> Tree:
       >>> frozen_mask({"Conv_0": {"kernel": 1.0}, "Dense_0": {"kernel": 2.0}}, ["Conv_*"])
       {'Conv_0': {'kernel': True}, 'Dense_0': {'kernel': False}}
     """
-    return jax.tree.map_with_path(lambda path, _: _matches(path_text(path), patterns), tree)
+    return jax.tree.map_with_path(lambda path, _: path_matches(path_text(path), patterns), tree)
 
 
 def check_frozen(params: Tree, patterns: Sequence[str]) -> None:
     """Raises an InputError if a pattern matches no parameter, or all parameters are frozen."""
     paths = list(leaves_by_path(params))
     for pattern in patterns:
-        if not any(_matches(path, [pattern]) for path in paths):
+        if not any(path_matches(path, [pattern]) for path in paths):
             shown = ", ".join(paths[:6]) + (", ..." if len(paths) > 6 else "")
             raise InputError(f"freeze: {pattern!r} matches no parameter. They are: {shown}.")
-    if patterns and all(_matches(path, patterns) for path in paths):
+    if patterns and all(path_matches(path, patterns) for path in paths):
         raise InputError(f"freeze: {', '.join(patterns)} match all {len(paths)} parameters: nothing is left to train.")
 
 
@@ -70,10 +70,16 @@ def kept_state(before: Tree, after: Tree, patterns: Sequence[str]) -> Tree:
 
     def kept(path: tuple, old: Tree, new: Tree) -> Tree:
         text = path_text(path)
-        return old if _matches(text, patterns) or _matches(text.partition("/")[2], patterns) else new
+        return old if path_matches(text, patterns) or path_matches(text.partition("/")[2], patterns) else new
 
     return jax.tree.map_with_path(kept, before, after)
 
 
-def _matches(path: str, patterns: Sequence[str]) -> bool:
+def path_matches(path: str, patterns: Sequence[str]) -> bool:
+    """Returns whether a path, or a folder above it, matches one of the patterns.
+
+    Example:
+      >>> path_matches("encoder/Dense_0/bias", ["encoder"]), path_matches("encoder_2/bias", ["encoder"])
+      (True, False)
+    """
     return any(fnmatch.fnmatchcase(path, each) or fnmatch.fnmatchcase(path, f"{each}/*") for each in patterns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import jax
 import optax
 
 from verax.findings import InputError
+from verax.train._freeze import path_matches
 from verax.trees import Tree, leaves_by_path, path_text
 
 SHOWN = 8  # paths in one message
@@ -98,7 +98,7 @@ def _labels(params: Tree, patterns: Sequence[str], others: bool) -> Tree:
     """Returns for each parameter the first pattern that its path matches."""
     hidden = leaves_by_path(jax.tree.map(_is_hidden, params, is_leaf=_is_hidden))
     paths = list(hidden)
-    label = {path: next((each for each in patterns if _matches(path, each)), None) for path in paths}
+    label = {path: next((each for each in patterns if path_matches(path, [each])), None) for path in paths}
     problems = [_idle(pattern, paths, label) for pattern in patterns if pattern not in label.values()]
     alone = [path for path in paths if label[path] is None and not hidden[path]]
     if alone and not others:
@@ -118,17 +118,12 @@ def _is_hidden(node: Any) -> bool:
 
 def _idle(pattern: str, paths: Sequence[str], label: Mapping[str, str | None]) -> str:
     """Says why no parameter is left for a pattern."""
-    matching = [path for path in paths if _matches(path, pattern)]
+    matching = [path for path in paths if path_matches(path, [pattern])]
     if matching:
         return f"pattern {pattern!r} comes too late: {label[matching[0]]!r} before it matches the same parameters."
     near = difflib.get_close_matches(pattern, paths, n=1, cutoff=0.3)
     known = near[0] if near else ", ".join(paths[:SHOWN])
     return f"pattern {pattern!r} matches no parameter. Paths look like this: {known}."
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Whether a path or a folder above it matches, as in `Experiment.freeze`."""
-    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"{pattern}/*")
 
 
 def _scaled(base: Any, factor: Any) -> Any:

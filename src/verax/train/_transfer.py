@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from verax.data import load
 from verax.findings import InputError
 from verax.network import Variables, as_network
 from verax.train._experiment import Experiment
-from verax.train._keys import base_key, purpose_key
+from verax.train._freeze import path_matches
+from verax.train._keys import base_key, init_key
 from verax.train._transfer_source import source_leaves, variables_by_path
 from verax.trees import host, shape_text
 
@@ -96,10 +96,10 @@ def transfer(
     problems = [f"paths: {each!r} matches no name in the source. {_known(named)}" for each in idle]
     for pattern in [*new, *(transforms or {})]:
         known = names if pattern in new else named
-        if not any(_matches(name, pattern) for name in known):
+        if not any(path_matches(name, [pattern]) for name in known):
             part = "new" if pattern in new else "transforms"
             problems.append(f"{part}: {pattern!r} matches nothing. {_known(known)}")
-    wanted = {path for path in names if not any(_matches(path, pattern) for pattern in new)}
+    wanted = {path for path in names if not path_matches(path, new)}
     kept_out = {path for path in names if path not in wanted}
     taken: dict[str, str] = {}
     for name, path in sent.items():
@@ -139,7 +139,7 @@ def _template(template: Any) -> Variables:
     if isinstance(template, Experiment):
         network, dataset = as_network(template.network), load(template.data)
         inputs = jax.tree.map(lambda leaf: leaf[: template.batch_size], dataset.examples("train").inputs)
-        return jax.jit(network.init)(purpose_key(base_key(template.seed), "init"), inputs)
+        return jax.jit(network.init)(init_key(base_key(template.seed)), inputs)
     found = template if isinstance(template, Variables) else getattr(template, "variables", None)
     if not isinstance(found, Variables):
         raise InputError(f"template must be vx.Variables, a run or an Experiment, got {type(template).__name__}.")
@@ -201,7 +201,7 @@ def _target(match: re.Match[str], pattern: str | re.Pattern[str], target: Target
 def _transformed(name: str, leaf: Any, transforms: Mapping[str, Any]) -> np.ndarray:
     """Returns an array as the first transform whose pattern matches its name makes it."""
     array = host(leaf)
-    change = next((change for pattern, change in transforms.items() if _matches(name, pattern)), None)
+    change = next((change for pattern, change in transforms.items() if path_matches(name, [pattern])), None)
     if change is None:
         return array
     if callable(change):
@@ -224,11 +224,6 @@ def _misfit(path: str, name: str, array: np.ndarray, leaf: Any, expected: Any) -
     if floats != [True, True] and array.dtype != expected.dtype:
         return f"{path}: expected {shape_text(expected)}, found {shape_text(array)}{origin}."
     return None
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Whether a path or a folder above it matches, as in `Experiment.freeze`."""
-    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, f"{pattern}/*")
 
 
 def _known(names: Mapping[str, Any]) -> str:
