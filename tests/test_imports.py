@@ -28,7 +28,8 @@ EVERYWHERE = "_modules"  # gives folders their call; imports nothing of ours
 PLACES = {place: row for row, places in enumerate(PICTURE) for place in places} | {"lint": -1}
 
 # Slow to import or optional: imported inside the function that uses them.
-LATE = {"haiku", "matplotlib", "orbax", "sklearn", "optuna", "ray", "grain", "equinox", "tensorboardX", "wandb", "mlflow"}
+LATE = {"haiku", "equinox", "matplotlib", "orbax", "sklearn", "optuna", "ray", "grain"}
+LATE |= {"tensorboardX", "wandb", "mlflow"}
 
 
 def allowed(importer: str, imported: str) -> bool:
