@@ -204,7 +204,7 @@ LOSSES = (
     Wrong(
         "an unknown task",
         lambda: custom(lambda outputs, batch: outputs[:, 0], task="ranking"),
-        ("task must be one of classification, binary, regression, custom", "got 'ranking'"),
+        ("task must be one of classification, binary, multilabel, regression", "got 'ranking'"),
     ),
     Wrong(
         "a loss by name",
@@ -247,7 +247,14 @@ OPTIMIZERS = (
 
 NUMBERS = (
     Wrong("epochs and steps", lambda: {"steps": 3}, ("give epochs or steps, one of them", "got epochs=1, steps=3")),
-    Wrong("no epochs and no steps", lambda: {"epochs": None}, ("give epochs or steps", "epochs=None, steps=None")),
+    Wrong("no epochs and no steps", lambda: {"epochs": None}, ("give epochs, steps or seconds", "Got none")),
+    Wrong("half precision", lambda: {"precision": "half"}, ("precision must be one of float32, bfloat16, float16",)),
+    Wrong("a pattern by itself", lambda: {"freeze": "Conv_0"}, ("freeze must be a tuple of patterns", "got 'Conv_0'")),
+    Wrong("a pattern of nothing", lambda: {"freeze": ("Conv_9",)}, ("'Conv_9' matches no parameter", "They are: ")),
+    Wrong("more parts than rows", lambda: {"accumulate": 10**6}, ("accumulate must be at most batch_size",)),
+    Wrong("an average of all", lambda: {"ema": 1.0}, ("ema must be a decay between 0 and 1", "got 1.0")),
+    Wrong("no time", lambda: {"seconds": 0}, ("seconds must be a number above 0", "got 0")),
+    Wrong("an augmentation by name", lambda: {"augment": "flip"}, ("augment must be a function", "'flip'")),
     Wrong("no epoch", lambda: {"epochs": 0}, ("epochs must be a whole number of at least 1", "got 0")),
     Wrong("negative steps", lambda: {"epochs": None, "steps": -5}, ("steps must be a whole number", "got -5")),
     Wrong("half an epoch", lambda: {"epochs": 1.5}, ("epochs must be a whole number", r"got 1\.5")),

@@ -258,7 +258,7 @@ def test_frozen_parts_stay_bit_for_bit(kind, norm):
 @over(EVERY)
 def test_an_experiment_keeps_frozen_parts(kind, norm):
     run = vx.train(experiment(network=network(kind, norm, RATE), optimizer=optax.adamw(0.01), steps=7, freeze=("out",)))
-    before = run.network.init(vx.train.purpose_key(run.state.key, "init"), BATCH.inputs)
+    before = vx.train.prepare(run.experiment).state.variables
     moved = {path.split("/")[1] for path in changed(before, run.state.variables)}
     assert "hidden" in moved and "out" not in moved
 

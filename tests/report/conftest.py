@@ -108,7 +108,7 @@ def regressor() -> SimpleNamespace:
 
 FINGERPRINTS = {"weights": "5f1c" * 16, "data": "a09e" * 16, "code": "77b2" * 16}
 ENVIRONMENT = {
-    "verax": "0.1.0",
+    "verax": "0.2.0",
     "jax": "0.10.2",
     "numpy": "2.3.5",
     "python": "3.11.2",
