@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
         ({"chunk_steps": 0}, "chunk_steps must be a whole number of at least 1, got 0"),
         ({"seed": -1}, r"seed must be a whole number in \[0, 2\*\*32\), got -1"),
         ({"seed": 2**32}, r"seed must be a whole number in \[0, 2\*\*32\), got 4294967296"),
-        ({"network": "mlp"}, "network must be a Flax Linen or NNX module, .* got str"),
-        ({"network": nn.Dense}, "network must be a Flax Linen or NNX module"),
+        ({"network": "mlp"}, "network must be a Flax Linen module, .* got str"),
+        ({"network": nn.Dense}, "network must be a Flax Linen module"),
     ],
     ids=str,
 )

@@ -231,7 +231,7 @@ def test_a_schedule_is_measured_and_one_that_cannot_end_is_refused():
     """42 steps in 6 epochs of 7."""
     decaying = vx.train.prepare(experiment(epochs=6, optimizer=optax.sgd(optax.cosine_decay_schedule(0.1, 42))))
     curve = decaying.facts["schedule"]
-    assert curve["steps"] == list(range(1, 43)) and curve["sizes"][0] > 10 * curve["sizes"][-1]
+    assert curve["steps"] == tuple(range(1, 43)) and curve["sizes"][0] > 10 * curve["sizes"][-1]
     assert "schedule" not in vx.train.prepare(experiment(epochs=6)).facts
     rising = optax.sgd(optax.linear_schedule(0.0, 0.1, 200))
     with pytest.raises(InputError, match="warmup-too-long"):

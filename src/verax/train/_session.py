@@ -161,7 +161,8 @@ def schedule_facts(
     if total_steps == NO_END or keeps_its_rate(opt_state):
         return {}, ()
     probe = probe_schedule(optimizer, params, total_steps)
-    return {"schedule": probe.curve.to_json()}, raise_errors(probe.findings)
+    curve = {name: tuple(values) for name, values in probe.curve.to_json().items()}  # as it is read back from disk
+    return {"schedule": curve}, raise_errors(probe.findings)
 
 
 def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[Any, tuple[Finding, ...]]:
