@@ -38,7 +38,7 @@ class ConvNet(nn.Module):
 
 def experiment(learning_rate: float = 1e-3, dropout: float = 0.5, epochs: int = 15) -> vx.Experiment:
     """Returns the experiment; the last tenth of the training images is for validation, as in Keras."""
-    mnist = vx.data.mnist().load()
+    mnist = vx.data.mnist().split(validation=0, calibration=0).load()
     images, labels = mnist.raw("train")
     kept = len(labels) * 9 // 10
     data = vx.data.from_arrays(

@@ -41,7 +41,7 @@ class ConvNet(nn.Module):
 
 def five_digits(first: int) -> vx.data.Source:
     """Returns the images of five digits, from the first on, as the classes 0 to 4."""
-    mnist = vx.data.mnist().load()
+    mnist = vx.data.mnist().split(validation=0, calibration=0).load()
 
     def chosen(split: str) -> tuple[Any, Any]:
         images, labels = mnist.raw(split)

@@ -78,7 +78,17 @@ def test_patterns_are_those_of_file_names(patterns, frozen):
 
 
 def test_state_of_another_structure_is_taken_as_it_comes():
-    assert kept_state({}, {"batch_stats": {"mean": 1.0}}, ("*",)) == {"batch_stats": {"mean": 1.0}}
+    after = {"batch_stats": {"mean": 1.0}}
+    assert kept_state({}, after, ("*",), collections=True) == after
+
+
+def test_a_pattern_means_the_module_and_neither_its_collection_nor_one_of_the_same_name_further_down():
+    before, after = ({"bn": {"mean": value}, "encoder": {"bn": {"mean": value}}} for value in (0.0, 1.0))
+    kept = kept_state(before, after, ("bn",), collections=False)
+    assert kept == {"bn": {"mean": 0.0}, "encoder": {"bn": {"mean": 1.0}}}
+    of_linen = [{"batch_stats": {"norm": {"mean": value}}} for value in (0.0, 1.0)]
+    assert kept_state(*of_linen, ("ba*",), collections=True) == of_linen[1]
+    assert kept_state(*of_linen, ("norm",), collections=True) == of_linen[0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from flax import linen as nn
 
 import verax as vx
-from tests.train.cases import MLP, WithNorm, experiment
+from tests.train.cases import LINEAR, MLP, WithNorm, experiment
 from verax.findings import InputError
 from verax.train import with_precision
 from verax.train._precision import FIRST_SCALE, LossScale, first_loss_scale, next_loss_scale, unscaled
@@ -74,13 +74,34 @@ def test_a_step_with_gradients_that_overflow_is_left_out():
 
 def test_the_scale_halves_and_doubles():
     scale = first_loss_scale()
-    halved = next_loss_scale(scale._replace(finite_steps=jnp.int32(7)), jnp.array(False))
+    halved = next_loss_scale(scale._replace(finite_steps=jnp.int32(7)), jnp.array(True))
     assert (float(halved.scale), int(halved.finite_steps), int(halved.skipped)) == (FIRST_SCALE / 2, 0, 1)
-    kept = next_loss_scale(scale, jnp.array(True))
+    kept = next_loss_scale(scale, jnp.array(False))
     assert (float(kept.scale), int(kept.finite_steps)) == (FIRST_SCALE, 1)
-    grown = next_loss_scale(scale._replace(finite_steps=jnp.int32(1999)), jnp.array(True))
+    grown = next_loss_scale(scale._replace(finite_steps=jnp.int32(1999)), jnp.array(False))
     assert (float(grown.scale), int(grown.finite_steps)) == (2 * FIRST_SCALE, 0)
-    assert float(next_loss_scale(scale._replace(scale=jnp.float32(1.0)), jnp.array(False)).scale) == 1.0
+    assert float(next_loss_scale(scale._replace(scale=jnp.float32(1.0)), jnp.array(True)).scale) == 1.0
+
+
+def apply_with_nan(params, x):
+    """A linear network whose gradient is NaN whatever the loss is scaled by."""
+    return x @ params["kernel"] + params["bias"][None] + 0 * jnp.sqrt(params["bias"] * 0).sum()
+
+
+def test_a_gradient_that_is_nan_at_every_scale_ends_the_run():
+    """The scale falls to 1 first; from there on nothing is left out."""
+    run = vx.train(experiment(network=(LINEAR[0], apply_with_nan), precision="float16", epochs=6))
+    assert run.stop_reason.startswith("not finite") and [each.id for each in run.findings if each.severity == "error"]
+    assert 0 < run.facts["loss_scale"]["skipped_steps"] < 20
+
+
+def test_steps_left_out_are_no_error_of_an_optimizer_that_hides_them():
+    hiding = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+    session = vx.train.prepare(experiment(network=MLP(), precision="float16", optimizer=hiding))
+    assert session.facts["gradients_watched"]
+    huge = session.state.replace(extras={"loss_scale": LossScale(jnp.float32(2.0**40), jnp.int32(5), jnp.int32(0))})
+    state, record = vx.train.run_chunk(session.program, {}, huge, session.epoch_data(0)[0], 1)
+    assert int(state.extras["loss_scale"].skipped) == 1 and bool(record.grads_finite.all())
 
 
 def test_gradients_are_divided_again():

@@ -18,6 +18,7 @@ from verax.data._order import SPLIT_EXAMPLES, permutation
 from verax.data._schema import Schema
 from verax.data._source import Source
 from verax.data._split import Division, classes_of, divide, take
+from verax.data._text import TextSource
 from verax.findings import InputError
 
 FOLD_EXAMPLES = SPLIT_EXAMPLES + 1  # the purpose of these orders; never given to another
@@ -61,6 +62,11 @@ def folds(data: Any, k: int, *, seed: int = 0, stratify: bool | None = None) -> 
       >>> [len(fold.train) for fold in parts], sorted(np.concatenate([fold.test for fold in parts]).tolist())
       ([8, 8, 8, 8, 8], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
+    if isinstance(data, TextSource):
+        raise InputError(
+            "folds of a text would train on the words around each window that is tested. Give the row numbers of parts "
+            "that lie apart: folds=[(train_rows, test_rows), ...]."
+        )
     whole = table(load(data))
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 2 <= k <= whole.size:
         raise InputError(f"k must be a whole number of folds between 2 and the {whole.size} rows, got {k!r}.")

@@ -47,7 +47,7 @@ def clip_by_global_norm(max_norm: Any) -> optax.GradientTransformation:
       >>> read_clipping(state)["share"], round(read_clipping(state)["factor"], 3)
       (1.0, 5.0)
     """
-    if isinstance(max_norm, int | float) and not 0 < max_norm < float("inf"):
+    if isinstance(max_norm, str) or (isinstance(max_norm, int | float) and not 0 < max_norm < float("inf")):
         raise InputError(f"max_norm must be a number above 0, got {max_norm!r}.")
     clip = optax.clip_by_global_norm(max_norm)
 

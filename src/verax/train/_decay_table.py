@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from verax.findings import InputError
 from verax.train._freeze import frozen_mask
 from verax.train._optimizer import NEVER_DECAYED, decay_mask
 from verax.trees import Tree, leaves_by_path, shape_text
@@ -52,12 +53,19 @@ def decay_table(params: Tree, *, freeze: tuple[str, ...] = ()) -> DecayTable:
       params: a tree of parameters.
       freeze: patterns of the paths of frozen parameters, as in `Experiment`.
 
+    Raises:
+      InputError: if it is no tree of arrays.
+
     Example:
       >>> print(decay_table({"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}))
       bias    float32[3]    does not: named like a bias or a scale
       kernel  float32[2,3]  decays
       6 of 9 parameters decay
     """
+    for path, leaf in leaves_by_path(params).items():
+        if not hasattr(leaf, "dtype"):
+            found = f"{type(leaf).__name__} at {path}" if path else type(leaf).__name__
+            raise InputError(f"params must be a tree of arrays, got {found}. Pass run.variables.params.")
     decays, frozen = leaves_by_path(decay_mask(params)), leaves_by_path(frozen_mask(params, freeze))
     rows = []
     for path, leaf in leaves_by_path(params).items():

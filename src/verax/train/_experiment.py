@@ -19,6 +19,7 @@ from verax.train._precision import Precision
 from verax.train._stopping import EarlyStopping
 
 Remainder = Literal["partial", "wrap", "drop"]
+RESERVED = ("out", "initial", "start", "seeds", "folds")  # arguments of vx.train and its like
 CHOICES = {
     "remainder": ("partial", "wrap", "drop"),
     "decay": ("weights", "all"),
@@ -124,10 +125,12 @@ def _check_step(experiment: Experiment) -> None:
         isinstance(experiment.seconds, int | float) and 0 < experiment.seconds < float("inf")
     ):
         raise InputError(f"seconds must be a number above 0, got {experiment.seconds!r}.")
-    if isinstance(experiment.freeze, str) or not all(isinstance(each, str) for each in experiment.freeze):
+    patterns = experiment.freeze if isinstance(experiment.freeze, list | tuple) else (None,)
+    if not all(isinstance(each, str) for each in patterns):
         raise InputError(f"freeze must be a tuple of patterns such as ('Conv_*',), got {experiment.freeze!r}.")
     object.__setattr__(experiment, "freeze", tuple(experiment.freeze))
-    if isinstance(experiment.ema, int | float) and not 0 < experiment.ema < 1:
+    is_number = isinstance(experiment.ema, int | float | np.generic)
+    if isinstance(experiment.ema, str) or (is_number and not 0 < experiment.ema < 1):
         raise InputError(f"ema must be a decay between 0 and 1, such as 0.999, got {experiment.ema!r}.")
     if not (experiment.augment is None or callable(experiment.augment)):
         raise InputError(f"augment must be a function (key, batch) -> batch, got {_kind(experiment.augment)}.")
@@ -187,6 +190,12 @@ def resolve(experiment: Experiment | Callable[..., Experiment], hyperparameters:
             f"experiment must be a vx.Experiment or a function that returns one, got {type(experiment).__name__}."
         )
     parameters = inspect.signature(experiment).parameters
+    for name in RESERVED:
+        if name in parameters:
+            raise InputError(
+                f"the experiment's hyperparameter {name!r} has the name of an argument of vx.train, which would take "
+                "it. Call it something else."
+            )
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     own_seed = {"seed": chosen.pop("seed")} if "seed" in chosen and "seed" not in parameters and not open_ended else {}
     for name in chosen:

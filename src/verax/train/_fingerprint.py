@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from verax.data import Examples, load
 from verax.network import as_network
 from verax.train._experiment import Experiment
+from verax.train._initial import effective_optimizer, first_state
 from verax.train._keys import base_key
-from verax.train._optimizer import with_standard_promotion
+from verax.train._precision import with_precision
 from verax.train._program import ChunkData, Parts, Program, run_chunk
 from verax.train._session import traced
-from verax.train._state import TrainState
+from verax.train._step import StepOptions
 from verax.trees import digest
 
 ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -33,12 +34,16 @@ def fingerprint(experiment: Experiment) -> str:
     train = dataset.examples("train")
     examples = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train)
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
-    program = Program(lambda _: Parts(network, experiment.objective, experiment.optimizer), chunk_steps=1)
+
+    def parts(_: Any) -> Parts:
+        options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
+        trained, objective = with_precision(network, experiment.precision), experiment.objective.fitted(train)
+        return Parts(trained, objective, effective_optimizer(experiment), options)
+
+    program = Program(parts, chunk_steps=1)
 
     def everything(key: Any, examples: Examples) -> Any:
-        variables = network.init(key, jax.tree.map(jnp.asarray, few.inputs))
-        opt_state = with_standard_promotion(experiment.optimizer).init(variables.params)
-        state = TrainState(jnp.int32(0), key, variables, opt_state)
+        state = first_state(experiment, network, key, jax.tree.map(jnp.asarray, few.inputs))
         rows = jnp.zeros((1, experiment.batch_size), jnp.int32)
         return run_chunk(program, {}, state, ChunkData(*examples, rows, None, jnp.int32(0)), 1)
 
@@ -47,7 +52,7 @@ def fingerprint(experiment: Experiment) -> str:
     except Exception:
         traced(experiment, network, dataset)  # says what is wrong with data, network or loss
         raise
-    numbers = ("batch_size", "epochs", "steps", "seed", "stopping", "remainder", "decay")
+    numbers = ("batch_size", "epochs", "steps", "seconds", "seed", "stopping", "remainder", "decay", "freeze", "ema")
     total = hashlib.sha256(ADDRESS.sub("", str(program_text.jaxpr)).encode())
     total.update(digest(list(program_text.consts)).encode())
     total.update(repr([getattr(experiment, name) for name in numbers]).encode())

@@ -59,18 +59,21 @@ def with_frozen(params: Tree, patterns: Sequence[str]) -> Tree:
     return jax.tree.map(lambda leaf, stop: jax.lax.stop_gradient(leaf) if stop else leaf, params, frozen)
 
 
-def kept_state(before: Tree, after: Tree, patterns: Sequence[str]) -> Tree:
+def kept_state(before: Tree, after: Tree, patterns: Sequence[str], *, collections: bool) -> Tree:
     """Returns the model state after a step; of frozen modules that before it (running statistics of a frozen layer).
 
-    A leaf of the state belongs to a frozen module if its path without the name of the collection matches a pattern:
-    `batch_stats/BatchNorm_0/mean` is of `BatchNorm_0`.
+    Args:
+      before: the model state before the step.
+      after: and after it.
+      patterns: of frozen paths.
+      collections: whether paths begin with the name of a collection, as Linen's do: `batch_stats/BatchNorm_0/mean` is
+        of `BatchNorm_0`.
     """
     if not patterns or jax.tree.structure(before) != jax.tree.structure(after):
         return after
 
     def kept(path: tuple, old: Tree, new: Tree) -> Tree:
-        text = path_text(path)
-        return old if path_matches(text, patterns) or path_matches(text.partition("/")[2], patterns) else new
+        return old if path_matches(path_text(path[1:] if collections else path), patterns) else new
 
     return jax.tree.map_with_path(kept, before, after)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ def state_from(experiment: Experiment, variables: Variables, key: Any) -> TrainS
     opt_state = with_standard_promotion(effective_optimizer(experiment)).init(variables.params)
     extras: dict[str, Any] = {}
     if experiment.ema is not None:
-        extras[EMA] = first_average(variables.params, experiment.ema)
+        extras[EMA] = first_average(variables.params)
     if experiment.precision == "float16":
         extras[LOSS_SCALE] = first_loss_scale()
     return TrainState(jnp.int32(0), key, variables, opt_state, extras)
@@ -51,6 +52,10 @@ def starting_variables(initial: Any, drawn: Variables) -> Variables:
     Raises:
       InputError: naming every leaf that is missing, unexpected, or of another shape or dtype.
     """
+    if isinstance(initial, str | Path):
+        raise InputError(
+            f"initial must hold weights, got the path {str(initial)!r}. Read it with vx.transfer(path, ...)."
+        )
     given = initial if isinstance(initial, Variables) else getattr(initial, "variables", None)
     found = given if given is not None else Variables(initial, drawn.model_state)
     lines = differences(drawn._asdict(), found._asdict())

@@ -104,7 +104,7 @@ def lane_evaluation(
         batch: Any = shared if own is None else own
         sums = {f"validation/{name}": each for name, each in evaluate(state.variables, batch).items()}
         if ema is not None:
-            averaged = evaluate(averaged_variables(state, ema), batch)
+            averaged = evaluate(averaged_variables(state), batch)
             sums |= {f"ema_validation/{name}": each for name, each in averaged.items()}
         return sums
 

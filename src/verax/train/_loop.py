@@ -187,7 +187,7 @@ def validation_metrics(session: Session, state: TrainState) -> dict[str, float]:
     values = _averages(session, session.compiled.evaluate, state.variables)
     metrics = {f"validation/{name}": value for name, value in values.items()}
     if session.experiment.ema is not None:
-        averaged = averaged_variables(state, session.experiment.ema)
+        averaged = averaged_variables(state)
         values = _averages(session, session.compiled.evaluate, averaged)
         metrics |= {f"ema_validation/{name}": value for name, value in values.items()}
     return metrics

@@ -188,8 +188,17 @@ class Objective:
         return ("loss", *self.meaning.metrics)
 
     def metric_sums(self, outputs: Tree, batch: Batch) -> dict[str, Any]:
-        """Returns the weighted sums of the task's own metrics on a batch; traceable. `mean_metrics` divides them."""
-        return self.meaning.metric_sums(outputs, batch)
+        """Returns the weighted sums of the task's own metrics on a batch; traceable. `mean_metrics` divides them.
+
+        A loss of one's own may count in other units than the metrics do (outputs, not examples), so each metric then
+        brings its weight.
+        """
+        sums = self.meaning.metric_sums(outputs, batch)
+        if self.own_losses is None:
+            return sums
+        counted = self.meaning.weights(batch) if self.meaning.counts_tokens else batch.weight
+        own = [name for name in sums if not name.endswith("/weight") and f"{name}/weight" not in sums]
+        return {**sums, **{f"{name}/weight": jnp.sum(jnp.asarray(counted)) for name in own}}
 
 
 def objective_from_loss(

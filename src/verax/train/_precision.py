@@ -91,17 +91,18 @@ def first_loss_scale() -> LossScale:
     return LossScale(jnp.float32(FIRST_SCALE), jnp.int32(0), jnp.int32(0))
 
 
-def next_loss_scale(scale: LossScale, finite: Any) -> LossScale:
-    """Returns the scale after a step: halved where gradients were not finite, doubled after many finite steps.
+def next_loss_scale(scale: LossScale, skipped: Any) -> LossScale:
+    """Returns the scale after a step: halved where the step was left out, doubled after many that were not.
 
     References:
       Micikevicius et al. (2018), "Mixed Precision Training", section 3.2.
     """
-    grown = finite & (scale.finite_steps + 1 >= GROWTH_INTERVAL)
-    factor = jnp.where(finite, jnp.where(grown, 2.0, 1.0), 0.5).astype(jnp.float32)
-    steps = jnp.where(finite & ~grown, scale.finite_steps + 1, 0)
-    skipped = scale.skipped + (~finite).astype(jnp.int32)
-    return LossScale(jnp.clip(scale.scale * factor, 1.0, LARGEST_SCALE), steps.astype(jnp.int32), skipped)
+    grown = ~skipped & (scale.finite_steps + 1 >= GROWTH_INTERVAL)
+    factor = jnp.where(skipped, 0.5, jnp.where(grown, 2.0, 1.0)).astype(jnp.float32)
+    steps = jnp.where(skipped | grown, 0, scale.finite_steps + 1).astype(jnp.int32)
+    return LossScale(
+        jnp.clip(scale.scale * factor, 1.0, LARGEST_SCALE), steps, scale.skipped + skipped.astype(jnp.int32)
+    )
 
 
 def unscaled(grads: Tree, scale: LossScale) -> tuple[Tree, Any]:

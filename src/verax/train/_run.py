@@ -58,7 +58,7 @@ class Run:
             raise InputError(f"weights must be 'raw' or 'ema', got {which!r}.")
         if self.experiment.ema is None:
             raise InputError("the run kept no average of its weights. Train with Experiment(..., ema=0.999).")
-        return averaged_variables(state, self.experiment.ema)
+        return averaged_variables(state)
 
     def __str__(self) -> str:
         last = [f"{name} {self.history.last(name):.4g}" for name in _epoch_names(self.history)]

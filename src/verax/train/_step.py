@@ -108,9 +108,10 @@ def make_train_step(
             grads, total, weight, model_state = accumulated_gradient(
                 loss, before, batch, key, options.accumulate, factor
             )
-        finite = jnp.array(True)
+        skipped = jnp.array(False)
         if scale is not None:
             grads, finite = unscaled(grads, scale)
+            skipped = ~finite & (scale.scale > 1)  # at 1 it is not the scale that overflows: then the run must see it
 
         def value_fn(params: Tree) -> Any:
             value = loss(before._replace(params=params), batch, key, True)
@@ -119,14 +120,16 @@ def make_train_step(
         extra = {"value": total / weight, "grad": grads, "value_fn": value_fn}
         updates, opt_state = update(grads, state.opt_state, before.params, **extra)
         params = optax.apply_updates(before.params, updates)
-        after = Variables(params, kept_state(before.model_state, model_state, options.freeze))
+        after = Variables(
+            params, kept_state(before.model_state, model_state, options.freeze, collections=network.library == "linen")
+        )
         extras = dict(state.extras)
         if scale is not None:
-            after, opt_state = _where(finite, (after, opt_state), (before, state.opt_state))
-            extras[LOSS_SCALE] = next_loss_scale(scale, finite)
+            after, opt_state = _where(skipped, (before, state.opt_state), (after, opt_state))
+            extras[LOSS_SCALE] = next_loss_scale(scale, skipped)
         if options.ema is not None:
             extras[EMA] = next_average(state.extras[EMA], after.params, options.ema)
-        watched = all_finite(grads) if watch_gradients else jnp.array(True)
+        watched = all_finite(grads) | skipped if watch_gradients else jnp.array(True)
         state = TrainState(state.step + 1, state.key, after, opt_state, extras)
         return state, StepRecord(total.astype(jnp.float32), weight.astype(jnp.float32), watched)
 

@@ -66,6 +66,7 @@ class Task:
       recalibrates: whether a temperature makes its probabilities truer.
       known_by: what says that rows are known by heart: `accuracy` (1 is all of it), `r2`, or nothing but the loss.
       rows_by_heart: how many rows a healthy network can learn by heart.
+      counts_tokens: whether its metrics are averages over tokens; else over examples.
       most_numbers: of outputs that are held at once to judge confidence; None for those of a whole split.
     """
 
@@ -77,6 +78,7 @@ class Task:
     known_by: ClassVar[str | None] = None
     rows_by_heart: ClassVar[int] = 32
     most_numbers: ClassVar[int | None] = None
+    counts_tokens: ClassVar[bool] = False
 
     # The loss
 

@@ -32,6 +32,7 @@ class LanguageModel(Task):
     simplest = "how often each token occurs in training"
     recalibrates = True
     known_by = "accuracy"
+    counts_tokens = True
     most_numbers = 2**24  # some hundred megabytes in float64
 
     def losses(self, outputs: Tree, batch: Batch) -> Any:

@@ -117,11 +117,18 @@ def trials(
     done = []
     for setting in settings:
         clock = time.perf_counter()
-        run = fit(experiment, **hyperparameters, **setting)
-        done.append(Trial(setting, _value(run, metric), time.perf_counter() - clock, run.stop_reason))
+        try:
+            run = fit(experiment, **hyperparameters, **setting)
+            value, reason = _value(run, metric), run.stop_reason
+        except InputError as error:  # this setting cannot be trained (a warm-up longer than the run); the others can
+            value, reason = math.nan, f"not trained: {error}"
+        done.append(Trial(setting, value, time.perf_counter() - clock, reason))
         yield done[-1]
     best = min(done, key=lambda trial: _rank(trial.value, metric))
     if math.isnan(best.value):
+        untrained = [each.stop_reason for each in done if each.stop_reason.startswith("not trained")]
+        if len(untrained) == len(done):
+            raise InputError(f"none of the {len(done)} trials could be trained. The first: {untrained[0]}")
         raise InputError(f"none of the {len(done)} trials stayed finite. Try smaller learning rates.")
     return Study(tuple(done), metric, best, fit(experiment, **hyperparameters, **best.hyperparameters))
 
@@ -155,7 +162,9 @@ def _check_space(
     made = [resolve(experiment, {**fixed, **setting}) for setting in settings]
     for one in made:
         splits = load(one.data).splits
-        known = [f"validation/{name}" for name in one.objective.metrics] if "validation" in splits else []
+        kinds = ("validation",) if one.ema is None else ("validation", "ema_validation")
+        known = [f"{kind}/{name}" for kind in kinds for name in one.objective.metrics]
+        known = known if "validation" in splits else []
         EarlyStopping(metric=metric).check_metric(known)
     identity = functools.cache(lambda index: fingerprint(made[index]))
     for name, values in space.items():
