@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO ?= runs/demo
 
-.PHONY: demo test check format stub clean
+.PHONY: demo test check slow format stub clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -24,7 +24,11 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest -q --doctest-modules src/verax
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
+
+# The long forms of what `make test` runs in short ones: published results, certificates of every kind, many schedules.
+slow: $(VENV)/installed-for-tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .

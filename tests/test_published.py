@@ -61,7 +61,7 @@ def published():
 
 @pytest.fixture
 def images(monkeypatch):
-    """MNIST and Fashion-MNIST replaced by 240 + 40 images of their shape, in which a bar's place tells the class."""
+    """MNIST and Fashion-MNIST replaced by 300 + 40 images of their shape, in which a bar's place tells the class."""
     random = np.random.default_rng(0)
 
     def some(count):
@@ -70,7 +70,7 @@ def images(monkeypatch):
         pixels[np.arange(count), 2 * labels + 4] = 255
         return pixels, labels
 
-    source = vx.data.from_arrays(train=some(240), test=some(40), classes=list("0123456789"))
+    source = vx.data.from_arrays(train=some(300), test=some(40), classes=list("0123456789"))
     source = source.preprocess(vx.data.scale_uint8())
     for name in ("mnist", "fashion_mnist"):
         monkeypatch.setattr(vx.data, name, lambda: source)

@@ -100,8 +100,8 @@ def test_the_best_weights_are_the_ones_to_use(stopped):
     assert int(stopped.best.step) == best == stopped.facts["best_step"]
     assert same_bits(stopped.variables, stopped.best.variables)
     assert not same_bits(stopped.variables, stopped.state.variables)
-    again = vx.train(vx.Experiment(**{**vars(stopped.experiment), "epochs": None, "steps": best, "stopping": None}))
-    assert same_bits(again.state.variables, stopped.best.variables)
+    again = next(state for state, record in vx.train.epochs(stopped.experiment) if record.step == best)
+    assert same_bits(again.variables, stopped.best.variables)
 
 
 def test_without_early_stopping_the_last_weights_are_the_ones_to_use():

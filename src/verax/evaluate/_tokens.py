@@ -45,7 +45,7 @@ def token_scores(logits: Shaped[Array | np.ndarray, "sequences tokens vocabulary
     logits, targets = jnp.asarray(logits), jnp.asarray(targets)
     logits = logits.astype(jnp.float32) if logits.dtype.itemsize < 4 else logits  # sums of many exponentials
     own = jnp.take_along_axis(logits, targets[..., None].astype(jnp.int32), axis=-1)[..., 0]
-    return TokenScores(jax.nn.logsumexp(logits, axis=-1) - own, logits.argmax(axis=-1) == targets)
+    return TokenScores(jax.nn.logsumexp(logits, axis=-1) - own, logits.argmax(axis=-1) == targets.astype(jnp.int32))
 
 
 def token_metrics(

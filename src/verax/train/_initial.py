@@ -53,9 +53,8 @@ def starting_variables(initial: Any, drawn: Variables) -> Variables:
       InputError: naming every leaf that is missing, unexpected, or of another shape or dtype.
     """
     if isinstance(initial, str | Path):
-        raise InputError(
-            f"initial must hold weights, got the path {str(initial)!r}. Read it with vx.transfer(path, ...)."
-        )
+        said = f"initial must hold weights, got the path {str(initial)!r}."
+        raise InputError(f"{said} Read it first, with vx.transfer(path, ...).")
     given = initial if isinstance(initial, Variables) else getattr(initial, "variables", None)
     found = given if given is not None else Variables(initial, drawn.model_state)
     lines = differences(drawn._asdict(), found._asdict())

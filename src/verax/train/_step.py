@@ -120,9 +120,9 @@ def make_train_step(
         extra = {"value": total / weight, "grad": grads, "value_fn": value_fn}
         updates, opt_state = update(grads, state.opt_state, before.params, **extra)
         params = optax.apply_updates(before.params, updates)
-        after = Variables(
-            params, kept_state(before.model_state, model_state, options.freeze, collections=network.library == "linen")
-        )
+        linen = network.library == "linen"
+        model_state = kept_state(before.model_state, model_state, options.freeze, collections=linen)
+        after = Variables(params, model_state)
         extras = dict(state.extras)
         if scale is not None:
             after, opt_state = _where(skipped, (before, state.opt_state), (after, opt_state))
