@@ -129,8 +129,8 @@ def _check_step(experiment: Experiment) -> None:
     if not all(isinstance(each, str) for each in patterns):
         raise InputError(f"freeze must be a tuple of patterns such as ('Conv_*',), got {experiment.freeze!r}.")
     object.__setattr__(experiment, "freeze", tuple(experiment.freeze))
-    is_number = isinstance(experiment.ema, int | float | np.generic)
-    if isinstance(experiment.ema, str) or (is_number and not 0 < experiment.ema < 1):
+    ema: Any = experiment.ema
+    if isinstance(ema, str) or (isinstance(ema, int | float | np.generic) and not 0 < ema < 1):
         raise InputError(f"ema must be a decay between 0 and 1, such as 0.999, got {experiment.ema!r}.")
     if not (experiment.augment is None or callable(experiment.augment)):
         raise InputError(f"augment must be a function (key, batch) -> batch, got {_kind(experiment.augment)}.")
