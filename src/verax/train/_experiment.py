@@ -130,7 +130,7 @@ def _check_step(experiment: Experiment) -> None:
         raise InputError(f"freeze must be a tuple of patterns such as ('Conv_*',), got {experiment.freeze!r}.")
     object.__setattr__(experiment, "freeze", tuple(experiment.freeze))
     ema: Any = experiment.ema
-    if isinstance(ema, str) or (isinstance(ema, int | float | np.generic) and not 0 < ema < 1):
+    if isinstance(ema, str) or (isinstance(ema, int | float) and not 0 < ema < 1):
         raise InputError(f"ema must be a decay between 0 and 1, such as 0.999, got {experiment.ema!r}.")
     if not (experiment.augment is None or callable(experiment.augment)):
         raise InputError(f"augment must be a function (key, batch) -> batch, got {_kind(experiment.augment)}.")
