@@ -161,10 +161,10 @@ TARGETS = (
         "the claims on another network: Fashion-MNIST perceptron trained for 50 epochs on 55,000 images, temperature "
         "fitted on 5,000, 15 bins, 3 seeds (source: LeNet 5 and others on CIFAR-10)",
     ),
-    # P8 to P10 had bands that nobody had tried; they are kept as they were. P9 and P10 were measured once, P8 twice: its
-    # first run (0.9907) had a fifth of the training rows carved off by mistake. It was then 0.9909 (0.9879 to 0.9933, one
-    # run), four standard errors above 0.985: a band that the noise of one run does not leave, and that a network whose
-    # frozen half does not fit the other would.
+    # P8 to P10 had bands that nobody had tried; they are kept as they were. P9 and P10 were measured once, P8 twice:
+    # its first run (0.9907) had a fifth of the training rows carved off by mistake. It was then 0.9909 (0.9879 to
+    # 0.9933, one run), four standard errors above 0.985: a band that the noise of one run does not leave, and that a
+    # network whose frozen half does not fit the other would.
     Target(
         "P8",
         "Keras transfer, digits 0-4 to 5-9",
