@@ -1,5 +1,9 @@
 """`straight_threefry` draws the bits of JAX's default generator: every claim compares the two."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,3 +88,24 @@ def test_a_draw_beyond_the_counter_is_refused():
     _, straight = both(0)
     with pytest.raises(ValueError, match=r"must have fewer than 2\*\*32 numbers, got shape \(65536, 65536\)"):
         jax.jit(lambda key: jax.random.bits(key, (2**16, 2**16))).lower(straight)
+
+
+CHAIN = """
+import jax
+from verax.jaxpr import straight_threefry
+
+def draws(key):
+    drawn = []
+    for _ in range(6):
+        key, own = jax.random.split(jax.random.fold_in(key, 1))
+        drawn.append(jax.random.truncated_normal(own, -2.0, 2.0, (5, 8)))
+    return drawn
+
+jax.jit(draws).lower(jax.random.key(0, impl=straight_threefry())).compile()
+"""
+
+
+def test_a_long_chain_of_keys_compiles():
+    """Haiku derives each layer's key from the one before. Fused into the draws, three splits never finish compiling."""
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    subprocess.run([sys.executable, "-c", CHAIN], env=environment, timeout=90, check=True)
