@@ -20,10 +20,10 @@ from verax.jaxpr import has_primitive, rewritten_for_cpu
 from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
 from verax.train._experiment import Experiment, resolve
-from verax.train._initial import decaying_optimizer, first_state, starting_variables
+from verax.train._initial import decaying_optimizer, first_state, run_parts, starting_variables
 from verax.train._keys import base_key
 from verax.train._lanes_program import CONVOLUTION, over_lanes
-from verax.train._lanes_session import Basis, basis, fitted, make_parts
+from verax.train._lanes_session import Basis, basis, fitted
 from verax.train._optimizer import with_standard_promotion
 from verax.train._program import ChunkData, Program, run_chunk
 from verax.train._tracing_errors import explained
@@ -113,7 +113,7 @@ def curves_of_experiment(
     rows = np.concatenate([plan.rows(made.seed, epoch)[0] for epoch in range(-(-steps // plan.steps))])[:steps]
     inputs, targets = jax.tree.map(jnp.asarray, train)
     data = ChunkData(inputs, targets, rows, None, np.int32(0))
-    program = Program(lambda given: make_parts(made, base.network, made.objective, make(given["rate"])), steps)
+    program = Program(lambda given: run_parts(made, base.network, made.objective, make(given["rate"])), steps)
 
     def training(rate: Any, state: Any, data: ChunkData) -> Any:
         begun = state.replace(opt_state=with_standard_promotion(make(rate)).init(state.variables.params))

@@ -12,12 +12,10 @@ import jax.numpy as jnp
 from verax.data import Examples, load
 from verax.network import as_network
 from verax.train._experiment import Experiment
-from verax.train._initial import effective_optimizer, first_state
+from verax.train._initial import effective_optimizer, first_state, run_parts
 from verax.train._keys import base_key
-from verax.train._precision import with_precision
 from verax.train._program import ChunkData, Parts, Program, run_chunk
 from verax.train._session import traced
-from verax.train._step import StepOptions
 from verax.trees import digest
 
 ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -36,9 +34,7 @@ def fingerprint(experiment: Experiment) -> str:
     few = jax.tree.map(lambda leaf: leaf[: experiment.batch_size], train)
 
     def parts(_: Any) -> Parts:
-        options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
-        trained, objective = with_precision(network, experiment.precision), experiment.objective.fitted(train)
-        return Parts(trained, objective, effective_optimizer(experiment), options)
+        return run_parts(experiment, network, experiment.objective.fitted(train), effective_optimizer(experiment))
 
     program = Program(parts, chunk_steps=1)
 

@@ -15,9 +15,12 @@ from verax.train._average import EMA, first_average
 from verax.train._experiment import Experiment
 from verax.train._freeze import frozen_optimizer
 from verax.train._keys import init_key
+from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, decay_weights_only, with_standard_promotion
-from verax.train._precision import LOSS_SCALE, first_loss_scale
+from verax.train._precision import LOSS_SCALE, first_loss_scale, with_precision
+from verax.train._program import Parts
 from verax.train._state import TrainState
+from verax.train._step import StepOptions
 from verax.trees import Tree, differences, leaves_by_path
 
 
@@ -40,6 +43,21 @@ def state_from(experiment: Experiment, variables: Variables, key: Any) -> TrainS
 def effective_optimizer(experiment: Experiment) -> optax.GradientTransformation:
     """Returns the optimizer of the parameters that train: those frozen have no state in it."""
     return frozen_optimizer(experiment.optimizer, experiment.freeze)
+
+
+def run_parts(
+    experiment: Experiment, network: Network, objective: Objective, optimizer: optax.GradientTransformation
+) -> Parts:
+    """Returns the parts of a step of the run, with what the experiment says about it.
+
+    Args:
+      experiment: precision, accumulation, augmentation, frozen parameters, average.
+      network: the model in float32.
+      objective: fitted to the training split.
+      optimizer: as the steps use it.
+    """
+    options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
+    return Parts(with_precision(network, experiment.precision), objective, optimizer, options)
 
 
 def starting_variables(initial: Any, drawn: Variables) -> Variables:

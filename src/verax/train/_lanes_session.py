@@ -19,17 +19,22 @@ from verax.train._batches import EpochPlan
 from verax.train._cache import enable_compilation_cache
 from verax.train._compile import program_memory
 from verax.train._experiment import Experiment
-from verax.train._initial import decaying_optimizer, effective_optimizer, first_state, starting_variables, state_from
+from verax.train._initial import (
+    decaying_optimizer,
+    effective_optimizer,
+    first_state,
+    run_parts,
+    starting_variables,
+    state_from,
+)
 from verax.train._keys import base_key
 from verax.train._lanes_data import lane_data, lane_rows, lane_validation
 from verax.train._lanes_program import Lanes, lane_chunk, lane_evaluation, lane_of, over_lanes, runs_in_turn
 from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, probe_optimizer
-from verax.train._precision import with_precision
 from verax.train._program import ChunkData, Parts, Program
 from verax.train._session import NO_END, check_watched, epoch_plan, schedule_facts, traced
 from verax.train._state import TrainState
-from verax.train._step import StepOptions
 from verax.train._tracing_errors import explained
 from verax.trees import Tree, count
 
@@ -73,14 +78,6 @@ def basis(experiment: Experiment, dataset: Dataset) -> Basis:
     optimizer, remarks = decaying_optimizer(experiment, facts)
     in_turn = runs_in_turn(network, shapes, few.inputs)
     return Basis(network, shapes, facts, few, findings, remarks, optimizer, in_turn)
-
-
-def make_parts(
-    experiment: Experiment, network: Network, objective: Objective, optimizer: optax.GradientTransformation
-) -> Parts:
-    """Returns the parts of an experiment's training step."""
-    options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
-    return Parts(with_precision(network, experiment.precision), objective, optimizer, options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +170,7 @@ def prepare_lanes(
 
     def make(given: Mapping[str, Any]) -> Parts:
         own = replace(objective, meaning=replace(objective.meaning, **given))
-        return make_parts(first, base.network, own, base.optimizer)
+        return run_parts(first, base.network, own, base.optimizer)
 
     span = 1 if plan.rest or "validation" in datasets[0].splits else max(1, first.chunk_steps // plan.equal_steps)
     chunk_steps = span * plan.equal_steps if span > 1 else min(first.chunk_steps, plan.equal_steps)

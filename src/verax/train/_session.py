@@ -22,15 +22,21 @@ from verax.train._cache import enable_compilation_cache
 from verax.train._compile import Compiled, compile_programs, program_memory
 from verax.train._experiment import Experiment
 from verax.train._freeze import check_frozen
-from verax.train._initial import decaying_optimizer, effective_optimizer, first_state, starting_variables, state_from
+from verax.train._initial import (
+    decaying_optimizer,
+    effective_optimizer,
+    first_state,
+    run_parts,
+    starting_variables,
+    state_from,
+)
 from verax.train._keys import base_key
 from verax.train._objective import check_losses
 from verax.train._optimizer import keeps_its_rate, probe_optimizer
-from verax.train._precision import check_precision, with_precision
-from verax.train._program import ChunkData, Parts, Program
+from verax.train._precision import check_precision
+from verax.train._program import ChunkData, Program
 from verax.train._schedule import probe_schedule
 from verax.train._state import TrainState
-from verax.train._step import StepOptions
 from verax.train._tracing_errors import explained, tree_text
 from verax.trees import Tree, count, leaves_by_path
 
@@ -114,10 +120,8 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     optimizer, remarks = decaying_optimizer(experiment, optimizer_facts)
 
     plan = epoch_plan(experiment, network, shapes, few, train.size, key)
-    options = StepOptions(experiment.accumulate, experiment.augment, tuple(experiment.freeze), experiment.ema)
-    trained = with_precision(network, experiment.precision)
     program = Program(
-        make=lambda _: Parts(trained, experiment.objective, optimizer, options),
+        make=lambda _: run_parts(experiment, network, experiment.objective, optimizer),
         chunk_steps=min(experiment.chunk_steps, plan.equal_steps),
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
     )
