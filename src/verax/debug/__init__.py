@@ -2,8 +2,8 @@
 
 from verax.debug._describe import Description, LeafDescription, describe
 from verax.debug._differences import numerical_gradient
-from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
-from verax.debug._gradients import assert_gradients, check_gradients
+from verax.debug._gradient_report import GradientReport, LeafGradient, RuleGradient, Worst
+from verax.debug._gradients import assert_gradients, check_gradients, make_gradient_check
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
 from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
 from verax.debug._profile import profile
@@ -13,9 +13,11 @@ from verax.debug._show import Shown, ShownLeaf, show
 __all__ = [
     "check_gradients",
     "assert_gradients",
+    "make_gradient_check",
     "numerical_gradient",
     "GradientReport",
     "LeafGradient",
+    "RuleGradient",
     "Worst",
     "gradient_health",
     "leaf_statistics",

@@ -2,23 +2,31 @@
 
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
+from verax.jaxpr._derivatives import OwnDerivative, has_own_derivatives, own_derivatives, without_own
+from verax.jaxpr._float64 import in_float64
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
-from verax.jaxpr._walk import Equation, Place, equations, has_primitive, same_program
+from verax.jaxpr._walk import Equation, Place, differing_place, equations, has_primitive, same_program
 
 __all__ = [
     "rewritten_for_cpu",
     "Cast",
     "Equation",
+    "OwnDerivative",
     "Place",
+    "differing_place",
     "equations",
     "float32_products",
+    "has_own_derivatives",
     "has_primitive",
+    "in_float64",
     "narrowing_casts",
     "narrowing_equations",
+    "own_derivatives",
     "rows_are_independent",
     "same_program",
     "straight_threefry",
     "with_narrow_products",
+    "without_own",
 ]

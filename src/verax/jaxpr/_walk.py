@@ -99,17 +99,46 @@ def same_program(first: ClosedJaxpr, second: ClosedJaxpr) -> bool:
     return all(a == b for a, b in pairs)
 
 
+def differing_place(first: ClosedJaxpr, second: ClosedJaxpr) -> Place | None:
+    """Returns where two traces of one function first differ; None if they are the same program.
+
+    Example:
+      >>> noise = np.random.default_rng(0)
+      >>> f = lambda x: jnp.sin(x) * noise.normal()
+      >>> differing_place(*(jax.make_jaxpr(lambda x: f(x))(0.0) for _ in range(2))) is not None
+      True
+    """
+    if same_program(first, second):
+        return None
+    changed = [
+        var
+        for var, a, b in zip(first.jaxpr.constvars, first.consts, second.consts, strict=False)
+        if _value(a) != _value(b)
+    ]
+    for a, b in zip_longest(equations(first), equations(second)):
+        if a is None or b is None:
+            return (a or b).place
+        if [*_equation_facts(a.eqn)] != [*_equation_facts(b.eqn)] or any(var in changed for var in a.eqn.invars if not isinstance(var, Literal)):
+            return a.place
+    return Place()
+
+
 def _facts(jaxpr: Any) -> Iterator[Any]:
     """Yields what makes a program: primitives, types, literals and constants. Names and callbacks are left out."""
     for const in getattr(jaxpr, "consts", ()):
         yield _value(const)
     for eqn in jaxpr.eqns:
-        yield eqn.primitive.name, [str(var.aval) for var in eqn.outvars]
-        yield [_value(var.val) for var in eqn.invars if isinstance(var, Literal)]
+        yield from _equation_facts(eqn)
         for value in eqn.params.values():
             for inner in value if isinstance(value, tuple) else (value,):
                 if isinstance(inner, (Jaxpr, ClosedJaxpr)):
                     yield from _facts(inner)
+
+
+def _equation_facts(eqn: JaxprEqn) -> Iterator[Any]:
+    """Yields what makes an equation, but for the programs in it."""
+    yield eqn.primitive.name, [str(var.aval) for var in eqn.outvars]
+    yield [_value(var.val) for var in eqn.invars if isinstance(var, Literal)]
 
 
 def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
