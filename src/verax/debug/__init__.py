@@ -2,6 +2,7 @@
 
 from verax.debug._describe import Description, LeafDescription, describe
 from verax.debug._differences import numerical_gradient
+from verax.debug._gradient_experiment import check_experiment_gradients, mean_loss
 from verax.debug._gradient_report import GradientReport, LeafGradient, RuleGradient, Worst
 from verax.debug._gradients import assert_gradients, check_gradients, make_gradient_check
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
@@ -14,6 +15,8 @@ __all__ = [
     "check_gradients",
     "assert_gradients",
     "make_gradient_check",
+    "check_experiment_gradients",
+    "mean_loss",
     "numerical_gradient",
     "GradientReport",
     "LeafGradient",

@@ -46,7 +46,7 @@ class Function:
     places: tuple[int, ...]
     paths: tuple[str, ...]
 
-    @property
+    @cached_property
     def is_vectorised(self) -> bool:
         """Whether displacements are lanes of one program."""
         return int(self.starts[-1]) <= LARGEST_VECTORISED and not has_primitive(self.program, NOT_VECTORISED)
@@ -65,13 +65,30 @@ class Function:
     @cached_property
     def block(self) -> int:
         """How many lanes are computed at a time."""
-        shapes = [getattr(var.aval, "shape", ()) for equation in equations(self.program) for var in equation.eqn.outvars]
+        shapes = [
+            getattr(var.aval, "shape", ()) for equation in equations(self.program) for var in equation.eqn.outvars
+        ]
         return int(np.clip(BLOCK_BYTES // (8 * (self.starts[-1] + sum(map(prod, shapes)) + 1)), 1, LANES))
 
     def at(self, flat: Sequence[Any]) -> Point:
         """Returns the function at some leaves."""
         arguments = placed(self.program, flat)
         return Point(self, arguments, tuple(np.asarray(arguments[place], np.float64) for place in self.places))
+
+    def lowered(self) -> Any:
+        """Returns the program that evaluates most displacements, ready to be compiled; see `compiled`."""
+        avals: list[Any] = self.program.in_avals
+        arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
+        if not self.is_vectorised:
+            return self.single.lower(*arguments)
+        lanes = [jax.ShapeDtypeStruct((self.block,), dtype) for dtype in (np.int64, np.float64)]
+        return self.at_coordinates.lower(arguments, *lanes)
+
+    def compiled(self, main: Any) -> Function:
+        """Returns the function with that program compiled already."""
+        made = Function(self.program, self.places, self.paths)
+        made.__dict__["at_coordinates" if self.is_vectorised else "single"] = main
+        return made
 
     @cached_property
     def single(self) -> Any:
@@ -85,7 +102,8 @@ class Function:
 
         def value(arguments: list[Any], position: Any, amount: Any) -> Any:
             def change(leaf: int, size: int) -> Any:
-                return jnp.where(lax.iota(np.int64, size) == position - self.starts[leaf], amount, 0.0)
+                here = lax.eq(lax.iota(np.int64, size), lax.broadcast(position - int(self.starts[leaf]), (size,)))
+                return lax.convert_element_type(here, np.float64) * amount  # lax alone: jnp would be traced for longer
 
             return self._displaced(arguments, change)
 
@@ -96,14 +114,16 @@ class Function:
         """Compiled: values with all coordinates displaced, a lane each."""
 
         def value(arguments: list[Any], displacement: Any) -> Any:
-            return self._displaced(arguments, lambda leaf, size: displacement[self.starts[leaf] : self.starts[leaf + 1]])
+            return self._displaced(
+                arguments, lambda leaf, size: displacement[self.starts[leaf] : self.starts[leaf + 1]]
+            )
 
         return jax.jit(jax.vmap(value, (None, 0)))
 
     def _displaced(self, arguments: list[Any], change: Callable[[int, int], Any]) -> Any:
         moved = list(arguments)
         for leaf, (place, shape) in enumerate(zip(self.places, self.shapes, strict=True)):
-            moved[place] = arguments[place] + change(leaf, prod(shape)).reshape(shape)
+            moved[place] = arguments[place] + lax.reshape(change(leaf, prod(shape)), shape)
         return jaxpr_as_fun(self.program)(*moved)[0]
 
 
@@ -129,6 +149,8 @@ class Point:
     @cached_property
     def value(self) -> float:
         """The function's value here."""
+        if self.function.is_vectorised and self.size:
+            return float(self.coordinates(np.zeros(1, int), np.zeros(1))[0])
         return float(self.evaluate([[]])[0])
 
     def coordinates(self, positions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
@@ -136,7 +158,9 @@ class Point:
         if not self.function.is_vectorised:
             leaves = np.searchsorted(self.function.starts, positions, side="right") - 1
             own = positions - self.function.starts[leaves]
-            return self.evaluate([[shift] for shift in zip(leaves.tolist(), own.tolist(), amounts.tolist(), strict=True)])
+            return self.evaluate(
+                [[shift] for shift in zip(leaves.tolist(), own.tolist(), amounts.tolist(), strict=True)]
+            )
         count, block = len(positions), self.function.block
         padded = -(-count // block) * block
         positions, amounts = np.resize(positions, padded), np.resize(amounts, padded).astype(np.float64)

@@ -54,9 +54,7 @@ class RuleCheck:
             for _ in range(DIRECTIONS if leaf.size > COORDINATES else 0)
         ]
         lines = Lines(at, np.concatenate([np.zeros(0, int), *positions]), tuple(directions))
-        judgement = judge_differences(
-            lines, lines.slopes(grads), rounding(at, generator), eps=eps, tolerance=tolerance
-        )
+        judgement = judge_differences(lines, lines.slopes(grads), rounding(at, generator), eps=eps, tolerance=tolerance)
         return _rule(own, _status(own, judgement), _worst(lines, judgement))
 
     def _programs(self, own: OwnDerivative) -> tuple[Function, Any]:
@@ -106,16 +104,23 @@ def _rule(own: OwnDerivative, status: Any, worst: Worst) -> RuleGradient:
     return RuleGradient(own.kind, own.name, own.definition, own.place, status, worst)
 
 
+_STRAIGHT = "Nothing, if a straight-through gradient is meant. To check the rest, leave the rounding out."
+_RULE = "Mend that rule."
+_CUT = "Take it away; if the gradient is meant to stop there, this check does not apply to this leaf."
+
+
 @dataclass(frozen=True)
 class Cause:
     """Why a leaf disagrees.
 
     Attributes:
       text: what does it, and where.
+      advice: what to do about it.
       is_meant: whether a gradient passes by a rounding, which people do on purpose.
     """
 
     text: str
+    advice: str
     is_meant: bool = False
 
 
@@ -156,11 +161,14 @@ def causes(
 
     if straight:
         names = "; ".join(dict.fromkeys(map(str, straight)))
-        settle(explained(straight), Cause(f"{names} passes a gradient by a rounding, which is flat.", is_meant=True))
+        settle(
+            explained(straight),
+            Cause(f"{names} passes a gradient by a rounding, which is flat.", _STRAIGHT, is_meant=True),
+        )
     for own, rule in rules:
         reached = {leaf for leaf in open_leaves if program.function.places[leaf] in own.inputs}
         if rule.status == "failed":
-            settle(reached, Cause(f"Wrong by itself: {rule}."))
+            settle(reached, Cause(f"Wrong by itself: {rule}.", _RULE))
     groups: dict[str, list[OwnDerivative]] = {}
     for own in cuts:
         groups.setdefault(str(own), []).append(own)
@@ -168,7 +176,7 @@ def causes(
     if together and len(groups) > 1:
         for name, group in list(groups.items())[:CUTS]:
             agree = explained(group)
-            settle(agree, Cause(f"It is cut by {name}."))
+            settle(agree, Cause(f"It is cut by {name}.", _CUT))
             together -= agree
-    settle(together, Cause(f"It is cut by {' and '.join(groups)}."))
+    settle(together, Cause(f"It is cut by {' and '.join(groups)}.", _CUT))
     return found

@@ -6,7 +6,7 @@ import numpy as np
 
 from verax.debug._gradient_causes import Cause
 from verax.debug._gradient_report import LeafGradient, RuleGradient
-from verax.findings import Finding, Leaf, Span
+from verax.findings import Finding, Leaf
 from verax.jaxpr import Place
 
 
@@ -47,13 +47,13 @@ def findings_on(leaf: LeafGradient, grads: np.ndarray, precision: str, cause: Ca
     if not grads.any():
         message = f"the automatic gradient is zero but the loss changes: {numbers}{reason}"
         advice = "Look for stop_gradient, a cast to integers, argmax or rounding between this leaf and the loss."
-        advice = "If that is not meant, take it away." if cause else advice
+        advice = cause.advice if cause else advice
         return [Finding("parameter-without-gradient", "error", message, advice, where)]
     worst = leaf.worst
     ratio = worst.automatic / worst.numerical if worst.numerical else np.inf
     message = f"the sign is wrong: {numbers}{reason}" if abs(ratio + 1) < 1e-3 else f"{numbers}{reason}"
     advice = "Look for a custom_vjp, custom_jvp or stop_gradient that this leaf goes through."
-    advice = "Mend that rule; if the gradient is meant to differ, leave this leaf out." if cause else advice
+    advice = cause.advice if cause else advice
     return [Finding("wrong-custom-gradient", "error", message, advice, where)]
 
 
@@ -67,14 +67,10 @@ def findings_on_rules(rules: tuple[RuleGradient, ...], findings: list[Finding]) 
             "warning",
             f"wrong by itself, though no leaf shows it here: {rule}.",
             "Mend that rule: at other parameters it will spoil the gradient.",
-            rule.definition or _span(rule.place),
+            rule.definition or rule.place.span,
         )
         for rule in dict.fromkeys(hidden)
     ]
-
-
-def _span(place: Place) -> Span | None:
-    return place.span
 
 
 def _numbers(leaf: LeafGradient) -> str:
@@ -87,14 +83,15 @@ def _numbers(leaf: LeafGradient) -> str:
 def _undecided(leaf: LeafGradient, grads: np.ndarray, precision: str, cause: Cause | None, where: Leaf) -> Finding:
     if cause is not None:
         message = f"it cannot be judged by differences: {cause.text} {_numbers(leaf)}"
-        advice = "Nothing, if a straight-through gradient is meant. To check the rest, leave the rounding out."
-        return Finding("straight-through-gradient", "info", message, advice, where)
+        return Finding("straight-through-gradient", "info", message, cause.advice, where)
     if leaf.kinks:
         message = f"all {leaf.kinks} derivatives that were compared lie on kinks of the loss, so none could be judged."
         advice = "Check at other parameters, moved by a little noise."
         return Finding("gradient-undecided", "warning", message, advice, where)
     if precision == "float64":
-        message = f"its gradient is at most {np.abs(grads).max():.1e}, less than rounding lets differences of the loss show."
+        message = (
+            f"its gradient is at most {np.abs(grads).max():.1e}, less than rounding lets differences of the loss show."
+        )
         return Finding("gradient-undecided", "info", message, "Nothing, if it ought to be zero.", where)
     message = f"the loss is computed in {precision}, too coarse for differences to show a gradient of this size."
     return Finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -97,11 +98,11 @@ class GradientProgram:
     casts: tuple[Cast, ...]
     precision: str
     impure: Place | None
+    _gradient: Gradient
 
-    @cached_property
-    def gradient(self) -> Callable[[Sequence[Any]], tuple[float, list[np.ndarray]]]:
-        """The loss and its automatic gradient: flat, for each leaf that moves."""
-        return gradient_of(self.traced, self.function.places)
+    def gradient(self, leaves: Sequence[Any]) -> tuple[float, list[np.ndarray]]:
+        """Returns the loss and its automatic gradient: flat, for each leaf that moves."""
+        return self._gradient(leaves)
 
     @cached_property
     def own(self) -> tuple[OwnDerivative, ...]:
@@ -158,13 +159,39 @@ def make_program(loss: Callable[..., Any], call: Call) -> GradientProgram:
     left = narrowing_equations(wide)
     function = Function(wide, call.places, call.paths)
     impure = differing_place(traced, trace(of_leaves, call.leaves))
-    return GradientProgram(traced, function, narrowing_equations(traced), _narrowest(left), impure)
+    gradient = gradient_of(traced, call.places)
+    with ThreadPoolExecutor(2) as beside:  # the compiler leaves the interpreter alone, so that both take turns no more
+        once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}  # it runs once a check
+        compiling = [(function.lowered(), {}), (gradient.lowered(), once)]
+        main, own = beside.map(lambda each: each[0].compile(compiler_options=each[1]), compiling)
+    casts, precision = narrowing_equations(traced), _narrowest(left)
+    return GradientProgram(traced, function.compiled(main), casts, precision, impure, Gradient(gradient.program, own))
 
 
-def gradient_of(
-    program: ClosedJaxpr, places: Sequence[int]
-) -> Callable[[Sequence[Any]], tuple[float, list[np.ndarray]]]:
-    """Returns a compiled function from the leaves of a program to its value and its gradient by some of them."""
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """A function from leaves to a value and its gradient by some of them, in float64.
+
+    Attributes:
+      program: of value and gradient.
+      run: the program compiled.
+    """
+
+    program: ClosedJaxpr
+    run: Any
+
+    def lowered(self) -> Any:
+        """Returns the program ready to be compiled."""
+        avals: list[Any] = self.program.in_avals
+        return self.run.lower(*(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals))
+
+    def __call__(self, leaves: Sequence[Any]) -> tuple[float, list[np.ndarray]]:
+        value, *grads = self.run(*placed(self.program, leaves))
+        return float(value), [np.asarray(each, np.float64).reshape(-1) for each in grads]
+
+
+def gradient_of(program: ClosedJaxpr, places: Sequence[int]) -> Gradient:
+    """Returns the gradient of a program of leaves by some of them."""
     run = jaxpr_as_fun(program)
 
     def value_and_gradient(*leaves: Any) -> list[Any]:
@@ -179,13 +206,7 @@ def gradient_of(
 
     avals: list[Any] = program.in_avals
     wide = in_float64(jax.make_jaxpr(value_and_gradient)(*(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals)))
-    compiled = jax.jit(jaxpr_as_fun(wide))
-
-    def gradient(leaves: Sequence[Any]) -> tuple[float, list[np.ndarray]]:
-        value, *grads = compiled(*placed(wide, leaves))
-        return float(value), [np.asarray(each, np.float64).reshape(-1) for each in grads]
-
-    return gradient
+    return Gradient(wide, jax.jit(jaxpr_as_fun(wide)))
 
 
 def _narrowest(casts: tuple[Cast, ...]) -> str:

@@ -138,7 +138,6 @@ class GradientReport:
         lines += [f"rule {rule.status}: {rule}" for rule in self.rules]
         return "\n".join([*lines, *map(str, self.findings)])
 
-
     def to_json(self) -> dict[str, Any]:
         """Returns the report as plain values."""
         return {

@@ -169,15 +169,11 @@ def _check(
     else:
         own = [each for each in program.own if each.kind != "stop_gradient"][:RULES]
         operands = dict(zip(program.own, program.operands(call.leaves), strict=True)) if own else {}
-        checked = [
-            (each, check_rule(each, operands[each], generator, eps=eps, tolerance=tolerance)) for each in own
-        ]
+        checked = [(each, check_rule(each, operands[each], generator, eps=eps, tolerance=tolerance)) for each in own]
         lines, judgement = _judge(at, grads, generator, budget, eps, tolerance)
         if judgement.wrong.any() and program.own:
             reasons = causes(program, call.leaves, lines, judgement, checked)
-        leaves = [
-            _leaf(at, leaf, *_of(leaf, lines, judgement), reasons.get(leaf)) for leaf in range(len(at.leaves))
-        ]
+        leaves = [_leaf(at, leaf, *_of(leaf, lines, judgement), reasons.get(leaf)) for leaf in range(len(at.leaves))]
     findings = [
         finding
         for number, (leaf, each) in enumerate(zip(leaves, grads, strict=True))
@@ -224,9 +220,7 @@ def _judge(
     along: list[Shift] = [(leaf, slice(None), grads[leaf] / np.linalg.norm(grads[leaf])) for leaf in weak]
     slopes = np.array([np.linalg.norm(grads[leaf]) for leaf in weak])
     resolution = float(np.finfo(np.float64).eps)
-    fits = judge_fits(
-        at, along, slopes, np.zeros(len(weak)), resolution=resolution, tolerance=tolerance, smooth=True
-    )
+    fits = judge_fits(at, along, slopes, np.zeros(len(weak)), resolution=resolution, tolerance=tolerance, smooth=True)
     together = Lines(at, lines.positions, (*lines.directions, *along))
     return together, judgement.joined(fits)
 
@@ -299,6 +293,4 @@ def _leaf(at: Point, leaf: int, judgement: Judgement, positions: np.ndarray, cau
     is_meant = cause is not None and cause.is_meant
     status = "failed" if wrong and not is_meant else "undecided" if wrong or blind else "passed"
     path = at.function.paths[leaf]
-    return LeafGradient(
-        path, shape, status, len(positions), directions, kinks, wrong, float(error), numbers, detects
-    )
+    return LeafGradient(path, shape, status, len(positions), directions, kinks, wrong, float(error), numbers, detects)
