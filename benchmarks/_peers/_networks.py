@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ def initial(sizes: tuple[int, ...], random: np.random.Generator) -> list[dict[st
             "kernel": jnp.asarray(random.normal(size=(i, o)) / np.sqrt(i), jnp.float32),
             "bias": jnp.asarray(0.1 * random.normal(size=o), jnp.float32),
         }
-        for i, o in zip(sizes, sizes[1:], strict=False)
+        for i, o in itertools.pairwise(sizes)
     ]
 
 

@@ -154,7 +154,7 @@ class Point:
         return float(self.evaluate([[]])[0])
 
     def coordinates(self, positions: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-        """Returns the values with one number displaced each: its place in the vector of all coordinates, by how much."""
+        """Returns the values with one number displaced each: its place in the vector of all, and by how much."""
         if not self.function.is_vectorised:
             leaves = np.searchsorted(self.function.starts, positions, side="right") - 1
             own = positions - self.function.starts[leaves]

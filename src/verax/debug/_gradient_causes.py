@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,11 +130,13 @@ def causes(
     lines: Lines,
     judgement: Judgement,
     rules: Sequence[tuple[OwnDerivative, RuleGradient]],
+    judge: Callable[[Lines, np.ndarray], Judgement],
 ) -> dict[int, Cause]:
     """Returns the causes of disagreement, for those leaves where one was found.
 
     A cause is known by what happens without it: the gradient with JAX's own derivatives in its place agrees with the
-    differences. A custom rule that is wrong by itself is named wherever a leaf goes through it.
+    differences. A custom rule that is wrong by itself is named wherever a leaf goes through it. What passes by a
+    rounding excuses a leaf only if `judge`, which judged the lines, finds nothing else wrong with it.
     """
     found: dict[int, Cause] = {}
     open_leaves = {int(leaf) for leaf in np.unique(lines.leaf[judgement.wrong])}
@@ -159,10 +161,19 @@ def causes(
         found.update(dict.fromkeys(agree, cause))
         open_leaves.difference_update(agree)
 
+    def excused() -> set[int]:
+        """Returns the leaves that are right but for what passes by a rounding."""
+        reached = {leaf for leaf in open_leaves for own in straight if program.function.places[leaf] in own.inputs}
+        grads = program.gradient_without(straight, leaves) if reached else None
+        if grads is None:
+            return set()
+        alone = {leaf: lines.through(leaf) for leaf in reached}
+        return {leaf for leaf, some in alone.items() if not judge(some, some.slopes(grads)).wrong.any()}
+
     if straight:
         names = "; ".join(dict.fromkeys(map(str, straight)))
         settle(
-            explained(straight),
+            excused(),
             Cause(f"{names} passes a gradient by a rounding, which is flat.", _STRAIGHT, is_meant=True),
         )
     for own, rule in rules:

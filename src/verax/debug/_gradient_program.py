@@ -67,7 +67,7 @@ def call_of(params: Tree, args: tuple[Any, ...]) -> Call:
     places, paths = moving(params)
     skipped = tuple(
         f"{path_text(path) or 'params'} ({_kind(leaf)})"
-        for index, (path, leaf) in enumerate(jax.tree.leaves_with_path(params, is_leaf=lambda leaf: leaf is None))
+        for path, leaf in jax.tree.leaves_with_path(params, is_leaf=lambda leaf: leaf is None)
         if path_text(path) not in paths
     )
     return Call([every[place] for place in kept], static, structure, tuple(map(kept.index, places)), paths, skipped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -170,9 +171,11 @@ def _check(
         own = [each for each in program.own if each.kind != "stop_gradient"][:RULES]
         operands = dict(zip(program.own, program.operands(call.leaves), strict=True)) if own else {}
         checked = [(each, check_rule(each, operands[each], generator, eps=eps, tolerance=tolerance)) for each in own]
-        lines, judgement = _judge(at, grads, generator, budget, eps, tolerance)
+        noise = rounding(at, generator)
+        judge = partial(judge_differences, noise=noise, eps=eps, tolerance=tolerance)
+        lines, judgement = _judge(at, grads, generator, budget or _budget(at), judge, tolerance)
         if judgement.wrong.any() and program.own:
-            reasons = causes(program, call.leaves, lines, judgement, checked)
+            reasons = causes(program, call.leaves, lines, judgement, checked, judge)
         leaves = [_leaf(at, leaf, *_of(leaf, lines, judgement), reasons.get(leaf)) for leaf in range(len(at.leaves))]
     findings = [
         finding
@@ -199,11 +202,15 @@ def _budget(at: Point) -> int:
 
 
 def _judge(
-    at: Point, grads: list[np.ndarray], generator: np.random.Generator, budget: int | None, eps: float, tolerance: float
+    at: Point,
+    grads: list[np.ndarray],
+    generator: np.random.Generator,
+    budget: int,
+    judge: Callable[[Lines, np.ndarray], Judgement],
+    tolerance: float,
 ) -> tuple[Lines, Judgement]:
     """Compares coordinates, directions through leaves that are too large for all of these, and longer lines through
     leaves whose gradient is so small that neither would show an error."""
-    noise, budget = rounding(at, generator), budget or _budget(at)
     positions, directions = [np.zeros(0, int)], list[Shift]()
     for leaf, start in enumerate(at.function.starts[:-1]):
         size = grads[leaf].size
@@ -213,7 +220,7 @@ def _judge(
         positions.append(np.sort(generator.choice(size, budget, replace=False)) + start)
         directions += [(leaf, slice(None), generator.choice([-1.0, 1.0], size)) for _ in range(DIRECTIONS)]
     lines = Lines(at, np.concatenate(positions), tuple(directions))
-    judgement = judge_differences(lines, lines.slopes(grads), noise, eps=eps, tolerance=tolerance)
+    judgement = judge(lines, lines.slopes(grads))
     weak = [leaf for leaf in range(len(grads)) if _is_weak(judgement.of(lines.leaf == leaf), grads[leaf])]
     if not weak:
         return lines, judgement

@@ -55,14 +55,19 @@ class Judgement:
 
     def of(self, chosen: np.ndarray) -> Judgement:
         """Returns the judgement of some lines."""
-        return Judgement(*(getattr(self, name)[chosen] for name in PARTS))
+        return Judgement(
+            self.automatic[chosen], self.numerical[chosen], self.allowed[chosen], self.wrong[chosen], self.kink[chosen]
+        )
 
     def joined(self, other: Judgement) -> Judgement:
-        """Returns both judgements as one."""
-        return Judgement(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in PARTS))
-
-
-PARTS = ("automatic", "numerical", "allowed", "wrong", "kink")
+        """Returns both judgements as one; what `others` allow is left behind."""
+        return Judgement(
+            np.concatenate([self.automatic, other.automatic]),
+            np.concatenate([self.numerical, other.numerical]),
+            np.concatenate([self.allowed, other.allowed]),
+            np.concatenate([self.wrong, other.wrong]),
+            np.concatenate([self.kink, other.kink]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,11 @@ class Lines:
         """The number of the leaf that each line goes through."""
         of_coordinates = np.searchsorted(self.at.function.starts, self.positions, side="right") - 1
         return np.concatenate([of_coordinates, [leaf for leaf, _, _ in self.directions]]).astype(int)
+
+    def through(self, leaf: int) -> Lines:
+        """Returns those through one leaf."""
+        chosen = self.leaf[: len(self.positions)] == leaf
+        return Lines(self.at, self.positions[chosen], tuple(each for each in self.directions if each[0] == leaf))
 
     def slopes(self, gradient: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the slopes along the lines by a gradient, which is given flat for each leaf."""
@@ -230,8 +240,8 @@ def judge_fits(
       spread: standard deviation of the automatic slopes under changes of the parameters below their resolution.
       resolution: machine epsilon of the narrowest type on the way.
       tolerance: allowed relative error.
-      smooth: whether only those lengths count along which the function is as good as a cubic. Where there is none,
-        nothing is said to be wrong, and nothing would have been detected.
+      smooth: whether the sharpest of those lengths alone counts along which the function is as good as a cubic. Where
+        there is none, nothing is said to be wrong, and nothing would have been detected.
     """
     basis = np.stack([LINE**power for power in range(4)], axis=1)
     inverse = np.linalg.inv(basis.T @ basis)
@@ -248,10 +258,14 @@ def judge_fits(
     lengths = np.array(LINE_LENGTHS)[:, None]
     slopes, errors = weights[..., 1] / lengths, np.sqrt(variance * inverse[1, 1]) / lengths
     allowed = tolerance * np.maximum(np.abs(automatic), np.abs(slopes)) + FIT_SAFETY * (errors + spread)
-    if smooth:
+    if (
+        smooth
+    ):  # a corner at the point itself moves a fitted slope by up to 6.3 of its standard errors: half as much again
+        allowed = allowed + 0.5 * FIT_SAFETY * errors
         is_rough = np.sqrt(variance) > SMOOTH * np.ptp(values, axis=-1)
         allowed = np.where(is_rough, np.inf, allowed)
-    allowed = np.where(allowed <= INFORMATIVE * allowed.min(axis=0), allowed, -np.inf)  # the others acquit nobody
+    informative = 1.0 if smooth else INFORMATIVE
+    allowed = np.where(allowed <= informative * allowed.min(axis=0), allowed, -np.inf)  # the others acquit nobody
     wrong = np.asarray((np.abs(slopes - automatic) <= allowed).any(axis=0) == 0)
     order = np.argsort(np.where(allowed < 0, np.inf, allowed), axis=0)
     slopes, allowed = np.take_along_axis(slopes, order, axis=0), np.take_along_axis(allowed, order, axis=0)

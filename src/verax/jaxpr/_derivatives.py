@@ -1,4 +1,4 @@
-"""Where a program brings derivatives of its own: `custom_vjp`, `custom_jvp`, `stop_gradient`; and what it is without."""
+"""Where a program brings its own derivatives (`custom_vjp`, `custom_jvp`, `stop_gradient`), and what it is without."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxpr_as_fun
 from jax.extend.core import Literal as Constant
 
 from verax.findings import Span
 from verax.jaxpr._float64 import CALLS, LOOPS
-from verax.jaxpr._rebind import bind, inner_program, inner_programs, jaxpr_of, with_inner
+from verax.jaxpr._rebind import bind, constant, inner_program, inner_programs, jaxpr_of, with_inner
 from verax.jaxpr._walk import Equation, Place, has_primitive
 from verax.trees import is_floating
 
@@ -63,7 +62,7 @@ class OwnDerivative:
 
 
 def own_derivatives(program: ClosedJaxpr, moving: Collection[int]) -> tuple[tuple[OwnDerivative, ...], ClosedJaxpr]:
-    """Returns the equations with derivatives of their own that a gradient goes through, and a program of their operands.
+    """Returns the equations with their own derivatives that a gradient goes through, and a program of their operands.
 
     Rules that JAX itself brings (`jax.nn.relu`) are trusted and left out. Inside a loop the operands are those of the
     first step, inside a branch those that it would get if it were taken.
@@ -123,7 +122,7 @@ def _visit(
     marked: dict[Any, Marks] = dict(zip(jaxpr.invars, marks, strict=True))
 
     def read(var: Any) -> Any:
-        return jnp.asarray(var.val, var.aval.dtype) if isinstance(var, Constant) else values[var]
+        return constant(var) if isinstance(var, Constant) else values[var]
 
     def marks_of(var: Any) -> Marks:
         return frozenset() if isinstance(var, Constant) else marked.get(var, frozenset())
@@ -238,7 +237,7 @@ def _evaluate(jaxpr: Jaxpr, consts: Sequence[Any], args: list[Any], chosen: Coll
     values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
 
     def read(var: Any) -> Any:
-        return jnp.asarray(var.val, var.aval.dtype) if isinstance(var, Constant) else values[var]
+        return constant(var) if isinstance(var, Constant) else values[var]
 
     for eqn in jaxpr.eqns:
         operands, name = [read(var) for var in eqn.invars], eqn.primitive.name

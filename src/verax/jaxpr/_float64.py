@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from verax.jaxpr._rebind import bind, inner_program, inner_programs, jaxpr_of, with_inner
+from verax.jaxpr._rebind import bind, constant, inner_program, inner_programs, jaxpr_of, with_inner
 from verax.trees import is_floating
 
 CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat", "remat2")
@@ -76,7 +76,7 @@ def _evaluate(jaxpr: Jaxpr, consts: Any, args: list[Any]) -> list[Any]:
     values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*map(_wide, consts), *args], strict=True))
 
     def read(var: Any) -> Any:
-        return _wide(np.asarray(var.val, var.aval.dtype)) if isinstance(var, Literal) else values[var]
+        return _wide(constant(var)) if isinstance(var, Literal) else values[var]
 
     for eqn in jaxpr.eqns:
         with eqn.ctx.manager, jax.named_scope(str(eqn.source_info.name_stack)):

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 
 def bind(eqn: JaxprEqn, operands: list[Any], params: dict[str, Any]) -> list[Any]:
     """Returns the results of an equation for other operands and parameters."""
     results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(params))
     return list(results) if eqn.primitive.multiple_results else [results]
+
+
+def constant(literal: Literal) -> Any:
+    """Returns the value of a literal as an array of its type."""
+    aval: Any = literal.aval
+    return jnp.asarray(literal.val, aval.dtype)
 
 
 def inner_programs(eqn: JaxprEqn) -> dict[tuple[str, int], Jaxpr | ClosedJaxpr]:
@@ -36,7 +43,7 @@ def inner_program(eqn: JaxprEqn) -> ClosedJaxpr:
 
 
 def with_inner(eqn: JaxprEqn, change: Callable[[Jaxpr | ClosedJaxpr], ClosedJaxpr]) -> dict[str, Any]:
-    """Returns the parameters of an equation with each program in them changed; types of a program stay what they are."""
+    """Returns the parameters of an equation with each program in them changed."""
     changed = dict(eqn.params)
     for (name, index), inner in inner_programs(eqn).items():
         new = change(inner)

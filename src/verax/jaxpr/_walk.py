@@ -117,7 +117,8 @@ def differing_place(first: ClosedJaxpr, second: ClosedJaxpr) -> Place | None:
     ]
     for a, b in zip_longest(equations(first), equations(second)):
         if a is None or b is None:
-            return (a or b).place
+            longer = a or b
+            return longer.place if longer else None
         if [*_equation_facts(a.eqn)] != [*_equation_facts(b.eqn)] or any(
             var in changed for var in a.eqn.invars if not isinstance(var, Literal)
         ):
