@@ -428,6 +428,12 @@ def test_flags_and_strings_among_the_arguments_are_fixed():
     assert check_gradients(loss, jnp.ones(3), jnp.ones(3), True, "mean").passed
 
 
+def test_a_module_that_holds_functions_is_a_tree_like_others():
+    params = {"weight": jnp.ones(3), "activation": jnp.tanh}
+    report = check_gradients(lambda p: jnp.sum(p["activation"](p["weight"])), params)
+    assert report.passed and report.skipped[0].startswith("activation (")
+
+
 def test_what_cannot_be_differentiated_by_is_skipped_and_said():
     params = {"weight": jnp.ones(2), "steps": jnp.array(1), "key": jax.random.key(0), "none": None}
 

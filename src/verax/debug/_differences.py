@@ -253,8 +253,13 @@ def central_differences(at: Point, eps: float) -> np.ndarray:
 def moving(params: Tree) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Returns which leaves of a tree hold floating-point numbers, and their paths."""
     named = [(index, path_text(path)) for index, (path, leaf) in enumerate(jax.tree.leaves_with_path(params))
-             if is_floating(leaf)]  # fmt: skip
+             if is_array(leaf) and is_floating(leaf)]  # fmt: skip
     return tuple(index for index, _ in named), tuple(path for _, path in named)
+
+
+def is_array(leaf: Any) -> bool:
+    """Returns whether a leaf is an array or a number, which a program can take; a flag or a function is not."""
+    return hasattr(leaf, "dtype") or (isinstance(leaf, int | float | complex) and not isinstance(leaf, bool))
 
 
 def trace(f: Callable[..., Any], leaves: Sequence[Any]) -> ClosedJaxpr:

@@ -19,7 +19,7 @@ from verax.jaxpr import OwnDerivative, in_float64, same_program
 from verax.jaxpr._rebind import bind
 from verax.trees import is_floating
 
-RULES = 16  # custom rules that are checked; each compiles a small program of its own
+RULES = 64  # custom rules that are checked; equal ones share a program, each other compiles a small one
 COORDINATES = 32  # of each operand
 DIRECTIONS = 3  # through each operand as a whole
 CUTS = 8  # places of stop_gradient that are tried one by one

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from verax.debug._differences import CALLBACKS, Function, moving, placed, trace
+from verax.debug._differences import CALLBACKS, Function, is_array, moving, placed, trace
 from verax.jaxpr import (
     Cast,
     OwnDerivative,
@@ -62,7 +62,7 @@ class Call(NamedTuple):
 def call_of(params: Tree, args: tuple[Any, ...]) -> Call:
     """Returns the arguments of a loss taken apart."""
     every, structure = jax.tree.flatten((params, args))
-    static = {place: leaf for place, leaf in enumerate(every) if not _is_array(leaf)}
+    static = {place: leaf for place, leaf in enumerate(every) if not is_array(leaf)}
     kept = [place for place in range(len(every)) if place not in static]
     places, paths = moving(params)
     skipped = tuple(
@@ -71,10 +71,6 @@ def call_of(params: Tree, args: tuple[Any, ...]) -> Call:
         if path_text(path) not in paths
     )
     return Call([every[place] for place in kept], static, structure, tuple(map(kept.index, places)), paths, skipped)
-
-
-def _is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") or (isinstance(leaf, int | float | complex) and not isinstance(leaf, bool))
 
 
 def _kind(leaf: Any) -> str:

@@ -95,7 +95,8 @@ class GradientReport:
       casts: where the loss narrows float64, if it does. The check computed in `precision` there.
       findings: what is wrong, by leaf.
       skipped: the leaves that hold no floating-point numbers, with their types.
-      rules: a verdict for each `custom_vjp` and `custom_jvp` that the gradient goes through, but for JAX's own.
+      rules: a verdict for each `custom_vjp` and `custom_jvp` that the gradient goes through (the first 64), but for
+        JAX's own.
     """
 
     leaves: tuple[LeafGradient, ...]
