@@ -5,6 +5,7 @@ Standard library only: the linter and the command line import this file without 
 
 from __future__ import annotations
 
+import difflib
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -117,6 +118,13 @@ def raise_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     if errors:
         raise InputError(errors)
     return findings
+
+
+def suggested(name: object, known: Iterable[str]) -> str:
+    """Returns a hint for a name that is unknown: the one that was probably meant, or all there are."""
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
 
 
 def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
