@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from verax.trees import host
 
 _OWN_FOLDER = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})
+_WRAPPED = re.compile(r"(?:jit|pjit)\([^()]*\)|\w+\(([^()]*)\)")  # of jit it is the name of a function, of no layer
+_STRUCTURE = re.compile(r"while|body|cond|closed_call|core_call|checkpoint|rematted_computation|scan|branch_\d+_fun")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,19 @@ class Place:
 
     name: str = ""
     span: Span | None = None
+
+    @property
+    def layer(self) -> str:
+        """The name without what transformations add to it: `MLP/Dense_0` of `transpose(jvp(MLP))/Dense_0`."""
+        name = self.name
+        while (bare := _WRAPPED.sub(r"\1", name)) != name:
+            name = bare
+        return "/".join(part for part in name.split("/") if part and not _STRUCTURE.fullmatch(part))
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether it belongs to a gradient."""
+        return "transpose(" in self.name
 
     def __str__(self) -> str:
         line = f"{self.span.file}:{self.span.line}" if self.span else ""
@@ -53,6 +69,12 @@ class Equation:
         if around.name and not name.startswith(around.name):
             name = f"{around.name}/{name}" if name else around.name
         return Place(name, _span(self.eqn) or around.span)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Tells it from all others of its program, for as long as the program lives: one that is called from two places
+        has two keys for each of its equations."""
+        return (*(self.outer.key if self.outer else ()), id(self.eqn))
 
 
 def equations(jaxpr: Jaxpr | ClosedJaxpr, outer: Equation | None = None) -> Iterator[Equation]:
