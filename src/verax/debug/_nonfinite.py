@@ -9,22 +9,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, JaxprEqn
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
-from verax.debug._nonfinite_births import Event, Key, Pass, bad, first_that_matters, seen_closely
+from verax.debug._nonfinite_births import Key, Pass, bad, first_that_matters, mended, seen_closely
 from verax.debug._nonfinite_cause import (
     Cause,
+    Suspect,
     cause_of,
     first_index,
     gradient_cause,
     operands_of,
-    singular_at,
+    range_of,
+    suspect_of,
 )
 from verax.debug._nonfinite_result import NonFinite, Operand
 from verax.debug._nonfinite_rows import batch_size_of, culprits, with_rows
 from verax.findings import InputError
 from verax.jaxpr import Equation, Nearest, Place, evaluate, nearest_inputs
-from verax.trees import is_floating, path_text, shape_text
+from verax.trees import host, is_floating, path_text, shape_text
 
 
 def find_nonfinite(
@@ -35,7 +37,8 @@ def find_nonfinite(
 ) -> NonFinite | None:
     """Returns the first operation that makes the result of `fn(*args)`, or its gradient, NaN or Inf; None if all is finite.
 
-    The program is evaluated operation by operation, in its own types, on the values given. Of all places where numbers
+    The function is compiled and run; if something is not finite, its program is evaluated operation by operation, in its
+    own types, on the values given. Of all places where numbers
     stop being finite it is the first that matters: the -Inf of a mask that softmax turns into zeros is passed over, a
     NaN that `where` leaves out is reported if it comes back in the gradient. Where a parameter or input is not finite
     to begin with and reaches the result, that leaf is reported.
@@ -67,14 +70,17 @@ def find_nonfinite(
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     call = _call(fn, args, numbers, batch)
     forward, shapes = jax.make_jaxpr(call.flat, return_shape=True)(*call.leaves)
-    key = first_that_matters(forward, call.leaves)
-    if key is not None:
-        return _described(call, forward, call.leaves, key)
-    if not call.by or not _is_loss(shapes):
+    has_gradient = bool(call.by) and _is_loss(shapes)
+    program = _with_gradient(call) if has_gradient else forward
+    finite = [not bad(output).any() for output in jax.jit(jaxpr_as_fun(program))(*call.leaves)]
+    if all(finite):
         return None
-    gradient, given = _gradient(call)
-    key = first_that_matters(gradient, given)
-    return None if key is None else _described(call, gradient, given, key, forward)
+    outputs = len(jax.tree.leaves(shapes))
+    key = None if all(finite[:outputs]) else first_that_matters(forward, call.leaves)
+    if key is not None:
+        return _described(call, forward, key)
+    key = first_that_matters(program, call.leaves) if has_gradient else None
+    return None if key is None else _described(call, program, key, forward)
 
 
 class _Call(NamedTuple):
@@ -150,46 +156,35 @@ def _is_loss(shapes: Any) -> bool:
     return hasattr(first, "shape") and first.shape == () and is_floating(first)
 
 
-def _gradient(call: _Call) -> tuple[ClosedJaxpr, list[Any]]:
-    """Returns the program of the gradient, from the arrays and the gradient of the loss by itself, and its arguments."""
+def _with_gradient(call: _Call) -> ClosedJaxpr:
+    """Returns the program of the outputs followed by the gradient."""
 
-    def gradient(*given: Any) -> Any:
-        *arrays, cotangent = given
-
+    def with_gradient(*arrays: Any) -> Any:
         def loss(moving: list[Any]) -> Any:
             everything = list(arrays)
-            for place, array in zip(call.by, moving, strict=True):
-                everything[place] = array
-            value = call.flat(*everything)
-            return value[0] if type(value) is tuple else value
+            for number, array in zip(call.by, moving, strict=True):
+                everything[number] = array
+            outputs = call.flat(*everything)
+            return (outputs[0] if type(outputs) is tuple else outputs), outputs
 
-        value, pull = jax.vjp(loss, [arrays[place] for place in call.by])
-        return pull(cotangent.astype(value.dtype))
+        grads, outputs = jax.grad(loss, has_aux=True)([arrays[number] for number in call.by])
+        return outputs, grads
 
-    given = [*call.leaves, jnp.ones(())]
-    return jax.make_jaxpr(gradient)(*given), given
+    return jax.make_jaxpr(with_gradient)(*call.leaves)
 
 
-def _described(
-    call: _Call, program: ClosedJaxpr, given: list[Any], key: Key, forward: ClosedJaxpr | None = None
-) -> NonFinite:
+def _described(call: _Call, program: ClosedJaxpr, key: Key, forward: ClosedJaxpr | None = None) -> NonFinite:
     """Returns what is known of a place; `forward` is given where `program` is that of the gradient."""
-    rows = _rows(call, program, given, key)
+    rows = _rows(call, program, key)
     if key[0] == "input":
         return _of_input(call, key[1], rows)
-    nearest = nearest_inputs(program, _names_of(call, len(given)))
-    cotangent = nearest_inputs(program, [None] * len(call.leaves) + ["loss"]) if forward else None
-    seen = seen_closely(program, given, key, cotangent)
-    event = seen.event
-    assert event is not None, "the place was not reached again"
-    place = event.equation.place
-    cause = None
-    if forward is not None:
-        cause = _cause_in_gradient(forward, call.leaves, event, seen)
+    event = seen_closely(program, call.leaves, key)
+    place, index = event.equation.place, first_index(event)
+    nearest = nearest_inputs(program, [path if number in call.by else None for number, path in enumerate(call.paths)])
     backward = forward is not None or place.is_backward
+    cause = None if forward is None else _cause_in_forward(forward, call.leaves, place)
     if cause is None:
         cause = cause_of(event, _is_parameter(nearest, event.equation), backward=backward)
-    index = first_index(event)
     return NonFinite(
         cause.id,
         "backward" if backward else "forward",
@@ -216,21 +211,12 @@ def _of_input(call: _Call, number: int, rows: tuple[int, ...]) -> NonFinite:
     first = float(np.real(value[index]))
     what = f"{path} holds {first} at {list(index)} before anything is computed, and the result depends on it."
     advice = "Leave such rows out, or fill them in; if it is a parameter, look at the step before."
-    operand = (Operand(shape_text(value), *_range(value), first),)
+    operand = (Operand(shape_text(value), *range_of(value), first),)
     size, count = int(wrong.size), int(wrong.sum())
     return NonFinite(
         "non-finite-input", "input", "", what, advice, Place(), path, operand, first, index, count, size, (), rows,
         call.batch_size,
     )  # fmt: skip
-
-
-def _range(array: np.ndarray) -> tuple[float | None, float | None]:
-    numbers = np.real(array[~bad(array)])
-    return (float(numbers.min()), float(numbers.max())) if numbers.size else (None, None)
-
-
-def _names_of(call: _Call, count: int) -> list[str | None]:
-    return [call.paths[place] if place in call.by else None for place in range(count)]
 
 
 def _is_parameter(nearest: Nearest, equation: Equation) -> bool:
@@ -239,29 +225,39 @@ def _is_parameter(nearest: Nearest, equation: Equation) -> bool:
     return near is not None and near.equations <= 2
 
 
-def _cause_in_gradient(forward: ClosedJaxpr, leaves: list[Any], event: Event, seen: Pass) -> Cause | None:
-    """Returns the cause where the forward pass, at the same line, has an operation without a finite gradient there."""
-    place, suspects = event.equation.place, list[tuple[JaxprEqn, str, str]]()
+def _cause_in_forward(forward: ClosedJaxpr, leaves: list[Any], place: Place) -> Cause | None:
+    """Returns the cause if the forward pass has, at the same line, an operation without a finite derivative there.
+
+    Whether its result is used is tried: it is not if the outputs stay as they are when other numbers take its place.
+    """
+    suspects: list[Suspect] = []
 
     def look(equation: Equation, inputs: Sequence[Any], outputs: Sequence[Any], turns: tuple[int, ...]) -> None:
         here = equation.place
-        if here.span == place.span and here.layer == place.layer and (at := singular_at(equation, inputs)) is not None:
-            suspects.append((equation.eqn, at, str(outputs[0].dtype)))
+        if here.span == place.span and here.layer == place.layer and (found := suspect_of(equation, inputs)):
+            suspects.append(found)
 
-    evaluate(forward, leaves, look)
+    def change(
+        equation: Equation, inputs: Sequence[Any], outputs: Sequence[Any], turns: tuple[int, ...]
+    ) -> list[Any] | None:
+        found = suspect_of(equation, inputs) if equation.key == suspects[0].key else None
+        return [mended(outputs[0], found.places)] if found else None
+
+    before = evaluate(forward, leaves, look)
     if not suspects:
         return None
-    eqn, at, dtype = suspects[0]
-    return gradient_cause(eqn, at, seen.entry is not None and seen.entry.from_zero, dtype)
+    after = evaluate(forward, leaves, change)
+    left_out = all(np.array_equal(host(a), host(b), equal_nan=True) for a, b in zip(before, after, strict=True))
+    return gradient_cause(suspects[0], left_out)
 
 
-def _rows(call: _Call, program: ClosedJaxpr, given: list[Any], key: Key) -> tuple[int, ...]:
+def _rows(call: _Call, program: ClosedJaxpr, key: Key) -> tuple[int, ...]:
     """Returns the rows with which alone the same place makes the outputs not finite."""
     if call.batch_size < 1:
         return ()
 
     def fails(rows: np.ndarray) -> bool:
-        chosen = [with_rows(leaf, rows) if place in call.rows else leaf for place, leaf in enumerate(given)]
+        chosen = [with_rows(leaf, rows) if number in call.rows else leaf for number, leaf in enumerate(call.leaves)]
         seen = Pass(program, chosen)
         return not seen.is_finite and any(birth[0] == key[0] for birth in seen.births)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from verax.jaxpr import Equation, Nearest, evaluate, run_equation
+from verax.jaxpr import Equation, evaluate, run_equation
 
 MENDED = 0.618  # stands in for a number that is not finite: of no special value, so that nothing else breaks at it
 _WORDS = "abs acos acosh add add_any asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy copy_p cos "
@@ -42,16 +42,6 @@ class Event(NamedTuple):
     turns: tuple[int, ...]
 
 
-class Entry(NamedTuple):
-    """Where a gradient first stops being finite.
-
-    Attributes:
-      from_zero: whether all of it that arrives there is zero.
-    """
-
-    from_zero: bool
-
-
 class Pass:
     """One evaluation of a program.
 
@@ -62,7 +52,6 @@ class Pass:
       outputs: of the program.
       births: keys of everything that stopped being finite, in order.
       event: of the equation that was to be looked at closely.
-      entry: where the gradient stopped being finite; None where no cotangent was named or it did not.
     """
 
     def __init__(
@@ -72,14 +61,12 @@ class Pass:
         keeps: Callable[[Key], bool] = lambda key: True,
         *,
         closely: Key | None = None,
-        cotangent: Nearest | None = None,
     ):
         self.births: list[Key] = []
         self.event: Event | None = None
-        self.entry: Entry | None = None
-        self._keeps, self._closely, self._cotangent = keeps, closely, cotangent
-        mended = [self._given(("input", number), value) for number, value in enumerate(args)]
-        self.outputs = evaluate(program, mended, self._visit, over=self._over)
+        self._keeps, self._closely = keeps, closely
+        given = [self._given(("input", number), value) for number, value in enumerate(args)]
+        self.outputs = evaluate(program, given, self._visit, over=self._over)
 
     @property
     def is_finite(self) -> bool:
@@ -91,7 +78,7 @@ class Pass:
         if not wrong.any():
             return value
         self.births.append(key)
-        return value if self._keeps(key) else _mended(value, wrong)
+        return value if self._keeps(key) else mended(value, wrong)
 
     def _over(self, equation: Equation, inputs: Sequence[Any]) -> Sequence[Any] | None:
         """Steps over a loop whose results are finite: what is not within it reaches nothing outside."""
@@ -112,18 +99,13 @@ class Pass:
             return None
         born = _born(equation, inputs, wrong)
         first = next((number for number, each in enumerate(born) if each.any()), None)
+        if first is None:
+            return None
         key = (equation.key, turns)
-        results: Sequence[Any] | None = None
-        if first is not None:
-            self.births.append(key)
-            if key == self._closely:
-                self.event = Event(equation, inputs, np.asarray(outputs[first]), born[first], turns)
-            if not self._keeps(key):
-                results = [_mended(output, each) for output, each in zip(outputs, born, strict=True)]
-                wrong = [bad(output) for output in results]
-        if self._cotangent is not None and self.entry is None and any(each.any() for each in wrong):
-            self.entry = _entry(self._cotangent, equation, inputs, wrong[0])
-        return results
+        self.births.append(key)
+        if key == self._closely:
+            self.event = Event(equation, inputs, np.asarray(outputs[first]), born[first], turns)
+        return None if self._keeps(key) else [mended(each, new) for each, new in zip(outputs, born, strict=True)]
 
 
 def first_that_matters(program: ClosedJaxpr, args: Sequence[Any]) -> Key | None:
@@ -145,9 +127,11 @@ def first_that_matters(program: ClosedJaxpr, args: Sequence[Any]) -> Key | None:
     return order[high - 1]
 
 
-def seen_closely(program: ClosedJaxpr, args: Sequence[Any], key: Key, cotangent: Nearest | None = None) -> Pass:
-    """Returns the evaluation in which one place alone is not put right, with its event and where it enters a gradient."""
-    return Pass(program, args, lambda other: other == key, closely=key, cotangent=cotangent)
+def seen_closely(program: ClosedJaxpr, args: Sequence[Any], key: Key) -> Event:
+    """Returns the operation at one place, evaluated with all other places put right."""
+    event = Pass(program, args, lambda other: other == key, closely=key).event
+    assert event is not None, "an operation goes wrong no more once others are put right"
+    return event
 
 
 def bad(value: Any) -> np.ndarray:
@@ -157,7 +141,16 @@ def bad(value: Any) -> np.ndarray:
         dtype = jnp.result_type(value)
     if not jnp.issubdtype(dtype, jnp.inexact):
         return np.zeros((), bool)
-    return ~np.isfinite(np.asarray(value))
+    return np.asarray(~np.isfinite(np.asarray(value)))
+
+
+def mended(value: Any, wrong: np.ndarray, by: float = MENDED) -> Any:
+    """Returns a value with another number where it is wrong, of the same sign."""
+    array = np.array(value)
+    wrong = np.broadcast_to(wrong, array.shape)
+    if wrong.any():
+        array[wrong] = np.where(np.real(array[wrong]) < 0, -by, by).astype(array.dtype)
+    return jnp.asarray(array)
 
 
 def is_constant(value: Any) -> bool:
@@ -175,25 +168,8 @@ def _born(equation: Equation, inputs: Sequence[Any], wrong: list[np.ndarray]) ->
     if not any(each.any() for each in doubtful):
         return wrong
     if eqn.primitive.name in ELEMENTWISE:
-        return [result & ~np.any(np.broadcast_arrays(result, *doubtful)[1:], axis=0) for result in wrong]
+        return [np.asarray(result & ~np.any(np.broadcast_arrays(result, *doubtful)[1:], axis=0)) for result in wrong]
     if eqn.primitive.name in LINEAR:
-        clean = [_mended(value, each, 0.0) if each.any() else value for value, each in zip(inputs, doubtful, strict=True)]
+        clean = [mended(value, each, 0.0) if each.any() else value for value, each in zip(inputs, doubtful, strict=True)]
         return [bad(result) for result in run_equation(equation, clean)]
     return [np.zeros_like(result) for result in wrong]
-
-
-def _mended(value: Any, wrong: np.ndarray, by: float = MENDED) -> Any:
-    array = np.array(value)
-    if wrong.any():
-        array[wrong] = np.where(np.real(array[wrong]) < 0, -by, by).astype(array.dtype)
-    return jnp.asarray(array)
-
-
-def _entry(cotangent: Nearest, equation: Equation, inputs: Sequence[Any], wrong: np.ndarray) -> Entry | None:
-    """Returns the entry into the gradient, if all of the gradient that an equation is given is finite."""
-    nears = cotangent.of_operands(equation)
-    arriving = [value for value, near in zip(inputs, nears, strict=True) if near is not None]
-    if not arriving or any(bad(value).any() for value in arriving):
-        return None
-    zeros = [np.asarray(value) == 0 for value in arriving]
-    return Entry(all(bool((each[wrong] if each.shape == wrong.shape else each).all()) for each in zeros))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import JaxprEqn
 
 from verax.debug._nonfinite_births import ELEMENTWISE, Event, bad, is_constant
 from verax.debug._nonfinite_result import Operand
@@ -47,6 +46,22 @@ class Cause(NamedTuple):
     advice: str
 
 
+class Suspect(NamedTuple):
+    """An operation at a place where its derivative is not finite.
+
+    Attributes:
+      key: of the equation.
+      primitive: its name.
+      places: where in its result.
+      at: the first operand of that kind.
+    """
+
+    key: tuple[int, ...]
+    primitive: str
+    places: np.ndarray
+    at: float
+
+
 def word(primitive: str) -> str:
     """Returns a primitive in the words of a user: `matrix product` for `dot_general`."""
     return WORDS.get(primitive, primitive.replace("_", " "))
@@ -72,31 +87,29 @@ def cause_of(event: Event, is_parameter: bool, *, backward: bool) -> Cause:
     return cause
 
 
-def gradient_cause(suspect: JaxprEqn, at: str, from_zero: bool, type: str) -> Cause:
-    """Returns why the gradient of an operation, itself of finite consequence, is not finite.
+def gradient_cause(suspect: Suspect, left_out: bool) -> Cause:
+    """Returns why a gradient is not finite, from the operation of the forward pass whose derivative it goes through.
 
     Args:
-      suspect: the operation.
-      at: what it is given there: `0`.
-      from_zero: whether the gradient that arrives is zero, because the result is not used.
-      type: dtype of the operand.
+      suspect: the operation, at an operand where its derivative is not finite.
+      left_out: whether the outputs do not depend on what it gives there.
     """
-    name = suspect.primitive.name
+    name = suspect.primitive
     operation = f"gradient of {word(name)}"
-    if from_zero:
-        what = f"the {operation} at {at} is not finite; the result is left out (by a where or a factor of 0), yet its "
-        return Cause("where-gradient-nan", operation, f"{what}gradient is 0 x Inf = NaN.", TWICE)
-    what = f"the {operation} at {at} is not finite, while its value is."
+    if left_out:
+        what = f"the {operation} at {suspect.at:.6g} is not finite; a where or a factor of 0 leaves it out, but 0 x Inf "
+        return Cause("where-gradient-nan", operation, f"{what}is NaN.", TWICE)
+    what = f"the {operation} at {suspect.at:.6g} is not finite, while its value is."
     if name in ("log", "log1p"):
         return Cause("log-of-zero", operation, what, LOGITS)
     if name in EXPONENTIALS:
-        return Cause("exp-overflow", operation, f"{what} {type} ends at {_limit(jnp.dtype(type)):.4g}.", SUBTRACT)
+        return Cause("exp-overflow", operation, f"{what}", SUBTRACT)
     advice = {"sqrt": ROOT, "pow": ROOT, "cbrt": ROOT, "div": DENOMINATOR, "rsqrt": DENOMINATOR}.get(name, DOMAIN)
     return Cause("division-by-zero", operation, what, advice)
 
 
 EXPONENTIALS = {"exp", "exp2", "expm1", "cosh", "sinh"}
-SINGULAR: dict[str, Callable[..., Any]] = {  # where the value may be finite, or go unused, and the gradient is not finite
+SINGULAR: dict[str, Callable[..., Any]] = {  # where a derivative is not finite, by operands
     "sqrt": lambda x: x <= 0,
     "cbrt": lambda x: x == 0,
     "rsqrt": lambda x: x <= 0,
@@ -115,17 +128,17 @@ SINGULAR: dict[str, Callable[..., Any]] = {  # where the value may be finite, or
 }
 
 
-def singular_at(equation: Equation, inputs: Sequence[Any]) -> str | None:
-    """Returns the operand at which an operation has no finite gradient, as text; None if there is none."""
+def suspect_of(equation: Equation, inputs: Sequence[Any]) -> Suspect | None:
+    """Returns where an operation has no finite derivative at what it is given; None if it has one everywhere."""
     name = equation.eqn.primitive.name
     if name not in SINGULAR or (name == "integer_pow" and equation.eqn.params["y"] >= 1):
         return None
     arrays = [np.asarray(value) for value in inputs]
-    mask = np.asarray(SINGULAR[name](*arrays))
-    if not mask.any():
+    places = np.asarray(SINGULAR[name](*arrays))
+    if not places.any():
         return None
-    last = np.broadcast_to(arrays[0] if name in ("pow", "atan2") else arrays[-1], mask.shape)
-    return _text(last[mask][0])
+    decides = arrays[1 if name == "div" else 0]
+    return Suspect(equation.key, name, places, float(np.broadcast_to(decides, places.shape)[places][0]))
 
 
 def first_index(event: Event) -> tuple[int, ...]:
@@ -134,12 +147,12 @@ def first_index(event: Event) -> tuple[int, ...]:
 
 
 def operands_of(event: Event) -> tuple[Operand, ...]:
-    """Returns what an operation was given: range, and the number at the first bad place of the result."""
+    """Returns what an operation was given, constants left out: range, and the number where the result is first bad."""
     there = _there(event, first_index(event))
     return tuple(
-        Operand(shape_text(array), *_range(array), number)
-        for array, number in zip(map(_array, event.inputs), there, strict=True)
-        if array is not None
+        Operand(shape_text(array), *range_of(array), number)
+        for value, array, number in zip(event.inputs, map(_array, event.inputs), there, strict=True)
+        if array is not None and not is_constant(value)
     )
 
 
@@ -217,7 +230,7 @@ def _there(event: Event, index: tuple[int, ...]) -> list[Any]:
         if array is None or not (elementwise or array.ndim == 0):
             found.append(None)
         else:
-            found.append(float(array[index] if array.ndim else array))
+            found.append(float(np.broadcast_to(array, event.output.shape)[index] if array.ndim else array))
     return found
 
 
@@ -228,8 +241,9 @@ def _array(value: Any) -> np.ndarray | None:
     return np.asarray(value) if is_real else None
 
 
-def _range(array: np.ndarray) -> tuple[float | None, float | None]:
-    numbers = array[~bad(array)] if jnp.issubdtype(array.dtype, jnp.floating) else array
+def range_of(array: np.ndarray) -> tuple[float | None, float | None]:
+    """Returns the smallest and the largest finite number of an array; None where there is none."""
+    numbers = np.real(array[~bad(array)]) if jnp.issubdtype(array.dtype, jnp.inexact) else array
     return (float(numbers.min()), float(numbers.max())) if numbers.size else (None, None)
 
 

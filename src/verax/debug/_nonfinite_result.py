@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from verax.debug._nonfinite_rows import MOST_ROWS
 from verax.findings import Finding, Leaf
 from verax.jaxpr import Place
 
@@ -76,10 +77,11 @@ class NonFinite:
     @property
     def finding(self) -> Finding:
         """The same as a finding, at the line of the user's code."""
-        place = f" In {self._layer}." if self._layer and self.place.span else ""
-        rows = f" {self._rows}." if self._rows else ""
+        place = self._layer if self.place.span else ""
+        said = "; ".join(text for text in (place, self._rows) if text)
+        message = f"{self.what.removesuffix('.')} ({said})." if said else self.what
         where = self.place.span or (Leaf(self._layer) if self._layer else None)
-        return Finding(self.id, "error", f"{self.what}{place}{rows}", self.advice, where)
+        return Finding(self.id, "error", message, self.advice, where)
 
     def __str__(self) -> str:
         line = f"{self.place.span.file}:{self.place.span.line}" if self.place.span else ""
@@ -101,7 +103,8 @@ class NonFinite:
     def _rows(self) -> str:
         if not self.rows:
             return ""
-        rows = ", ".join(map(str, self.rows))
         if len(self.rows) == self.batch_size:
-            return f"every example: each of the {self.batch_size} does it alone"
-        return f"{'example' if len(self.rows) == 1 else 'examples'} {rows} of {self.batch_size}"
+            return f"each of the {self.batch_size} rows by itself"
+        more = ", ..." if len(self.rows) == MOST_ROWS else ""
+        rows = ", ".join(map(str, self.rows))
+        return f"row{'s' if len(self.rows) > 1 else ''} {rows}{more} of {self.batch_size}, counted from 0"
