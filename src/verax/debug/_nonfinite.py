@@ -25,7 +25,7 @@ from verax.debug._nonfinite_cause import (
 from verax.debug._nonfinite_result import NonFinite, Operand
 from verax.debug._nonfinite_rows import batch_size_of, culprits, with_rows
 from verax.findings import InputError
-from verax.jaxpr import Equation, Nearest, Place, evaluate, nearest_inputs
+from verax.jaxpr import Equation, Place, evaluate, nearest_inputs
 from verax.trees import host, is_floating, path_text, shape_text
 
 
@@ -104,8 +104,6 @@ class _Call(NamedTuple):
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], batch: Any) -> _Call:
-    if not callable(fn):
-        raise InputError(f"fn must be a function, got {type(fn).__name__}.")
     named = [*argnums, *(() if batch is None else (batch,) if isinstance(batch, int) else batch)]
     for number in named:
         if not 0 <= number < len(args):
@@ -180,11 +178,14 @@ def _described(call: _Call, program: ClosedJaxpr, key: Key, forward: ClosedJaxpr
         return _of_input(call, key[1], rows)
     event = seen_closely(program, call.leaves, key)
     place, index = event.equation.place, first_index(event)
-    nearest = nearest_inputs(program, [path if number in call.by else None for number, path in enumerate(call.paths)])
+    nearest, data = (
+        nearest_inputs(program, [path if (number in call.by) == of_params else None for number, path in enumerate(call.paths)])
+        for of_params in (True, False)
+    )
     backward = forward is not None or place.is_backward
     cause = None if forward is None else _cause_in_forward(forward, call.leaves, place)
     if cause is None:
-        cause = cause_of(event, _is_parameter(nearest, event.equation), backward=backward)
+        cause = cause_of(event, not any(data.of_operands(event.equation)[:1]), backward=backward)
     return NonFinite(
         cause.id,
         "backward" if backward else "forward",
@@ -217,12 +218,6 @@ def _of_input(call: _Call, number: int, rows: tuple[int, ...]) -> NonFinite:
         "non-finite-input", "input", "", what, advice, Place(), path, operand, first, index, count, size, (), rows,
         call.batch_size,
     )  # fmt: skip
-
-
-def _is_parameter(nearest: Nearest, equation: Equation) -> bool:
-    """Returns whether the first operand is a parameter, perhaps cast or reshaped."""
-    near = nearest.of_operands(equation)[0] if equation.eqn.invars else None
-    return near is not None and near.equations <= 2
 
 
 def _cause_in_forward(forward: ClosedJaxpr, leaves: list[Any], place: Place) -> Cause | None:

@@ -72,7 +72,7 @@ def cause_of(event: Event, is_parameter: bool, *, backward: bool) -> Cause:
 
     Args:
       event: the operation with its operands.
-      is_parameter: whether its first operand is a parameter, perhaps reshaped.
+      is_parameter: whether its first operand depends on no data, but on parameters alone.
       backward: whether it belongs to a gradient.
     """
     eqn = event.equation.eqn

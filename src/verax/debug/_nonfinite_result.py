@@ -53,8 +53,8 @@ class NonFinite:
       count: how many numbers of the result are bad.
       size: of how many.
       turns: the iterations of the loops around the operation, counted from 0, the outermost first.
-      rows: positions of examples (or lanes of a `vmap`) that bring it about each by itself, along the leading axis of
-        the batch; at most 8. Empty where none does alone or nothing is known of rows.
+      rows: positions along the leading axis of the batch (examples, or lanes of a `vmap`) that do it in a batch filled
+        with that row alone; at most 8. Empty where none does or nothing is known of rows.
       batch_size: of how many; 0 where nothing is known of rows.
     """
 
@@ -104,7 +104,7 @@ class NonFinite:
         if not self.rows:
             return ""
         if len(self.rows) == self.batch_size:
-            return f"each of the {self.batch_size} rows by itself"
+            return f"each of the {self.batch_size} rows"
         more = ", ..." if len(self.rows) == MOST_ROWS else ""
         rows = ", ".join(map(str, self.rows))
         return f"row{'s' if len(self.rows) > 1 else ''} {rows}{more} of {self.batch_size}, counted from 0"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from verax.trees import Tree, is_key
@@ -47,7 +48,9 @@ def culprits(fails: Callable[[np.ndarray], bool], batch_size: int) -> tuple[int,
 
 def with_rows(leaf: Any, rows: np.ndarray) -> Any:
     """Returns an array whose leading axis holds these rows; one without that axis as it is."""
-    return leaf[rows] if np.ndim(leaf) and np.shape(leaf)[0] == len(rows) and not _is_random_key(leaf) else leaf
+    if not np.ndim(leaf) or np.shape(leaf)[0] != len(rows) or _is_random_key(leaf):
+        return leaf
+    return jnp.asarray(np.asarray(leaf)[rows])
 
 
 def _failing(

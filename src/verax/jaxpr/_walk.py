@@ -18,7 +18,9 @@ from jax.extend.source_info_util import summarize
 from verax.findings import Span
 from verax.trees import host
 
-_OWN_FOLDER = str(Path(__file__).parents[1])
+_OWN_FOLDER = Path(__file__).parents[1]
+_OWN = str(_OWN_FOLDER)
+_CALLERS = tuple(str(_OWN_FOLDER / name) for name in ("network", "train", "debug", "jaxpr", "export", "tune", "certify"))
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})
 _WRAPPED = re.compile(r"(?:jit|pjit)\([^()]*\)|\w+\(([^()]*)\)")  # of jit it is the name of a function, of no layer
 _STRUCTURE = re.compile(r"while|body|cond|closed_call|core_call|checkpoint|rematted_computation|scan|branch_\d+_fun")
@@ -140,12 +142,17 @@ def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
 
 
 def _span(eqn: JaxprEqn) -> Span | None:
-    """Returns the innermost line outside installed libraries and Verax; failing that, the innermost outside JAX."""
+    """Returns the innermost line of the user's own code that Verax called; failing that, the innermost outside JAX.
+
+    What called Verax is no place of the program, though it is the user's too.
+    """
     traceback = eqn.source_info.traceback
     if traceback is None:
         return None
     for frame in traceback.frames:
-        if not frame.file_name.startswith((*_LIBRARIES, _OWN_FOLDER, "<")):
+        if frame.file_name.startswith(_CALLERS):
+            break
+        if not frame.file_name.startswith((*_LIBRARIES, _OWN, "<")):
             return Span(frame.file_name, frame.line_num)
     file, _, rest = summarize(eqn.source_info).partition(" (")[0].partition(":")
     line = rest.partition(":")[0]
