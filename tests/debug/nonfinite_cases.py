@@ -89,11 +89,12 @@ def network(kind, fault):
 def variables(net):
     """Identities for matrices, zeros for biases: nothing is drawn or compiled."""
     shapes = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((ROWS, WIDTH)))
-    return jax.tree.map(lambda leaf: jnp.asarray(np.eye(*leaf.shape) if leaf.ndim == 2 else np.zeros(leaf.shape), leaf.dtype), shapes)
+    return jax.tree.map(lambda leaf: jnp.eye(*leaf.shape) if leaf.ndim == 2 else jnp.zeros(leaf.shape), shapes)
 
 
 def line_of(name):
-    return next(number for number, line in enumerate(Path(FILE).read_text().splitlines(), 1) if f"# FAULT {name}" in line)
+    lines = Path(FILE).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if f"# FAULT {name}" in line)
 
 
 # Faults, forward.
@@ -179,7 +180,10 @@ def kept_log(h):
 
 @jax.jit
 def chosen(h):
-    return jax.lax.cond(h[0, 0] > 0, lambda x: x, lambda x: 1.0 / jnp.sum(x, axis=1, keepdims=True) * x, h)  # FAULT chosen
+    def scaled(x):
+        return x / jnp.sum(x, axis=1, keepdims=True)  # FAULT chosen
+
+    return jax.lax.cond(h[0, 0] > 0, lambda x: x, scaled, h)
 
 
 def until_large(h):
@@ -265,7 +269,7 @@ class Case:
     healthy: float = 0.5
 
     def inputs(self, bad):
-        """Healthy features (sums of powers of 2, so that they add up exactly), and those of row 2 (one, or all four) bad."""
+        """Healthy features, which add up exactly, and those of row 2 (one, or all four) bad."""
         x = np.full((ROWS, WIDTH), self.healthy, np.float32) + np.arange(ROWS * WIDTH).reshape(ROWS, WIDTH) / 64
         if bad:
             x[2, slice(None) if self.whole_row else 1] = self.bad
@@ -298,7 +302,6 @@ CASES = [
     Case("haiku", running_ratio, -2.296875, "division", "division-by-zero"),
     Case("equinox", half_square, 300.0, "square", "low-precision-overflow"),
     Case("functions", each_row_log, -0.5, "log", "log-of-zero", whole_row=True),
-
     Case("nnx", own_norm, 0.25, "1/sqrt", "division-by-zero", whole_row=True),
     Case("haiku", own_power, -0.5, "power", "non-finite-loss"),
     Case("equinox", kept_log, 0.0, "log", "log-of-zero"),

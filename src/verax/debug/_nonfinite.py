@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from verax.debug._nonfinite_births import Key, Pass, bad, first_that_matters, mended, seen_closely
+from verax.debug._nonfinite_call import Call, call_of
 from verax.debug._nonfinite_cause import (
     Cause,
     Suspect,
@@ -23,10 +22,9 @@ from verax.debug._nonfinite_cause import (
     suspect_of,
 )
 from verax.debug._nonfinite_result import NonFinite, Operand
-from verax.debug._nonfinite_rows import batch_size_of, culprits, with_rows
-from verax.findings import InputError
+from verax.debug._nonfinite_rows import culprits, with_rows
 from verax.jaxpr import Equation, Place, evaluate, nearest_inputs
-from verax.trees import host, is_floating, path_text, shape_text
+from verax.trees import host, is_floating, shape_text
 
 
 def find_nonfinite(
@@ -35,16 +33,16 @@ def find_nonfinite(
     argnums: int | Sequence[int] = 0,
     batch: int | Sequence[int] | None = None,
 ) -> NonFinite | None:
-    """Returns the first operation that makes the result of `fn(*args)`, or its gradient, NaN or Inf; None if all is finite.
+    """Returns the first operation that makes `fn(*args)` or its gradient NaN or Inf; None if all is finite.
 
-    The function is compiled and run; if something is not finite, its program is evaluated operation by operation, in its
-    own types, on the values given. Of all places where numbers
-    stop being finite it is the first that matters: the -Inf of a mask that softmax turns into zeros is passed over, a
-    NaN that `where` leaves out is reported if it comes back in the gradient. Where a parameter or input is not finite
-    to begin with and reaches the result, that leaf is reported.
+    The function is compiled and run; if something is not finite, its program is evaluated operation by operation, in
+    its own types, on the values given. Of all places where numbers stop being finite it is the first that matters: the
+    -Inf of a mask that softmax turns into zeros is passed over, a NaN that `where` leaves out is reported if it comes
+    back in the gradient. Where a parameter or input is not finite to begin with and reaches the result, that leaf is
+    reported.
 
-    Goes into `jit`, `scan`, `while`, `cond`, `remat` and functions with derivatives of their own. Costs some tens of
-    training steps and the compilation of each operation by itself: a second or two for a small network.
+    Goes into `jit`, `scan`, `while`, `cond`, `remat` and functions with derivatives of their own. An answer costs some
+    tens of evaluations and the compilation of each operation by itself: a second or two for a small network.
 
     Args:
       fn: any function of trees of arrays. If it returns a floating-point scalar, or a tuple that begins with one, the
@@ -67,8 +65,8 @@ def find_nonfinite(
       >>> find_nonfinite(loss, {"kernel": jnp.ones(2)}, jnp.ones((3, 2))) is None
       True
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    call = _call(fn, args, numbers, batch)
+    examples = (batch,) if isinstance(batch, int) else None if batch is None else tuple(batch)
+    call = call_of(fn, args, (argnums,) if isinstance(argnums, int) else tuple(argnums), examples)
     forward, shapes = jax.make_jaxpr(call.flat, return_shape=True)(*call.leaves)
     has_gradient = bool(call.by) and _is_loss(shapes)
     program = _with_gradient(call) if has_gradient else forward
@@ -83,78 +81,13 @@ def find_nonfinite(
     return None if key is None else _described(call, program, key, forward)
 
 
-class _Call(NamedTuple):
-    """A call as a function of its arrays alone.
-
-    Attributes:
-      flat: the function, from arrays to whatever it returns.
-      leaves: the arrays.
-      paths: the name of each.
-      by: numbers of the arrays that a gradient is by.
-      rows: numbers of the arrays that hold examples.
-      batch_size: how many examples; 0 if there are none.
-    """
-
-    flat: Callable[..., Any]
-    leaves: list[Any]
-    paths: list[str]
-    by: list[int]
-    rows: list[int]
-    batch_size: int
-
-
-def _call(fn: Callable[..., Any], args: tuple[Any, ...], argnums: tuple[int, ...], batch: Any) -> _Call:
-    named = [*argnums, *(() if batch is None else (batch,) if isinstance(batch, int) else batch)]
-    for number in named:
-        if not 0 <= number < len(args):
-            raise InputError(f"argnums and batch must be numbers of the {len(args)} arguments, got {number}.")
-    flat, structure = jax.tree.flatten(args)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in flat):
-        raise InputError("find_nonfinite needs values, got a traced array. Call it outside of jit, grad and vmap.")
-    with_paths = [
-        (number, path_text(path)) for number, arg in enumerate(args) for path, _ in jax.tree.leaves_with_path(arg)
-    ]
-    names = _names(fn, len(args))
-    traced = [
-        place
-        for place, leaf in enumerate(flat)
-        if hasattr(leaf, "dtype") or (isinstance(leaf, float | complex) and with_paths[place][0] in argnums)
-    ]
-    leaves = [jnp.asarray(flat[place]) for place in traced]
-    paths = ["/".join(filter(None, (names[number], path))) for number, path in (with_paths[place] for place in traced)]
-    owner = [with_paths[place][0] for place in traced]
-    examples = set(named[len(argnums) :]) if batch is not None else set(range(len(args))) - set(argnums)
-    if batch is None and not any(np.ndim(leaf) for leaf, number in zip(leaves, owner, strict=True) if number in examples):
-        examples = set(range(len(args)))
-    rows = [place for place, number in enumerate(owner) if number in examples]
-
-    def of_arrays(*arrays: Any) -> Any:
-        everything = list(flat)
-        for place, array in zip(traced, arrays, strict=True):
-            everything[place] = array
-        return fn(*jax.tree.unflatten(structure, everything))
-
-    by = [place for place, number in enumerate(owner) if number in argnums and is_floating(leaves[place])]
-    return _Call(of_arrays, leaves, paths, by, rows, batch_size_of([leaves[place] for place in rows]))
-
-
-def _names(fn: Callable[..., Any], count: int) -> list[str]:
-    """Returns a name for each argument: as the function calls it, else its number."""
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):  # a function in C does not tell
-        parameters = ()
-    named = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    return [named[number] if number < len(named) else f"argument {number}" for number in range(count)]
-
-
 def _is_loss(shapes: Any) -> bool:
     """Returns whether an output can be differentiated: a scalar, or a tuple that begins with one."""
-    first = shapes[0] if type(shapes) is tuple and shapes else shapes
+    first: Any = shapes[0] if type(shapes) is tuple and shapes else shapes
     return hasattr(first, "shape") and first.shape == () and is_floating(first)
 
 
-def _with_gradient(call: _Call) -> ClosedJaxpr:
+def _with_gradient(call: Call) -> ClosedJaxpr:
     """Returns the program of the outputs followed by the gradient."""
 
     def with_gradient(*arrays: Any) -> Any:
@@ -171,21 +104,20 @@ def _with_gradient(call: _Call) -> ClosedJaxpr:
     return jax.make_jaxpr(with_gradient)(*call.leaves)
 
 
-def _described(call: _Call, program: ClosedJaxpr, key: Key, forward: ClosedJaxpr | None = None) -> NonFinite:
+def _described(call: Call, program: ClosedJaxpr, key: Key, forward: ClosedJaxpr | None = None) -> NonFinite:
     """Returns what is known of a place; `forward` is given where `program` is that of the gradient."""
     rows = _rows(call, program, key)
     if key[0] == "input":
         return _of_input(call, key[1], rows)
     event = seen_closely(program, call.leaves, key)
     place, index = event.equation.place, first_index(event)
-    nearest, data = (
-        nearest_inputs(program, [path if (number in call.by) == of_params else None for number, path in enumerate(call.paths)])
-        for of_params in (True, False)
-    )
+    params = [path if number in call.by else None for number, path in enumerate(call.paths)]
+    others = [None if number in call.by else path for number, path in enumerate(call.paths)]
+    near_other = nearest_inputs(program, others).of_operands(event.equation)
     backward = forward is not None or place.is_backward
     cause = None if forward is None else _cause_in_forward(forward, call.leaves, place)
     if cause is None:
-        cause = cause_of(event, not any(data.of_operands(event.equation)[:1]), backward=backward)
+        cause = cause_of(event, not any(near_other[:1]), backward=backward)
     return NonFinite(
         cause.id,
         "backward" if backward else "forward",
@@ -193,7 +125,7 @@ def _described(call: _Call, program: ClosedJaxpr, key: Key, forward: ClosedJaxpr
         cause.what,
         cause.advice,
         place,
-        nearest.of(event.equation),
+        nearest_inputs(program, params).of(event.equation),
         operands_of(event),
         float(np.real(event.output[index])),
         index,
@@ -205,7 +137,7 @@ def _described(call: _Call, program: ClosedJaxpr, key: Key, forward: ClosedJaxpr
     )
 
 
-def _of_input(call: _Call, number: int, rows: tuple[int, ...]) -> NonFinite:
+def _of_input(call: Call, number: int, rows: tuple[int, ...]) -> NonFinite:
     path, value = call.paths[number], np.asarray(call.leaves[number])
     wrong = bad(value)
     index = tuple(int(each[0]) for each in np.nonzero(wrong)) if wrong.ndim else ()
@@ -246,7 +178,7 @@ def _cause_in_forward(forward: ClosedJaxpr, leaves: list[Any], place: Place) -> 
     return gradient_cause(suspects[0], left_out)
 
 
-def _rows(call: _Call, program: ClosedJaxpr, key: Key) -> tuple[int, ...]:
+def _rows(call: Call, program: ClosedJaxpr, key: Key) -> tuple[int, ...]:
     """Returns the rows with which alone the same place makes the outputs not finite."""
     if call.batch_size < 1:
         return ()

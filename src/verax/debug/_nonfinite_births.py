@@ -19,7 +19,7 @@ _WORDS += "logistic max min mul neg nextafter pow real reduce_precision rem roun
 _WORDS += "square stop_gradient sub tan tanh"
 ELEMENTWISE = frozenset(_WORDS.split())
 LINEAR = {"dot_general", "conv_general_dilated", "reduce_sum", "reduce_window_sum", "cumsum", "scatter-add", "gather"}
-LINEAR |= {"select_and_scatter_add", "add_any", "reduce_prod", "cumprod"}  # finite at zero, whatever else they are given
+LINEAR |= {"select_and_scatter_add", "reduce_prod", "cumprod"}  # of zeros they are finite, whatever else they get
 
 Key = tuple[Any, ...]  # of an equation and the turns of its loops, or the number of an input
 
@@ -170,6 +170,8 @@ def _born(equation: Equation, inputs: Sequence[Any], wrong: list[np.ndarray]) ->
     if eqn.primitive.name in ELEMENTWISE:
         return [np.asarray(result & ~np.any(np.broadcast_arrays(result, *doubtful)[1:], axis=0)) for result in wrong]
     if eqn.primitive.name in LINEAR:
-        clean = [mended(value, each, 0.0) if each.any() else value for value, each in zip(inputs, doubtful, strict=True)]
+        clean = [
+            mended(value, each, 0.0) if each.any() else value for value, each in zip(inputs, doubtful, strict=True)
+        ]
         return [bad(result) for result in run_equation(equation, clean)]
     return [np.zeros_like(result) for result in wrong]

@@ -96,14 +96,15 @@ def gradient_cause(suspect: Suspect, left_out: bool) -> Cause:
     """
     name = suspect.primitive
     operation = f"gradient of {word(name)}"
+    what = f"the {operation} at {suspect.at:.6g} is not finite"
     if left_out:
-        what = f"the {operation} at {suspect.at:.6g} is not finite; a where or a factor of 0 leaves it out, but 0 x Inf "
-        return Cause("where-gradient-nan", operation, f"{what}is NaN.", TWICE)
-    what = f"the {operation} at {suspect.at:.6g} is not finite, while its value is."
+        what = f"{what}; a where or a factor of 0 leaves it out, but 0 x Inf is NaN."
+        return Cause("where-gradient-nan", operation, what, TWICE)
+    what = f"{what}, while its value is."
     if name in ("log", "log1p"):
         return Cause("log-of-zero", operation, what, LOGITS)
     if name in EXPONENTIALS:
-        return Cause("exp-overflow", operation, f"{what}", SUBTRACT)
+        return Cause("exp-overflow", operation, what, SUBTRACT)
     advice = {"sqrt": ROOT, "pow": ROOT, "cbrt": ROOT, "div": DENOMINATOR, "rsqrt": DENOMINATOR}.get(name, DOMAIN)
     return Cause("division-by-zero", operation, what, advice)
 
@@ -237,7 +238,9 @@ def _there(event: Event, index: tuple[int, ...]) -> list[Any]:
 def _array(value: Any) -> np.ndarray | None:
     """Returns an operand as an array of real numbers; None if it holds others."""
     dtype = jnp.result_type(value) if not hasattr(value, "dtype") else value.dtype
-    is_real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or dtype == bool
+    is_real = (
+        jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, np.bool_)
+    )
     return np.asarray(value) if is_real else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from verax.debug._nonfinite_rows import MOST_ROWS
@@ -40,8 +40,8 @@ class NonFinite:
 
     Attributes:
       id: the cause by its name in the catalogue of findings: `log-of-zero`, `division-by-zero`, ...
-      phase: `forward`; `backward` where the outputs are finite and their gradient is not; `input` where a number was not
-        finite before anything was computed.
+      phase: `forward`; `backward` where the outputs are finite and their gradient is not; `input` where a number
+        was not finite before anything was computed.
       operation: in words: `log`, `division`, `gradient of sqrt`; of an input empty.
       what: what happened, with the number.
       advice: what to try.
@@ -63,7 +63,7 @@ class NonFinite:
     operation: str
     what: str
     advice: str
-    place: Place = Place()
+    place: Place = field(default_factory=Place)
     leaf: str = ""
     operands: tuple[Operand, ...] = ()
     value: float = float("nan")

@@ -17,12 +17,13 @@ Values = Sequence[Any]
 Visit = Callable[[Equation, Values, Values, tuple[int, ...]], Values | None]
 Over = Callable[[Equation, Values], Values | None]
 
-CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "remat2", "checkpoint"}
+CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"}
+CALLS |= {"remat", "remat2", "checkpoint"}
 LOOPS = {"scan", "while"}
 
 
 def evaluate(closed: ClosedJaxpr, args: Values, visit: Visit, *, over: Over | None = None) -> list[Any]:
-    """Returns the outputs of a program, evaluated equation by equation with the operations and types it was traced with.
+    """Returns the outputs of a program, evaluated equation by equation with the operations and types it has.
 
     Goes into calls (`jit`, `remat`, functions with a derivative of their own), loops and the branch that is taken. Any
     other equation that holds a program (`shard_map`, kernels) is evaluated as one. Each operation is compiled by
@@ -40,7 +41,9 @@ def evaluate(closed: ClosedJaxpr, args: Values, visit: Visit, *, over: Over | No
         entered (see `run_equation`), else None.
 
     Example:
-      >>> closed = jax.make_jaxpr(lambda c, x: jax.lax.scan(lambda c, y: (c * y, c), c, x)[0])(jnp.ones(()), jnp.ones(3))
+      >>> def product(first, x):
+      ...     return jax.lax.scan(lambda carry, y: (carry * y, None), first, x)[0]
+      >>> closed = jax.make_jaxpr(product)(jnp.ones(()), jnp.ones(3))
       >>> seen = []
       >>> def visit(equation, inputs, outputs, turns):
       ...     seen.append((equation.eqn.primitive.name, float(outputs[0]), turns))
@@ -151,10 +154,19 @@ class _Evaluation:
         params = equation.eqn.params
         first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
         carry, turn = operands[second:], 0
-        while bool(self.run(params["cond_jaxpr"], [*operands[:first], *carry], equation, (*turns, turn))[0]):
-            carry = self.run(params["body_jaxpr"], [*operands[first:second], *carry], equation, (*turns, turn))
+        while True:
+            again = self.run(params["cond_jaxpr"], [*operands[:first], *carry], equation, (*turns, turn))[0]
+            if not np.any(np.asarray(again)):
+                return carry
+            after = self.run(params["body_jaxpr"], [*operands[first:second], *carry], equation, (*turns, turn))
+            carry = after if np.ndim(again) == 0 else [_where(again, *pair) for pair in zip(after, carry, strict=True)]
             turn += 1
-        return carry
+
+
+def _where(again: Any, after: Any, before: Any) -> Any:
+    """Returns what a loop carries in lanes (`vmap` of `while`): those that have ended keep what they had."""
+    lanes = np.asarray(again)
+    return jnp.where(lanes.reshape(lanes.shape + (1,) * (np.ndim(after) - lanes.ndim)), after, before)
 
 
 def _row(array: Any, index: int) -> Any:

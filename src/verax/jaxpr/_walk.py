@@ -20,7 +20,8 @@ from verax.trees import host
 
 _OWN_FOLDER = Path(__file__).parents[1]
 _OWN = str(_OWN_FOLDER)
-_CALLERS = tuple(str(_OWN_FOLDER / name) for name in ("network", "train", "debug", "jaxpr", "export", "tune", "certify"))
+_CALLING = ("network", "train", "debug", "jaxpr", "export", "tune", "certify")
+_CALLERS = tuple(str(_OWN_FOLDER / name) for name in _CALLING)
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})
 _WRAPPED = re.compile(r"(?:jit|pjit)\([^()]*\)|\w+\(([^()]*)\)")  # of jit it is the name of a function, of no layer
 _STRUCTURE = re.compile(r"while|body|cond|closed_call|core_call|checkpoint|rematted_computation|scan|branch_\d+_fun")
