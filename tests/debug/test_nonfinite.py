@@ -273,6 +273,7 @@ def test_a_label_out_of_range_is_the_finding():
     (finding,) = step(STEP._replace(targets=STEP.targets.at[4].set(3)))
     assert finding.id == "label-out-of-range"
     assert "index 3 into 3 outputs" in finding.message and "row 4 of 6" in finding.message
+    assert finding.where.file != __file__  # the loss is none of this file's, which only called
 
 
 def test_inputs_targets_and_parameters_are_told_apart():
