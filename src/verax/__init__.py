@@ -70,6 +70,7 @@ _NAMES_BY_FOLDER = {
         "check_gradients",
         "assert_gradients",
         "gradient_health",
+        "find_nonfinite",
         "overfit_batch",
         "describe",
         "show",

@@ -5,6 +5,9 @@ from verax.debug._differences import numerical_gradient
 from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
 from verax.debug._gradients import assert_gradients, check_gradients
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
+from verax.debug._nonfinite import find_nonfinite
+from verax.debug._nonfinite_result import NonFinite, Operand
+from verax.debug._nonfinite_step import nonfinite_findings
 from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
 from verax.debug._profile import profile
 from verax.debug._profile_result import Profile
@@ -21,6 +24,10 @@ __all__ = [
     "leaf_statistics",
     "GradientHealth",
     "LeafHealth",
+    "find_nonfinite",
+    "NonFinite",
+    "Operand",
+    "nonfinite_findings",
     "overfit_batch",
     "OverfitResult",
     "EXCESS",

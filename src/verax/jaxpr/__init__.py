@@ -2,6 +2,8 @@
 
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
+from verax.jaxpr._evaluate import evaluate, run_equation
+from verax.jaxpr._nearest import Near, Nearest, nearest_inputs
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
@@ -11,13 +13,18 @@ __all__ = [
     "rewritten_for_cpu",
     "Cast",
     "Equation",
+    "Near",
+    "Nearest",
     "Place",
     "equations",
+    "evaluate",
     "float32_products",
     "has_primitive",
     "narrowing_casts",
     "narrowing_equations",
+    "nearest_inputs",
     "rows_are_independent",
+    "run_equation",
     "same_program",
     "straight_threefry",
     "with_narrow_products",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,8 +18,13 @@ from jax.extend.source_info_util import summarize
 from verax.findings import Span
 from verax.trees import host
 
-_OWN_FOLDER = str(Path(__file__).parents[1])
+_OWN_FOLDER = Path(__file__).parents[1]
+_OWN = str(_OWN_FOLDER)
+_CALLING = ("network", "train", "debug", "jaxpr", "export", "tune", "certify")
+_CALLERS = tuple(str(_OWN_FOLDER / name) for name in _CALLING)
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})
+_WRAPPED = re.compile(r"(?:jit|pjit)\([^()]*\)|\w+\(([^()]*)\)")  # of jit it is the name of a function, of no layer
+_STRUCTURE = re.compile(r"while|body|cond|closed_call|core_call|checkpoint|rematted_computation|scan|branch_\d+_fun")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,19 @@ class Place:
 
     name: str = ""
     span: Span | None = None
+
+    @property
+    def layer(self) -> str:
+        """The name without what transformations add to it: `MLP/Dense_0` of `transpose(jvp(MLP))/Dense_0`."""
+        name = self.name
+        while (bare := _WRAPPED.sub(r"\1", name)) != name:
+            name = bare
+        return "/".join(part for part in name.split("/") if part and not _STRUCTURE.fullmatch(part))
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether it belongs to a gradient."""
+        return "transpose(" in self.name
 
     def __str__(self) -> str:
         line = f"{self.span.file}:{self.span.line}" if self.span else ""
@@ -53,6 +72,12 @@ class Equation:
         if around.name and not name.startswith(around.name):
             name = f"{around.name}/{name}" if name else around.name
         return Place(name, _span(self.eqn) or around.span)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Tells it from all others of its program, for as long as the program lives: one that is called from two places
+        has two keys for each of its equations."""
+        return (*(self.outer.key if self.outer else ()), id(self.eqn))
 
 
 def equations(jaxpr: Jaxpr | ClosedJaxpr, outer: Equation | None = None) -> Iterator[Equation]:
@@ -118,12 +143,17 @@ def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
 
 
 def _span(eqn: JaxprEqn) -> Span | None:
-    """Returns the innermost line outside installed libraries and Verax; failing that, the innermost outside JAX."""
+    """Returns the innermost line of the user's own code that Verax called; failing that, the innermost outside JAX.
+
+    What called Verax is no place of the program, though it is the user's too.
+    """
     traceback = eqn.source_info.traceback
     if traceback is None:
         return None
     for frame in traceback.frames:
-        if not frame.file_name.startswith((*_LIBRARIES, _OWN_FOLDER, "<")):
+        if frame.file_name.startswith(_CALLERS):
+            break
+        if not frame.file_name.startswith((*_LIBRARIES, _OWN, "<")):
             return Span(frame.file_name, frame.line_num)
     file, _, rest = summarize(eqn.source_info).partition(" (")[0].partition(":")
     line = rest.partition(":")[0]
