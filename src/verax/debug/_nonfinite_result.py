@@ -90,7 +90,8 @@ class NonFinite:
         turns = f"iteration {', '.join(map(str, self.turns))}" if self.turns else ""
         bad = "; ".join(text for text in (f"result {self.value}", share, turns) if text)
         operands = "operands " + "; ".join(map(str, self.operands)) if self.operands else ""
-        lines = (f"{self.id}: {self.what}", f"at {at}", operands, bad, self._rows, self.advice)
+        place = at if at.startswith("next to") else f"at {at}"
+        lines = (f"{self.id}: {self.what}", place, operands, bad, self._rows, self.advice)
         return "\n  ".join(text for text in lines if text)
 
     @property
