@@ -71,6 +71,7 @@ _NAMES_BY_FOLDER = {
         "assert_gradients",
         "gradient_health",
         "overfit_batch",
+        "assert_no_key_reuse",
         "describe",
         "show",
         "profile",

@@ -5,6 +5,7 @@ from verax.debug._differences import numerical_gradient
 from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
 from verax.debug._gradients import assert_gradients, check_gradients
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
+from verax.debug._key_reuse import assert_no_key_reuse, key_reuse
 from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
 from verax.debug._profile import profile
 from verax.debug._profile_result import Profile
@@ -25,6 +26,8 @@ __all__ = [
     "OverfitResult",
     "EXCESS",
     "EXPLAINED",
+    "key_reuse",
+    "assert_no_key_reuse",
     "describe",
     "Description",
     "LeafDescription",

@@ -2,6 +2,7 @@
 
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
+from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
@@ -15,6 +16,8 @@ __all__ = [
     "equations",
     "float32_products",
     "has_primitive",
+    "KeyReuse",
+    "key_reuses",
     "narrowing_casts",
     "narrowing_equations",
     "rows_are_independent",

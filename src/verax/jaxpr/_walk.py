@@ -18,6 +18,7 @@ from verax.findings import Span
 from verax.trees import host
 
 _OWN_FOLDER = str(Path(__file__).parents[1])
+_JAX_FOLDER = str(Path(jax.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})
 
 
@@ -52,7 +53,20 @@ class Equation:
         name = str(self.eqn.source_info.name_stack)
         if around.name and not name.startswith(around.name):
             name = f"{around.name}/{name}" if name else around.name
-        return Place(name, _span(self.eqn) or around.span)
+        return Place(name, (None if self.within_jax else _span(self.eqn)) or around.span)
+
+    @property
+    def lines(self) -> list[Span]:
+        """The user's own lines that led to it, the innermost first."""
+        return _user_lines(self.eqn)
+
+    @property
+    def within_jax(self) -> bool:
+        """Whether a compiled function of JAX itself, as `jnp.where`, is around it.
+
+        JAX traces those once a process: the lines of their equations are those of whoever called them first.
+        """
+        return self.outer is not None and (is_function_of_jax(self.outer.eqn) or self.outer.within_jax)
 
 
 def equations(jaxpr: Jaxpr | ClosedJaxpr, outer: Equation | None = None) -> Iterator[Equation]:
@@ -79,6 +93,22 @@ def has_primitive(jaxpr: Jaxpr | ClosedJaxpr, names: str | Iterable[str]) -> boo
     """
     wanted = {names} if isinstance(names, str) else set(names)
     return any(equation.eqn.primitive.name in wanted for equation in equations(jaxpr))
+
+
+def is_function_of_jax(eqn: JaxprEqn) -> bool:
+    """Returns whether an equation calls a compiled function that JAX defines.
+
+    Example:
+      >>> jaxpr = jax.make_jaxpr(lambda key: jax.jit(jax.random.normal)(key))(jax.random.key(0))
+      >>> [is_function_of_jax(each.eqn) for each in equations(jaxpr) if each.eqn.primitive.name == "random_bits"]
+      [False]
+      >>> [eqn.params["name"] for eqn in jaxpr.eqns[0].params["jaxpr"].eqns if is_function_of_jax(eqn)]
+      ['_normal']
+    """
+    if eqn.primitive.name not in ("jit", "pjit"):
+        return False
+    source = getattr(eqn.params["jaxpr"].jaxpr.debug_info, "func_src_info", None) or ""
+    return source.partition(" at ")[2].startswith(_JAX_FOLDER)
 
 
 def same_program(first: ClosedJaxpr, second: ClosedJaxpr) -> bool:
@@ -117,14 +147,19 @@ def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
     return str(array.dtype), array.shape, array.tobytes()
 
 
+def _user_lines(eqn: JaxprEqn) -> list[Span]:
+    traceback = eqn.source_info.traceback
+    frames = traceback.frames if traceback is not None else []
+    own = [frame for frame in frames if not frame.file_name.startswith((*_LIBRARIES, _OWN_FOLDER, "<"))]
+    return [Span(frame.file_name, frame.line_num) for frame in own]
+
+
 def _span(eqn: JaxprEqn) -> Span | None:
     """Returns the innermost line outside installed libraries and Verax; failing that, the innermost outside JAX."""
-    traceback = eqn.source_info.traceback
-    if traceback is None:
+    if eqn.source_info.traceback is None:
         return None
-    for frame in traceback.frames:
-        if not frame.file_name.startswith((*_LIBRARIES, _OWN_FOLDER, "<")):
-            return Span(frame.file_name, frame.line_num)
+    for line in _user_lines(eqn):
+        return line
     file, _, rest = summarize(eqn.source_info).partition(" (")[0].partition(":")
     line = rest.partition(":")[0]
     return Span(file, int(line)) if line.isdigit() else None
