@@ -72,6 +72,7 @@ _NAMES_BY_FOLDER = {
         "gradient_health",
         "overfit_batch",
         "assert_no_key_reuse",
+        "assert_pure",
         "describe",
         "show",
         "profile",

@@ -9,6 +9,7 @@ from verax.debug._key_reuse import assert_no_key_reuse, key_reuse
 from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
 from verax.debug._profile import profile
 from verax.debug._profile_result import Profile
+from verax.debug._purity import assert_pure, purity
 from verax.debug._show import Shown, ShownLeaf, show
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "EXPLAINED",
     "key_reuse",
     "assert_no_key_reuse",
+    "purity",
+    "assert_pure",
     "describe",
     "Description",
     "LeafDescription",

@@ -6,7 +6,7 @@ from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
-from verax.jaxpr._walk import Equation, Place, equations, has_primitive, same_program
+from verax.jaxpr._walk import Equation, Place, equations, first_difference, has_primitive, same_program
 
 __all__ = [
     "rewritten_for_cpu",
@@ -14,6 +14,7 @@ __all__ = [
     "Equation",
     "Place",
     "equations",
+    "first_difference",
     "float32_products",
     "has_primitive",
     "KeyReuse",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 from jax.extend.source_info_util import summarize
@@ -109,6 +110,51 @@ def is_function_of_jax(eqn: JaxprEqn) -> bool:
         return False
     source = getattr(eqn.params["jaxpr"].jaxpr.debug_info, "func_src_info", None) or ""
     return source.partition(" at ")[2].startswith(_JAX_FOLDER)
+
+
+def first_difference(first: ClosedJaxpr, second: ClosedJaxpr) -> tuple[Equation, str] | None:
+    """Returns the first equation in which two programs differ, and how; None if no equation does.
+
+    Example:
+      >>> first, second = (jax.make_jaxpr(lambda x: jnp.sin(x) + number)(0.0) for number in (1.0, 2.0))
+      >>> equation, how = first_difference(first, second)
+      >>> equation.eqn.primitive.name, how
+      ('add', '1.0 in one, 2.0 in the other')
+    """
+    for one, other in zip_longest(_with_constants(first, None), _with_constants(second, None)):
+        if one is None or other is None or one[1] != other[1]:
+            names = [each[0].eqn.primitive.name if each else "nothing" for each in (one, other)]
+            return (other or one)[0], f"{names[0]} in one, {names[1]} in the other"
+        for here, there in zip(one[2], other[2], strict=True):
+            if here != there:
+                return other[0], f"{_shown(here)} in one, {_shown(there)} in the other"
+    return None
+
+
+def _with_constants(jaxpr: Any, outer: Equation | None) -> Iterator[tuple[Equation, Any, list[Any]]]:
+    """Yields every equation with its type and the constants that it uses."""
+    inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+    consts = dict(zip(inner.constvars, getattr(jaxpr, "consts", ()), strict=False))
+    for eqn in inner.eqns:
+        equation = Equation(eqn, outer)
+        used = [var.val if isinstance(var, Literal) else consts.get(var) for var in eqn.invars]
+        outs = [str(var.aval) for var in eqn.outvars]
+        yield equation, (eqn.primitive.name, outs, len(used)), [None if each is None else _value(each) for each in used]
+        for value in eqn.params.values():
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, (Jaxpr, ClosedJaxpr)):
+                    yield from _with_constants(each, equation)
+
+
+def _shown(value: tuple[str, tuple[int, ...], bytes] | None) -> str:
+    if value is None:
+        return "no constant"
+    dtype, shape, data = value
+    if not shape:
+        return str(np.frombuffer(data, jnp.dtype(dtype))[0])
+    return f"{dtype}[{','.join(map(str, shape))}]" + (
+        f" from {np.frombuffer(data, jnp.dtype(dtype))[0]}" if data else ""
+    )
 
 
 def same_program(first: ClosedJaxpr, second: ClosedJaxpr) -> bool:
