@@ -73,6 +73,8 @@ _NAMES_BY_FOLDER = {
         "overfit_batch",
         "assert_no_key_reuse",
         "assert_pure",
+        "explain_recompilation",
+        "assert_max_traces",
         "describe",
         "show",
         "profile",

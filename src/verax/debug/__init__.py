@@ -1,5 +1,6 @@
 """What is wrong with a network, its gradients and its training, measured."""
 
+from verax.debug._compilations import Compilations, Program, compilations
 from verax.debug._describe import Description, LeafDescription, describe
 from verax.debug._differences import numerical_gradient
 from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
@@ -10,7 +11,9 @@ from verax.debug._overfit import EXCESS, EXPLAINED, OverfitResult, overfit_batch
 from verax.debug._profile import profile
 from verax.debug._profile_result import Profile
 from verax.debug._purity import assert_pure, purity
+from verax.debug._recompilation import Explained, Trace, assert_max_traces, explain_recompilation
 from verax.debug._show import Shown, ShownLeaf, show
+from verax.debug._signature import Change
 
 __all__ = [
     "check_gradients",
@@ -31,6 +34,14 @@ __all__ = [
     "assert_no_key_reuse",
     "purity",
     "assert_pure",
+    "explain_recompilation",
+    "assert_max_traces",
+    "Explained",
+    "Trace",
+    "Change",
+    "compilations",
+    "Compilations",
+    "Program",
     "describe",
     "Description",
     "LeafDescription",
