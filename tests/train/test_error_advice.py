@@ -50,7 +50,7 @@ def donated():
 
 
 def without_params():
-    tx = optax.add_decayed_weights(1e-3)
+    tx = optax.chain(optax.add_decayed_weights(1e-3), optax.sgd(1e-3))
     return tx.update({"w": X}, tx.init({"w": X}))
 
 

@@ -1,5 +1,6 @@
 """What is wrong with a network, its gradients and its training, measured."""
 
+from verax.debug._check_loss import check_loss
 from verax.debug._compilations import Compilations, Program, compilations
 from verax.debug._describe import Description, LeafDescription, describe
 from verax.debug._differences import numerical_gradient
@@ -30,6 +31,7 @@ __all__ = [
     "OverfitResult",
     "EXCESS",
     "EXPLAINED",
+    "check_loss",
     "key_reuse",
     "assert_no_key_reuse",
     "purity",

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from verax.findings import is_library_file
 from verax.trees import leaf_digest
@@ -47,7 +48,7 @@ def holds(value: Any, word: str) -> bool:
 
 def fingerprint(value: Any, depth: int = 0) -> Any:
     """Returns something comparable that changes with a value."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return ("tracer", id(value))
     if isinstance(value, GENERATORS):
         return ("generator", repr(_generator_state(value)))

@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -191,16 +191,15 @@ def _seeds_and_clock_kept() -> Iterator[None]:
 @contextmanager
 def _clock_moved(by: float | None) -> Iterator[None]:
     """Moves the clock of `time` within the context; None stops it."""
-    real = {name: getattr(time, name) for name in (*_CLOCKS, *(f"{each}_ns" for each in _CLOCKS))}
-
-    def moved(name: str) -> Callable[[], Any]:
-        unit = 10**9 if name.endswith("_ns") else 1
-        if by is None:
-            return lambda: unit
-        return lambda: real[name]() + type(real[name]())(by * unit)
-
-    with mock.patch.multiple(time, **{name: moved(name) for name in real}):
+    with ExitStack() as stack:
+        for name in (*_CLOCKS, *(f"{each}_ns" for each in _CLOCKS)):
+            stack.enter_context(mock.patch.object(time, name, _moved(getattr(time, name), by, name.endswith("_ns"))))
         yield
+
+
+def _moved(clock: Callable[[], Any], by: float | None, nanoseconds: bool) -> Callable[[], Any]:
+    unit = 10**9 if nanoseconds else 1
+    return (lambda: unit) if by is None else (lambda: clock() + int(by) * unit)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from verax.trees import Tree, leaves_by_path, shape_text
 
@@ -89,7 +90,7 @@ def changes(before: Signature, after: Signature) -> list[Change]:
 
 def is_traced(args: Tree) -> bool:
     """Returns whether a call is part of a trace."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args))
 
 
 def _type(leaf: Any) -> str:
@@ -98,8 +99,8 @@ def _type(leaf: Any) -> str:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
         return _shortened(leaf)
     weak = " of weak type" if getattr(leaf, "weak_type", False) else ""
-    committed = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.committed
-    placed = f" on {leaf.sharding}" if committed else ""
+    committed = isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.committed
+    placed = f" on {getattr(leaf, 'sharding', None)}" if committed else ""
     return f"{shape_text(leaf)}{weak}{placed}"
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from verax.jaxpr._key_terms import Terms, is_followed
+from verax.jaxpr._key_terms import Terms, aval, is_followed
 
 Rule = Callable[[JaxprEqn, list[np.ndarray], Terms], list[Any] | None]
 
@@ -27,7 +27,7 @@ def _slice(eqn: JaxprEqn, states: list[np.ndarray], terms: Terms) -> list[Any]:
 
 
 def _reshape(eqn: JaxprEqn, states: list[np.ndarray], terms: Terms) -> list[Any]:
-    return [states[0].reshape(eqn.outvars[0].aval.shape)]
+    return [states[0].reshape(aval(eqn.outvars[0]).shape)]
 
 
 def _broadcast(eqn: JaxprEqn, states: list[np.ndarray], terms: Terms) -> list[Any]:
@@ -93,19 +93,19 @@ def _select(eqn: JaxprEqn, states: list[np.ndarray], terms: Terms) -> list[Any] 
 
 def _arithmetic(function: Callable[..., Any]) -> Rule:
     def rule(eqn: JaxprEqn, states: list[np.ndarray], terms: Terms) -> list[Any] | None:
-        if not is_followed(eqn.outvars[0].aval.dtype, eqn.outvars[0].aval.shape):
+        if not is_followed(aval(eqn.outvars[0]).dtype, aval(eqn.outvars[0]).shape):
             return None
         values = [terms.values(state) for state in states]
         if any(value is None for value in values):
             return _one_by_one(eqn, np.broadcast_arrays(*states), terms)
         with np.errstate(all="ignore"):
-            return [terms.constant(np.asarray(function(*values)).astype(eqn.outvars[0].aval.dtype))]  # type: ignore[list-item]
+            return [terms.constant(np.asarray(function(*values)).astype(aval(eqn.outvars[0]).dtype))]  # type: ignore[list-item]
 
     return rule
 
 
 def _one_by_one(eqn: JaxprEqn, states: Sequence[np.ndarray], terms: Terms) -> list[Any]:
-    kind = f"{eqn.primitive.name} to {eqn.outvars[0].aval.dtype}"
+    kind = f"{eqn.primitive.name} to {aval(eqn.outvars[0]).dtype}"
     columns = zip(*(state.flat for state in states), strict=True)
     return [np.array([terms.of(kind, (), column) for column in columns], int).reshape(states[0].shape)]
 

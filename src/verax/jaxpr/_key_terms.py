@@ -145,6 +145,11 @@ class Terms:
         return np.array([term(element) for element in array.reshape(-1)], int).reshape(array.shape)
 
 
+def aval(variable: Any) -> Any:
+    """Returns the shape and dtype of a variable or literal of a jaxpr."""
+    return variable.aval
+
+
 def is_key(dtype: Any) -> bool:
     """Returns whether a dtype is of typed random keys."""
     return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)

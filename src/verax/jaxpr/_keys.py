@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, jaxprs_in_params
 from jax.extend.core import Literal as Constant
 
 from verax.jaxpr._key_rules import moved
-from verax.jaxpr._key_terms import State, Terms, is_key
+from verax.jaxpr._key_terms import State, Terms, aval, is_key
 from verax.jaxpr._walk import Equation, is_function_of_jax
 
 Use = Literal["draw", "split", "fold"]
@@ -146,7 +146,7 @@ class _Walk:
         for var, state in zip(equation.eqn.invars, states, strict=True):
             if is_key(getattr(var.aval, "dtype", None)):
                 self.use("draw", equation, state)
-                if len(var.aval.shape) < _vmaps(equation) and not _is_meant(equation):
+                if len(aval(var).shape) < _vmaps(equation) and not _is_meant(equation):
                     self.note("rows", ("draw", equation), ("draw", equation))
                     self.shared.setdefault(_path(equation), set()).update(map(self.terms.whole, drawn))
         return drawn
@@ -155,28 +155,28 @@ class _Walk:
 
     def seed(self, equation: Equation, states: list[State]) -> State:
         return self.terms.spread(
-            self.terms.of("seed", str(equation.eqn.outvars[0].aval), [self.terms.whole(states[0])]),
-            equation.eqn.outvars[0].aval,
+            self.terms.of("seed", str(aval(equation.eqn.outvars[0])), [self.terms.whole(states[0])]),
+            aval(equation.eqn.outvars[0]),
         )
 
     def wrap(self, equation: Equation, states: list[State]) -> State:
-        out = equation.eqn.outvars[0].aval
+        out = aval(equation.eqn.outvars[0])
         if not isinstance(states[0], np.ndarray):
             return self.terms.of("key", str(out), [states[0]])
         return self.terms.wrapped(states[0], str(out.dtype), out.shape)
 
     def unwrap(self, equation: Equation, states: list[State]) -> State:
-        words = equation.eqn.outvars[0].aval.shape[-1]
+        words = aval(equation.eqn.outvars[0]).shape[-1]
         if not isinstance(states[0], np.ndarray):
             return self.terms.of("words", (), [states[0]])
         return self.terms.unwrapped(states[0], words)
 
     def clone(self, equation: Equation, states: list[State]) -> State:
         """`jax.random.clone` says that a key is meant to be used again."""
-        return self.terms.spread(self.terms.unknown(), equation.eqn.outvars[0].aval)
+        return self.terms.spread(self.terms.unknown(), aval(equation.eqn.outvars[0]))
 
     def split(self, equation: Equation, states: list[State]) -> State:
-        again, out = self.use("split", equation, states[0]), equation.eqn.outvars[0].aval
+        again, out = self.use("split", equation, states[0]), aval(equation.eqn.outvars[0])
         if again or not isinstance(states[0], np.ndarray):
             parts = [self.terms.unknown()] if again else [self.terms.whole(states[0])]
             return self.terms.spread(self.terms.of("split", str(out), parts), out)

@@ -124,7 +124,7 @@ def first_difference(first: ClosedJaxpr, second: ClosedJaxpr) -> tuple[Equation,
     for one, other in zip_longest(_with_constants(first, None), _with_constants(second, None)):
         if one is None or other is None or one[1] != other[1]:
             names = [each[0].eqn.primitive.name if each else "nothing" for each in (one, other)]
-            return (other or one)[0], f"{names[0]} in one, {names[1]} in the other"
+            return next(each[0] for each in (other, one) if each), f"{names[0]} in one, {names[1]} in the other"
         for here, there in zip(one[2], other[2], strict=True):
             if here != there:
                 return other[0], f"{_shown(here)} in one, {_shown(there)} in the other"

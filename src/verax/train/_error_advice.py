@@ -76,8 +76,8 @@ RULES = (
          "apply(params, key, inputs), not None."),
     Rule("", "requires a key when running", "Pass key= to the module, one for each row under vmap; for evaluation, "
          "eqx.nn.inference_mode(model)."),
-    Rule("ValueError", "requires the current value of parameters|NO_PARAMS_MSG", "Pass the params too: "
-         "tx.update(grads, opt_state, params)."),
+    Rule("", "requires the current value of parameters|update_fn.. missing 1 required positional argument: 'params'",
+         "Pass the params too: tx.update(grads, opt_state, params)."),
     Rule("ValueError", "pytree structure error|key mismatch|node type mismatch|arity mismatch|Mismatch custom node",
          "Two trees differ in structure: grads, opt_state and params must be of one model. After a change of the model "
          "or the optimizer, start with opt_state = tx.init(params)."),
