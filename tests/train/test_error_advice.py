@@ -76,7 +76,7 @@ CASES = {
     "ValueError: no params": (without_params, r"tx.update\(grads, opt_state, params\)"),
     "ValueError: trees": (of_another_model, r"opt_state = tx.init\(params\)"),
     "TypeError: product": (lambda: X @ jnp.ones((4, 5)), "the last axis of the left array"),
-    "ValueError: broadcast": (lambda: X + jnp.ones((4, 2)), "of unlike shapes are combined"),
+    "ValueError: broadcast": (lambda: X + jnp.ones((4, 2)), "unlike shapes are combined"),
 }
 
 

@@ -79,12 +79,12 @@ RULES = (
     Rule("", "requires the current value of parameters|update_fn.. missing 1 required positional argument: 'params'",
          "Pass the params too: tx.update(grads, opt_state, params)."),
     Rule("ValueError", "pytree structure error|key mismatch|node type mismatch|arity mismatch|Mismatch custom node",
-         "Two trees differ in structure: grads, opt_state and params must be of one model. After a change of the model "
-         "or the optimizer, start with opt_state = tx.init(params)."),
-    Rule("TypeError", "contracting dimensions", "In a matrix product the last axis of the left array must be as long "
-         "as the first of the right one: compare the width of the inputs with that of the weights in that line."),
-    Rule("", "ncompatible shapes for broadcasting", "Two arrays of unlike shapes are combined: compare them in that "
-         "line; (rows,) against (rows, 1) is mended with x[:, None] or x.squeeze(-1)."),
+         "Compare the shapes and names of the two trees: grads, opt_state and params must be of one model. After a "
+         "change of the model or the optimizer, start with opt_state = tx.init(params)."),
+    Rule("TypeError", "contracting dimensions", "Compare the shapes in that line with what was given: in a matrix "
+         "product the last axis of the left array is as long as the first of the right one."),
+    Rule("", "ncompatible shapes for broadcasting", "Compare the shapes in that line with what was given: two arrays "
+         "of unlike shapes are combined; (rows,) against (rows, 1) is mended with x[:, None] or x.squeeze(-1)."),
 )  # fmt: skip
 
 
