@@ -3,11 +3,12 @@
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
 from verax.jaxpr._evaluate import evaluate, run_equation
+from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._nearest import Near, Nearest, nearest_inputs
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
-from verax.jaxpr._walk import Equation, Place, equations, has_primitive, same_program
+from verax.jaxpr._walk import Equation, Place, equations, first_difference, has_primitive, same_program
 
 __all__ = [
     "rewritten_for_cpu",
@@ -18,8 +19,11 @@ __all__ = [
     "Place",
     "equations",
     "evaluate",
+    "first_difference",
     "float32_products",
     "has_primitive",
+    "KeyReuse",
+    "key_reuses",
     "narrowing_casts",
     "narrowing_equations",
     "nearest_inputs",
