@@ -57,7 +57,12 @@ from verax.debug import numerical_gradient as numerical_gradient
 from verax.debug import check_gradients as check_gradients
 from verax.debug import assert_gradients as assert_gradients
 from verax.debug import gradient_health as gradient_health
+from verax.debug import find_nonfinite as find_nonfinite
 from verax.debug import overfit_batch as overfit_batch
+from verax.debug import assert_no_key_reuse as assert_no_key_reuse
+from verax.debug import assert_pure as assert_pure
+from verax.debug import explain_recompilation as explain_recompilation
+from verax.debug import assert_max_traces as assert_max_traces
 from verax.debug import describe as describe
 from verax.debug import show as show
 from verax.debug import profile as profile

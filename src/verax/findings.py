@@ -5,6 +5,7 @@ Standard library only: the linter and the command line import this file without 
 
 from __future__ import annotations
 
+import difflib
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -119,15 +120,24 @@ def raise_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return findings
 
 
+def suggested(name: object, known: Iterable[str]) -> str:
+    """Returns a hint for a name that is unknown: the one that was probably meant, or all there are."""
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
+
+
+def is_library_file(filename: str) -> bool:
+    """Returns whether a file is of Verax, of an installed library, or generated, and not of the user."""
+    ours = str(Path(__file__).parent)
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return filename.startswith("<") or str(Path(filename).resolve()).startswith((ours, *libraries))
+
+
 def user_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Returns the frames of an error's traceback that lie in files of the user, the outermost first.
 
     Not in Verax, in an installed library, or in generated code.
     """
-    ours = str(Path(__file__).parent)
-    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and not str(Path(frame.filename).resolve()).startswith((ours, *libraries))
-    ]
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if not is_library_file(frame.filename)]

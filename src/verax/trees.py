@@ -33,6 +33,11 @@ def is_floating(leaf: Any) -> bool:
     return jnp.issubdtype(jnp.result_type(leaf) if not hasattr(leaf, "dtype") else leaf.dtype, jnp.floating)
 
 
+def is_key(leaf: Any) -> bool:
+    """Returns whether a leaf is a typed random key, or an array of them."""
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def all_finite(tree: Tree) -> Bool[Array, ""]:
     """Returns whether no floating-point leaf holds a NaN or an Inf; traceable."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if is_floating(leaf)]
@@ -46,7 +51,7 @@ def count(tree: Tree) -> int:
 
 def host(leaf: Any) -> np.ndarray:
     """Returns a leaf as a NumPy array; a random key as its raw words."""
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if is_key(leaf):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 

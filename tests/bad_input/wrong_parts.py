@@ -31,6 +31,10 @@ def unknown_metric() -> dict[str, Any]:
     return {"stopping": vx.EarlyStopping(metric="validation/acuracy")}
 
 
+def failing_augmentation(key: Any, batch: Any) -> Any:
+    return batch._replace(inputs=batch.inputs @ jnp.ones((7, 3)))
+
+
 def failing_schedule(step: Any) -> Any:
     return {0: 0.1}[step]
 
@@ -230,6 +234,11 @@ OPTIMIZERS = (
         ("optimizer must be an Optax transformation", r"got float 0\.001"),
     ),
     Wrong(
+        "a learning rate as text",
+        lambda: {"optimizer": optax.chain(optax.clip_by_global_norm(1.0), optax.adamw("0.1"))},
+        ("the optimizer needs numbers", "its learning rate is a text", "Give a number, or a schedule"),
+    ),
+    Wrong(
         "a schedule that fails",
         lambda: {"optimizer": optax.sgd(failing_schedule)},
         (
@@ -255,6 +264,45 @@ NUMBERS = (
     Wrong("an average of all", lambda: {"ema": 1.0}, ("ema must be a decay between 0 and 1", "got 1.0")),
     Wrong("no time", lambda: {"seconds": 0}, ("seconds must be a number above 0", "got 0")),
     Wrong("an augmentation by name", lambda: {"augment": "flip"}, ("augment must be a function", "'flip'")),
+    Wrong(
+        "an augmentation that fails",
+        lambda: {"augment": failing_augmentation},
+        (
+            r"the augmentation fails with inputs float32\[16,4\], targets int32\[16\]",
+            r"wrong_parts\.py, line \d+: return batch\._replace",
+        ),
+    ),
+    Wrong(
+        "an augmentation that gives inputs alone",
+        lambda: {"augment": lambda key, batch: batch.inputs},
+        ("the augmentation must return a Batch", r"Return batch\._replace"),
+    ),
+    Wrong(
+        "an augmentation that loses examples",
+        lambda: {"augment": lambda key, batch: batch._replace(inputs=batch.inputs[:5])},
+        ("must keep the 16 examples", r"got inputs float32\[5,4\]"),
+    ),
+    Wrong(
+        "an augmentation that the network cannot take",
+        lambda: {"augment": lambda key, batch: batch._replace(inputs=batch.inputs[:, :3])},
+        (r"the network Net fails with augmented inputs float32\[16,3\]",),
+    ),
+    Wrong(
+        "an augmentation that the loss cannot take",
+        lambda: {"augment": vx.data.augment.mixup(0.2, classes=5)},
+        (r"distributions must have a column for each of 3 classes, got shape \(16, 5\)",),
+    ),
+    Wrong("a limit as a number", lambda: {"limits": 0.1}, ("limits must be a dict", "latency_p99_seconds")),
+    Wrong(
+        "an unknown limit",
+        lambda: {"limits": {"latency_p9_seconds": 0.1}},
+        ("unknown limit 'latency_p9_seconds'", "Did you mean 'latency_p99_seconds'"),
+    ),
+    Wrong(
+        "a limit of nothing",
+        lambda: {"limits": {"calibration_error": 0.0}},
+        ("limit calibration_error must be a positive number", r"got 0\.0"),
+    ),
     Wrong("no epoch", lambda: {"epochs": 0}, ("epochs must be a whole number of at least 1", "got 0")),
     Wrong("negative steps", lambda: {"epochs": None, "steps": -5}, ("steps must be a whole number", "got -5")),
     Wrong("half an epoch", lambda: {"epochs": 1.5}, ("epochs must be a whole number", r"got 1\.5")),

@@ -18,10 +18,10 @@ import verax as vx
 from verax.certify import Evidence, Outcome
 from verax.certify._evidence import resolved
 from verax.certify._judgement import better_than_chance, calibrated, held_out, tuned
-from verax.certify._limits import chosen_limits
 from verax.certify._saved_model import inference_time, memory, reload
 from verax.certify._subject import Subject
 from verax.certify._training import converges, finite, gradients
+from verax.train._limits import chosen_limits
 
 CHECKS = {
     "converges": converges,

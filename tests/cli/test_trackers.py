@@ -1,4 +1,4 @@
-"""`verax train` with `--tensorboard`, `--wandb`, `--mlflow` and `--seeds`."""
+"""`verax train` with `--tensorboard`, `--wandb`, `--mlflow`, `--seeds` and `--folds`."""
 
 import json
 import sys
@@ -85,9 +85,32 @@ def test_seeds_print_mean_interval_and_deviation(seeds, blobs, tmp_path, monkeyp
     [
         (["--seeds", "0"], "seeds must be at least one"),
         (["--seeds", "2", "--seed", "3"], "give seed or seeds, not both"),
+        (["--seeds", "2", "--folds", "3"], "give seeds or folds, one of them"),
     ],
 )
 def test_seeds_that_cannot_be_are_refused(words, expected, blobs, tmp_path, capsys):
     assert main(["train", str(blobs), *words, "--out", str(tmp_path / "runs")]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_folds_are_scored_on_the_rows_held_out(blobs, tmp_path, capsys):
+    folder = tmp_path / "runs"
+    assert main(["train", str(blobs), "--folds", "3", "--epochs", "2", "--json", "--out", str(folder)]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert sorted(each["name"] for each in content["runs"]) == ["fold 0", "fold 1", "fold 2"]
+    scores = content["held_out"]
+    each = [lane["metrics"]["accuracy"]["value"] for lane in scores["lanes"]]
+    assert scores["metrics"]["accuracy"]["value"] == pytest.approx(sum(each) / 3)
+    assert [lane["examples"] for lane in scores["lanes"]] == [80, 80, 80]
+
+
+def test_a_folder_of_lanes_is_shown_and_asks_for_one_of_them(seeds, capsys):
+    _, folder, _ = seeds
+    assert main(["show", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "3 runs of one program: seed-0, seed-1, seed-2" in said and "validation/accuracy" in said
+    assert main(["show", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folders"] == ["seed-0", "seed-1", "seed-2"]
+    assert main(["evaluate", str(folder)]) == 2
+    assert f"holds 3 runs. Name one of them, such as {folder / 'seed-0'}" in capsys.readouterr().err

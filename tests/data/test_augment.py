@@ -238,6 +238,15 @@ def test_numbers_and_distributions_are_mixed_as_they_are():
     np.testing.assert_array_equal(mix(KEY, distributions).targets, mix(KEY, batch()).targets)
 
 
+@pytest.mark.parametrize("shape", [(COUNT,), (COUNT, 3)])
+def test_bits_are_mixed_to_probabilities(shape):
+    bits = jnp.arange(COUNT * 3)[: np.prod(shape)].reshape(shape) % 2
+    given = batch()._replace(inputs=bits.astype(jnp.float32).reshape(COUNT, -1), targets=bits)
+    after = compiled(augment.mixup(1.0, binary=True))(KEY, given)
+    np.testing.assert_allclose(after.targets.reshape(COUNT, -1), after.inputs, atol=1e-6)
+    assert ((after.targets > 0) & (after.targets < 1)).any()
+
+
 def test_a_composition_gives_each_a_key_of_its_own_and_takes_own_functions():
     seen = []
     both = augment.compose(lambda key, given: seen.append(key) or given, lambda key, given: seen.append(key) or given)
@@ -276,6 +285,7 @@ def test_it_prints_as_it_is_written_and_compares_by_that():
         (lambda: augment.noise(float("nan")), "std must be a number above 0"),
         (lambda: augment.mixup(0), "alpha must be a number above 0, got 0"),
         (lambda: augment.mixup(0.2, 0), "classes must be a whole number"),
+        (lambda: augment.mixup(0.2, 3, binary=True), "takes classes or binary, one of them, got classes=3"),
         (lambda: augment.crop(2, fill=float("inf")), "fill must be a number, got inf"),
         (lambda: augment.compose(augment.flip), r"got the function flip that makes one\. Call it: flip\(\)"),
         (lambda: augment.compose(3), "compose takes functions"),
@@ -297,7 +307,7 @@ def test_a_wrong_argument_is_refused(make, message):
         (augment.crop(1), batch(np.zeros((4, 3, 3), np.int32)), r"crop changes images of floats or uint8"),
         (augment.cutout(9), batch(), "size must be at most the shorter side of the images, 8, got 9"),
         (augment.noise(1), batch(images("uint8")), r"noise is added to floats, .* Scale them"),
-        (augment.mixup(1), batch(), "mixup needs the number of classes"),
+        (augment.mixup(1), batch(), "mixup needs the number of classes .* say binary=True"),
         (augment.mixup(1, 3), batch(np.zeros((4, 3), np.int32)), "codes cannot be blended"),
         (augment.mixup(1, 3), batch()._replace(targets=jnp.zeros(COUNT)), "targets of floats must be distributions"),
         (augment.mixup(1, 3), batch()._replace(targets=jnp.zeros((COUNT, 2), int)), "one label an example"),

@@ -263,8 +263,16 @@ def test_a_batch_cannot_be_larger_than_the_data(batch_size, fits):
 
 def test_names_of_classes_bound_the_labels_too():
     dataset = from_arrays(INPUTS, LABELS, classes=("a", "b")).split(0, 0, 0).load()
-    (finding,) = check_data(dataset, task="classification", outputs_shape=(32, 10))
+    (finding,) = check_data(dataset, task="classification", outputs_shape=(32, 2))
     assert finding.id == "label-out-of-range" and "[0, 2), found 2" in finding.message
+
+
+def test_more_outputs_than_named_classes_are_a_mistake():
+    dataset = from_arrays(INPUTS, LABELS, classes=("a", "b", "c")).split(0, 0, 0).load()
+    (finding,) = check_data(dataset, task="classification", outputs_shape=(32, 10))
+    assert finding.id == "output-size-mismatch" and "10 outputs, but the data name 3 classes" in finding.message
+    assert check_data(dataset, task="classification", outputs_shape=(32, 3)) == ()
+    assert check_data(given(), task="classification", outputs_shape=(32, 10)) == ()  # spare outputs without names
 
 
 def test_arrays_that_never_went_through_a_source_are_checked_as_well():

@@ -157,6 +157,7 @@ IMAGE, TOKENS = np.zeros((2, 8, 8), np.float32), np.zeros((2, 8), np.int32)
         (lambda: Transformer(1, 2, 8, 8, vocabulary=5, padding=5), r"padding must be a token in \[0, 5\), got 5"),
         (lambda: Transformer(1, 2, 8, 8, vocabulary=5, std=0.0), "std must be positive"),
         (lambda: Transformer(0, 2, 8, 8, vocabulary=5), "layers must be a whole number of at least 1"),
+        (lambda: MLP((8,), 2), "activation must be a name such as 'relu', or a function, got 2"),
         (lambda: apply(MLP((2,)), IMAGE.astype(np.uint8)), "inputs of MLP must be floating-point, got uint8 of shape"),
         (lambda: apply(ConvNet(2), np.zeros((2, 5), np.float32)), "inputs of ConvNet must be images"),
         (lambda: apply(ConvNet(2, (4,) * 4), IMAGE), "images of 8x8 are too small: layer 4 of ConvNet gets 1x1"),

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
@@ -45,6 +46,29 @@ def test_the_optimizer_keeps_no_state_of_frozen_leaves():
     params = {"body": jnp.ones(1000), "head": jnp.ones(3)}
     state = frozen_optimizer(optax.adam(1e-3), ("body",)).init(params)
     assert max(leaf.size for leaf in jax.tree.leaves(state)) == 3
+
+
+def test_a_line_search_sees_the_trained_leaves_alone():
+    """L-BFGS on half of a quadratic is L-BFGS on that half by itself, and the frozen half enters the loss."""
+    goal = jnp.array([1.0, -2.0, 3.0])
+
+    def value_fn(params):
+        return ((params["trained"] * params["frozen"].sum() - goal) ** 2).sum()
+
+    def steps(optimizer, params, value_fn):
+        state = optimizer.init(params)
+        for _ in range(5):
+            value, grad = jax.value_and_grad(value_fn)(params)
+            updates, state = optimizer.update(grad, state, params, value=value, grad=grad, value_fn=value_fn)
+            params = optax.apply_updates(params, updates)
+        return params
+
+    params = {"trained": jnp.zeros(3), "frozen": jnp.array([0.5, 0.25])}
+    both = steps(frozen_optimizer(optax.lbfgs(), ("frozen",)), params, value_fn)
+    alone = steps(optax.lbfgs(), {"trained": jnp.zeros(3)}, lambda given: value_fn({**params, **given}))
+    assert same_bits(both["frozen"], params["frozen"])
+    np.testing.assert_allclose(both["trained"], alone["trained"], rtol=1e-6)
+    assert value_fn(both) < 1e-6
 
 
 def test_frozen_gradients_are_not_computed():

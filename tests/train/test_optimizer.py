@@ -7,6 +7,7 @@ import pytest
 import verax as vx
 from tests.train.cases import DATA, experiment, same_bits
 from verax.train import decay_weights_only, probe_optimizer
+from verax.train._optimizer import texts_for_numbers
 
 PARAMS = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2), "norm": {"scale": jnp.ones(2)}}
 WARMUP = optax.warmup_cosine_decay_schedule(0.0, 1e-3, 1000, 10_000)
@@ -113,3 +114,17 @@ def test_a_schedule_of_hyperparameters_in_the_state_trains():
     for ours, theirs in zip(*(jax.tree.leaves(run.state.variables) for run in (injected, plain)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-4)  # there 1 - 0.999 is a difference of float32
     assert int(injected.state.step) == -(-len(DATA["train"][0]) // 8)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "names"),
+    [
+        (lambda: optax.sgd("0.1"), ("step_size",)),
+        (lambda: optax.adamw(1e-3, weight_decay="0.1"), ("weight_decay",)),
+        (lambda: optax.partition({"a": optax.adam("1e-3"), "b": optax.sgd(0.1)}, {"x": "a"}), ("step_size",)),
+        (lambda: optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.cosine_decay_schedule(1e-3, 9))), ()),
+        (lambda: optax.contrib.reduce_on_plateau(), ()),
+    ],
+)
+def test_numbers_given_as_text_are_seen(optimizer, names):
+    assert texts_for_numbers(optimizer()) == names

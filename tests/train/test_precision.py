@@ -26,15 +26,30 @@ def test_a_run_is_close_to_that_in_float32_and_its_state_is_wide(precision, netw
     assert {leaf.dtype.name for leaf in leaves if is_floating(leaf)} == {"float32"}
 
 
+def mean_losses(run, variables, over=lambda loss: loss):
+    """The mean validation loss in the precision of training, and in float32. `over` is of many weights at once: that
+    is another program, which rounds other intermediate values."""
+    rows = vx.Batch(*jax.tree.map(jnp.asarray, run.dataset.examples("validation")), jnp.ones(20))
+    networks = (with_precision(run.network, "bfloat16"), run.network)
+    losses = [over(lambda held, each=each: run.experiment.objective.bind(each)(held, rows).total) for each in networks]
+    return [np.asarray(jax.jit(loss)(variables)) / 20 for loss in losses]
+
+
 def test_the_gap_to_float32_is_measured():
     run = vx.train(experiment(network=MLP(), precision="bfloat16"))
-    narrow = with_precision(run.network, "bfloat16")
-    rows = vx.Batch(*jax.tree.map(jnp.asarray, run.dataset.examples("validation")), jnp.ones(20))
-    losses = [jax.jit(run.experiment.objective.bind(each)) for each in (narrow, run.network)]
-    values = [loss(run.variables, rows).total / 20 for loss in losses]
-    assert run.facts["precision_gap"]["validation/loss"] == pytest.approx(float(values[0] - values[1]), abs=1e-6)
-    assert float(values[0]) != float(values[1])
+    narrow, wide = mean_losses(run, run.variables)
+    assert run.facts["precision_gap"]["validation/loss"] == pytest.approx(float(narrow - wide), abs=1e-6)
+    assert narrow != wide
     assert "precision_gap" not in vx.train(experiment(network=MLP())).facts
+
+
+def test_the_gap_of_each_lane_is_measured():
+    runs = vx.train(experiment(network=MLP(), precision="bfloat16"), seeds=2)
+    narrow, wide = mean_losses(runs[0], runs.stacked, jax.vmap)
+    found = [run.facts["precision_gap"]["validation/loss"] for run in runs]
+    np.testing.assert_allclose(found, narrow - wide, atol=1e-6)
+    assert found[0] != found[1]
+    assert "precision_gap" not in vx.train(experiment(network=MLP()), seeds=2)[0].facts
 
 
 def tiny_gradients(precision):

@@ -6,8 +6,8 @@ from verax.certify._certify import certify, outcomes
 from verax.certify._details import Details
 from verax.certify._evidence import Evidence, evidence_from_run
 from verax.certify._ledger import open_test
-from verax.certify._limits import DEFAULTS
 from verax.certify._overlap import Overlap, overlap
+from verax.train._limits import DEFAULTS
 
 __all__ = [
     "DEFAULTS",

@@ -18,12 +18,12 @@ from verax.certify._details import details_of
 from verax.certify._evidence import Evidence, code_fingerprint, evidence_from_run, resolved
 from verax.certify._judgement import better_than_chance, calibrated, held_out, tuned
 from verax.certify._ledger import open_test
-from verax.certify._limits import chosen_limits, suggested
 from verax.certify._saved_model import inference_time, memory, reload
 from verax.certify._subject import Subject
 from verax.certify._training import converges, finite, gradients
-from verax.findings import InputError
+from verax.findings import InputError, suggested
 from verax.train import Run, environment
+from verax.train._limits import chosen_limits
 from verax.trees import digest, leaves_by_path
 
 RERUN = {

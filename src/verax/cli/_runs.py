@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from verax.findings import InputError
 
-Kind = Literal["run", "model", "certificate", "experiment"]
+Kind = Literal["run", "lanes", "model", "certificate", "experiment"]
 NAMES = {
     "run": "a run folder",
+    "lanes": "a folder of several runs",
     "model": "a model.vx",
     "certificate": "a certificate.json",
     "experiment": "an experiment's .py file",
@@ -57,6 +58,8 @@ def kind_of(path: Path) -> Kind:
     if path.is_dir():
         if (path / "experiment.json").exists():
             return "run"
+        if (path / "lanes.json").exists():
+            return "lanes"
         if (path / "signature.json").exists():
             return "model"
         held = ", ".join(sorted(each.name for each in path.iterdir())[:6]) or "nothing"
@@ -79,6 +82,9 @@ def expect(path: Path, *kinds: Kind) -> Kind:
       InputError: if it is something else.
     """
     kind = kind_of(path)
+    if kind == "lanes" and "run" in kinds:
+        runs = sorted(str(each.parent) for each in path.glob("*/experiment.json"))
+        raise InputError(f"{path} holds {len(runs)} runs. Name one of them, such as {runs[0] if runs else 'none'}.")
     if kind not in kinds:
         raise InputError(f"expected {' or '.join(NAMES[each] for each in kinds)}, but {path} is {NAMES[kind]}.")
     return kind

@@ -14,18 +14,22 @@ from verax.cli._say import console, metrics_table, say, say_json, seconds_text, 
 from verax.findings import InputError
 
 MOST_LEAVES = 60
+LANE_PARTS = ("value", "low", "high", "sd")  # of a metric over lanes
 STATUS = {"passed": "passed", "failed": "FAILED", "waived": "waived", "not_run": "NOT RUN"}
 
 
 def show(target: Path, /, *, json: bool = False) -> int:
-    """Describes a run folder, a model.vx, a certificate.json or an experiment's file, without running any of it.
+    """Describes a run folder (of one run or of lanes), a model.vx, a certificate.json or an experiment's file.
+
+    None of it is run.
+
 
     Args:
       target: what to describe.
       json: prints it as JSON on stdout.
     """
-    describe = {"run": _run, "model": _model, "certificate": _certificate, "experiment": _experiment}[kind_of(target)]
-    content = describe(target, not json)
+    describe = {"run": _run, "lanes": _lanes, "model": _model, "certificate": _certificate, "experiment": _experiment}
+    content = describe[kind_of(target)](target, not json)
     if json:
         say_json(content)
     return 0
@@ -68,6 +72,25 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
     say(f"openings of the test split: {len(ledger)}")
     say(f"certificate: {certificate['headline'] if certificate else f'none yet; run: verax certify {folder}'}")
     return content
+
+
+def _lanes(folder: Path, talk: bool) -> dict[str, Any]:
+    content = _json(folder / "lanes.json", {})
+    runs = sorted(each.parent.name for each in folder.glob("*/experiment.json"))
+    if talk:
+        say(f"lanes {folder}: {len(runs)} runs of one program: {', '.join(runs)}")
+        for kind in ("last", "best"):
+            rows = [
+                (name, *("-" if each[part] is None else f"{each[part]:.4f}" for part in LANE_PARTS))
+                for name, each in content["summary"][kind].items()
+            ]
+            if rows:
+                console().print(table((kind, "mean", "low", "high", "sd"), rows, numbers=("mean", "low", "high", "sd")))
+        for name, reason in content["summary"]["left_out"].items():
+            say(f"left out: {name}, {reason}")
+        if runs:
+            say(f"next: verax show {folder / runs[0]}")
+    return {"kind": "lanes", "folders": runs, **content}
 
 
 def _leaves(folder: Path) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ def train(
     *,
     out: Path | None = None,
     seeds: int | None = None,
+    folds: int | None = None,
     tensorboard: bool = False,
     wandb: str | None = None,
     mlflow: str | None = None,
@@ -34,6 +35,7 @@ def train(
       file: the Python file.
       out: the folder to write; runs/NAME-DATE-TIME if not given. Nothing is overwritten.
       seeds: trains with seeds 0, 1, ... in one program: a folder with a run for each, and the mean with its interval.
+      folds: holds each of so many parts of the rows out in turn, all in one program: likewise, scored on those rows.
       tensorboard: writes TensorBoard event files into the run folder while it trains.
       wandb: a project at Weights & Biases to write the run to as it trains (WANDB_MODE=offline sends nothing).
       mlflow: a tracking server or store of MLflow that the run is written to, such as sqlite:///mlflow.db.
@@ -46,8 +48,8 @@ def train(
     trackers.check()
     experiment = load_experiment(file)
     folder = new_folder(out, file.stem)
-    if seeds is not None:
-        return _train_seeds(experiment, folder, seeds, trackers, json, given(hyperparameters))
+    if seeds is not None or folds is not None:
+        return _train_lanes(experiment, folder, seeds, folds, trackers, json, given(hyperparameters))
     steps = trackers.follow(records(experiment, out=folder, **given(hyperparameters)), folder)
     try:
         run = watch(steps, to_stderr=json)
@@ -79,29 +81,35 @@ def train(
     return int(failed)
 
 
-def _train_seeds(
+def _train_lanes(
     experiment: Callable[..., Any],
     folder: Path,
-    seeds: int,
+    seeds: int | None,
+    folds: int | None,
     trackers: Trackers,
     json: bool,
     hyperparameters: dict[str, Any],
 ) -> int:
-    """Trains all seeds in one program, and writes a folder with a run for each of them."""
+    """Trains all seeds or folds in one program, and writes a folder with a run for each of them."""
+    from verax.train import score_lanes
     from verax.train._lanes import train_lanes
 
-    with waiting(f"training {seeds} seeds in one program"):
-        runs = train_lanes(experiment, seeds=seeds, out=folder, **hyperparameters)
+    with waiting(f"training {seeds} seeds in one program" if folds is None else f"training {folds} folds"):
+        runs = train_lanes(experiment, seeds=seeds, folds=folds, out=folder, **hyperparameters)
     folders = [folder / name.replace(" ", "-") for name in runs.names]
     for run, own in zip(runs, folders, strict=True):
         for _ in trackers.follow((record for record in run.history), own):
             pass
     failed = say_findings({str(finding): finding for run in runs for finding in run.findings}.values())
+    held_out = score_lanes(runs, "test") if runs.folds and not failed else None
     if json:
-        say_json({"run": str(folder), **runs.to_json()})
+        scores = {"held_out": held_out.to_json()} if held_out is not None else {}
+        say_json({"run": str(folder), **runs.to_json(), **scores})
     else:
         say(str(runs.summary()))
-        say(f"runs: {folder}\nnext: verax certify {folders[0]}")
+        if held_out is not None:
+            say(str(held_out))
+        say(f"runs: {folder}\nnext: verax {'show' if runs.folds else 'certify'} {folders[0]}")
     return int(failed)
 
 

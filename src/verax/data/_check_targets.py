@@ -48,6 +48,8 @@ def check_targets(
     shapes = check(targets, outputs)
     if shapes:  # labels of the wrong kind have no range
         return (*findings, *shapes)
+    if task == "classification":
+        findings += _check_names(dataset, outputs)
     limit = 2 if task == "binary" else _classes(dataset, outputs)
     for split in dataset.splits:
         findings += _check_range(dataset, split, limit, task == "classification")
@@ -409,6 +411,15 @@ def _check_classes(dataset: Dataset) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _check_names(dataset: Dataset, outputs: Shape | None) -> list[Finding]:
+    names = dataset.schema.classes
+    if names is None or outputs is None or outputs[-1] <= len(names):
+        return []
+    message = f"the network gives {outputs[-1]} outputs, but the data name {len(names)} classes."
+    advice = "Give its last layer an output for each."
+    return [Finding("output-size-mismatch", "error", message, advice, Split("train"))]
 
 
 def _classes(dataset: Dataset, outputs: Shape | None) -> int | None:

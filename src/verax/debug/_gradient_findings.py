@@ -10,14 +10,15 @@ from verax.findings import Finding, Leaf
 from verax.jaxpr import Place
 
 
-def not_deterministic(places: tuple[Place, ...]) -> Finding:
+def not_deterministic(places: tuple[Place, ...], how: str = "") -> Finding:
     """Returns the finding for a loss with two answers, and where they come from."""
     known = [place for place in places if place.span]
+    how = f" ({how})" if how else ""
     lines = f", from {', '.join(map(str, known))} on" if known else ""
     return Finding(
         "unseeded-randomness",
         "error",
-        f"the loss gives two answers for the same arguments{lines}, so no gradient can be checked.",
+        f"the loss gives two answers for the same arguments{lines}{how}, so no gradient can be checked.",
         "Draw random numbers with jax.random from a key that is passed in, and keep no state outside.",
         known[0].span if known else None,
     )

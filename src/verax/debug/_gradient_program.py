@@ -18,13 +18,14 @@ from verax.jaxpr import (
     Cast,
     OwnDerivative,
     Place,
-    differing_place,
     equations,
+    first_difference,
     has_own_derivatives,
     has_primitive,
     in_float64,
     narrowing_equations,
     own_derivatives,
+    same_program,
     without_own,
 )
 from verax.trees import Tree, path_text
@@ -86,14 +87,14 @@ class GradientProgram:
       function: the same in float64 throughout.
       casts: what was narrow in the traced one.
       precision: `float64`, or the narrowest type that could not be replaced.
-      impure: where two traces of the loss differ; None if they do not.
+      impure: where two traces of the loss first differ, and how; None if they do not.
     """
 
     traced: ClosedJaxpr
     function: Function
     casts: tuple[Cast, ...]
     precision: str
-    impure: Place | None
+    impure: tuple[Place, str] | None
     _gradient: Gradient
 
     def gradient(self, leaves: Sequence[Any]) -> tuple[float, list[np.ndarray]]:
@@ -154,7 +155,7 @@ def make_program(loss: Callable[..., Any], call: Call) -> GradientProgram:
     wide = in_float64(traced)
     left = narrowing_equations(wide)
     function = Function(wide, call.places, call.paths)
-    impure = differing_place(traced, trace(of_leaves, call.leaves))
+    impure = _difference(traced, trace(of_leaves, call.leaves))
     gradient = gradient_of(traced, call.places)
     with ThreadPoolExecutor(2) as beside:  # the compiler leaves the interpreter alone, so that both take turns no more
         once = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}  # it runs once a check
@@ -162,6 +163,13 @@ def make_program(loss: Callable[..., Any], call: Call) -> GradientProgram:
         main, own = beside.map(lambda each: each[0].compile(compiler_options=each[1]), compiling)
     casts, precision = narrowing_equations(traced), _narrowest(left)
     return GradientProgram(traced, function.compiled(main), casts, precision, impure, Gradient(gradient.program, own))
+
+
+def _difference(first: ClosedJaxpr, second: ClosedJaxpr) -> tuple[Place, str] | None:
+    if same_program(first, second):
+        return None
+    found = first_difference(first, second)
+    return (found[0].place, found[1]) if found else (Place(), "an unused constant")
 
 
 @dataclass(frozen=True, eq=False)

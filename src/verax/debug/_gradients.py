@@ -157,7 +157,7 @@ def _check(
     at = program.function.at(call.leaves)
     report = GradientReport((), at.value, program.precision, program.casts, (), call.skipped)
     if program.impure is not None:
-        return replace(report, findings=(not_deterministic((program.impure,)),))
+        return replace(report, findings=(not_deterministic((program.impure[0],), program.impure[1]),))
     if program.may_be_impure and not np.array_equal(at.evaluate([[]])[0], at.value, equal_nan=True):
         return replace(report, findings=(not_deterministic(program.callbacks),))
     value, grads = program.gradient(call.leaves)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 from jax.extend.source_info_util import summarize
@@ -17,8 +20,14 @@ from jax.extend.source_info_util import summarize
 from verax.findings import Span
 from verax.trees import host
 
-_OWN_FOLDER = str(Path(__file__).parents[1])
+_OWN_FOLDER = Path(__file__).parents[1]
+_OWN = str(_OWN_FOLDER)
+_CALLING = ("network", "train", "debug", "jaxpr", "export", "tune", "certify")
+_CALLERS = tuple(str(_OWN_FOLDER / name) for name in _CALLING)
+_JAX_FOLDER = str(Path(jax.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})
+_WRAPPED = re.compile(r"(?:jit|pjit)\([^()]*\)|\w+\(([^()]*)\)")  # of jit it is the name of a function, of no layer
+_STRUCTURE = re.compile(r"while|body|cond|closed_call|core_call|checkpoint|rematted_computation|scan|branch_\d+_fun")
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,19 @@ class Place:
 
     name: str = ""
     span: Span | None = None
+
+    @property
+    def layer(self) -> str:
+        """The name without what transformations add to it: `MLP/Dense_0` of `transpose(jvp(MLP))/Dense_0`."""
+        name = self.name
+        while (bare := _WRAPPED.sub(r"\1", name)) != name:
+            name = bare
+        return "/".join(part for part in name.split("/") if part and not _STRUCTURE.fullmatch(part))
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether it belongs to a gradient."""
+        return "transpose(" in self.name
 
     def __str__(self) -> str:
         line = f"{self.span.file}:{self.span.line}" if self.span else ""
@@ -52,7 +74,26 @@ class Equation:
         name = str(self.eqn.source_info.name_stack)
         if around.name and not name.startswith(around.name):
             name = f"{around.name}/{name}" if name else around.name
-        return Place(name, _span(self.eqn) or around.span)
+        return Place(name, (None if self.within_jax else _span(self.eqn)) or around.span)
+
+    @property
+    def lines(self) -> list[Span]:
+        """The user's own lines that led to it, the innermost first."""
+        return _user_lines(self.eqn)
+
+    @property
+    def within_jax(self) -> bool:
+        """Whether a compiled function of JAX itself, as `jnp.where`, is around it.
+
+        JAX traces those once a process: the lines of their equations are those of whoever called them first.
+        """
+        return self.outer is not None and (is_function_of_jax(self.outer.eqn) or self.outer.within_jax)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Tells it from all others of its program, for as long as the program lives: one that is called from two places
+        has two keys for each of its equations."""
+        return (*(self.outer.key if self.outer else ()), id(self.eqn))
 
 
 def equations(jaxpr: Jaxpr | ClosedJaxpr, outer: Equation | None = None) -> Iterator[Equation]:
@@ -81,6 +122,67 @@ def has_primitive(jaxpr: Jaxpr | ClosedJaxpr, names: str | Iterable[str]) -> boo
     return any(equation.eqn.primitive.name in wanted for equation in equations(jaxpr))
 
 
+def is_function_of_jax(eqn: JaxprEqn) -> bool:
+    """Returns whether an equation calls a compiled function that JAX defines.
+
+    Example:
+      >>> jaxpr = jax.make_jaxpr(lambda key: jax.jit(jax.random.normal)(key))(jax.random.key(0))
+      >>> [is_function_of_jax(each.eqn) for each in equations(jaxpr) if each.eqn.primitive.name == "random_bits"]
+      [False]
+      >>> [eqn.params["name"] for eqn in jaxpr.eqns[0].params["jaxpr"].eqns if is_function_of_jax(eqn)]
+      ['_normal']
+    """
+    if eqn.primitive.name not in ("jit", "pjit"):
+        return False
+    source = getattr(eqn.params["jaxpr"].jaxpr.debug_info, "func_src_info", None) or ""
+    return source.partition(" at ")[2].startswith(_JAX_FOLDER)
+
+
+def first_difference(first: ClosedJaxpr, second: ClosedJaxpr) -> tuple[Equation, str] | None:
+    """Returns the first equation in which two programs differ, and how; None if no equation does.
+
+    Example:
+      >>> first, second = (jax.make_jaxpr(lambda x: jnp.sin(x) + number)(0.0) for number in (1.0, 2.0))
+      >>> equation, how = first_difference(first, second)
+      >>> equation.eqn.primitive.name, how
+      ('add', '1.0 in one, 2.0 in the other')
+    """
+    for one, other in zip_longest(_with_constants(first, None), _with_constants(second, None)):
+        if one is None or other is None or one[1] != other[1]:
+            names = [each[0].eqn.primitive.name if each else "nothing" for each in (one, other)]
+            return next(each[0] for each in (other, one) if each), f"{names[0]} in one, {names[1]} in the other"
+        for here, there in zip(one[2], other[2], strict=True):
+            if here != there:
+                return other[0], f"{_shown(here)} in one, {_shown(there)} in the other"
+    return None
+
+
+def _with_constants(jaxpr: Any, outer: Equation | None) -> Iterator[tuple[Equation, Any, list[Any]]]:
+    """Yields every equation with its type and the constants that it uses."""
+    inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+    consts = dict(zip(inner.constvars, getattr(jaxpr, "consts", ()), strict=False))
+    for eqn in inner.eqns:
+        equation = Equation(eqn, outer)
+        used = [var.val if isinstance(var, Literal) else consts.get(var) for var in eqn.invars]
+        outs = [str(var.aval) for var in eqn.outvars]
+        yield equation, (eqn.primitive.name, outs, len(used)), [None if each is None else _value(each) for each in used]
+        for value in eqn.params.values():
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, (Jaxpr, ClosedJaxpr)):
+                    yield from _with_constants(each, equation)
+
+
+def _shown(value: tuple[str, tuple[int, ...], bytes] | None) -> str:
+    if value is None:
+        return "no constant"
+    dtype, shape, data = value
+    if not shape:
+        return str(np.frombuffer(data, jnp.dtype(dtype))[0])
+    return f"{dtype}[{','.join(map(str, shape))}]" + (
+        f" from {np.frombuffer(data, jnp.dtype(dtype))[0]}" if data else ""
+    )
+
+
 def same_program(first: ClosedJaxpr, second: ClosedJaxpr) -> bool:
     """Returns whether two traces are the same program with the same constants.
 
@@ -99,49 +201,17 @@ def same_program(first: ClosedJaxpr, second: ClosedJaxpr) -> bool:
     return all(a == b for a, b in pairs)
 
 
-def differing_place(first: ClosedJaxpr, second: ClosedJaxpr) -> Place | None:
-    """Returns where two traces of one function first differ; None if they are the same program.
-
-    Example:
-      >>> noise = np.random.default_rng(0)
-      >>> f = lambda x: jnp.sin(x) * noise.normal()
-      >>> differing_place(*(jax.make_jaxpr(lambda x: f(x))(0.0) for _ in range(2))) is not None
-      True
-    """
-    if same_program(first, second):
-        return None
-    changed = [
-        var
-        for var, a, b in zip(first.jaxpr.constvars, first.consts, second.consts, strict=False)
-        if _value(a) != _value(b)
-    ]
-    for a, b in zip_longest(equations(first), equations(second)):
-        if a is None or b is None:
-            longer = a or b
-            return longer.place if longer else None
-        if [*_equation_facts(a.eqn)] != [*_equation_facts(b.eqn)] or any(
-            var in changed for var in a.eqn.invars if not isinstance(var, Literal)
-        ):
-            return a.place
-    return Place()
-
-
 def _facts(jaxpr: Any) -> Iterator[Any]:
     """Yields what makes a program: primitives, types, literals and constants. Names and callbacks are left out."""
     for const in getattr(jaxpr, "consts", ()):
         yield _value(const)
     for eqn in jaxpr.eqns:
-        yield from _equation_facts(eqn)
+        yield eqn.primitive.name, [str(var.aval) for var in eqn.outvars]
+        yield [_value(var.val) for var in eqn.invars if isinstance(var, Literal)]
         for value in eqn.params.values():
             for inner in value if isinstance(value, tuple) else (value,):
                 if isinstance(inner, (Jaxpr, ClosedJaxpr)):
                     yield from _facts(inner)
-
-
-def _equation_facts(eqn: JaxprEqn) -> Iterator[Any]:
-    """Yields what makes an equation, but for the programs in it."""
-    yield eqn.primitive.name, [str(var.aval) for var in eqn.outvars]
-    yield [_value(var.val) for var in eqn.invars if isinstance(var, Literal)]
 
 
 def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
@@ -149,14 +219,24 @@ def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
     return str(array.dtype), array.shape, array.tobytes()
 
 
-def _span(eqn: JaxprEqn) -> Span | None:
-    """Returns the innermost line outside installed libraries and Verax; failing that, the innermost outside JAX."""
+def _user_lines(eqn: JaxprEqn) -> list[Span]:
+    """Returns the lines of the user's own code that Verax called, the innermost first.
+
+    What called Verax is no place of the program, though it is the user's too.
+    """
     traceback = eqn.source_info.traceback
-    if traceback is None:
+    frames = traceback.frames if traceback is not None else []
+    called = itertools.takewhile(lambda frame: not frame.file_name.startswith(_CALLERS), frames)
+    own = [frame for frame in called if not frame.file_name.startswith((*_LIBRARIES, _OWN, "<"))]
+    return [Span(frame.file_name, frame.line_num) for frame in own]
+
+
+def _span(eqn: JaxprEqn) -> Span | None:
+    """Returns the innermost line of the user's own code that Verax called; failing that, the innermost outside JAX."""
+    if eqn.source_info.traceback is None:
         return None
-    for frame in traceback.frames:
-        if not frame.file_name.startswith((*_LIBRARIES, _OWN_FOLDER, "<")):
-            return Span(frame.file_name, frame.line_num)
+    for line in _user_lines(eqn):
+        return line
     file, _, rest = summarize(eqn.source_info).partition(" (")[0].partition(":")
     line = rest.partition(":")[0]
     return Span(file, int(line)) if line.isdigit() else None

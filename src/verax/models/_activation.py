@@ -107,11 +107,11 @@ def kernel_init(activation: Activation | None, *, std: float | None = None, bran
     return jax.nn.initializers.variance_scaling(scheme.scale / branches, scheme.mode, "truncated_normal")
 
 
-def activation_function(activation: Activation) -> Callable[..., Any]:
+def activation_function(activation: Any) -> Callable[..., Any]:
     """Returns an activation given by name or as a function.
 
     Raises:
-      InputError: if no activation has this name.
+      InputError: if no activation has this name, or it is neither a name nor a function.
 
     Example:
       >>> activation_function("relu")(-1.0).tolist()
@@ -121,6 +121,8 @@ def activation_function(activation: Activation) -> Callable[..., Any]:
       verax.findings.InputError: unknown activation 'rellu'. Did you mean 'relu'? Any function of an array works too.
     """
     if not isinstance(activation, str):
+        if not callable(activation):
+            raise InputError(f"activation must be a name such as 'relu', or a function, got {activation!r}.")
         return activation
     if activation not in ACTIVATIONS:
         close = difflib.get_close_matches(activation, ACTIVATIONS, n=1)

@@ -14,7 +14,9 @@ import optax
 
 from verax.findings import InputError
 from verax.network import as_network
+from verax.train._limits import check_limits
 from verax.train._objective import Objective
+from verax.train._optimizer import texts_for_numbers
 from verax.train._precision import Precision
 from verax.train._stopping import EarlyStopping
 
@@ -117,6 +119,11 @@ class Experiment:
             raise InputError(
                 f"optimizer must be an Optax transformation such as optax.adam(1e-3), got {_kind(self.optimizer)}."
             )
+        texts = texts_for_numbers(self.optimizer)
+        if texts:
+            named = ", ".join("learning rate" if name == "step_size" else name for name in texts)
+            raise InputError(f"the optimizer needs numbers, but its {named} is a text. Give a number, or a schedule.")
+        check_limits(self.limits)
 
 
 def _check_step(experiment: Experiment) -> None:

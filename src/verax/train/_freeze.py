@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import optax
@@ -48,7 +50,33 @@ def frozen_optimizer(optimizer: optax.GradientTransformation, patterns: Sequence
     def labels(params: Tree) -> Tree:
         return jax.tree.map(lambda frozen: "frozen" if frozen else "trained", frozen_mask(params, patterns))
 
-    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+    parts = optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+
+    def update(updates: Tree, state: Any, params: Tree | None = None, **extra: Any) -> tuple[Tree, Any]:
+        """Line searches evaluate the loss and its gradient at other parameters: of the trained leaves alone."""
+        if "grad" in extra:
+            extra["grad"] = _trained(extra["grad"], patterns)
+        if "value_fn" in extra and params is not None:
+            extra["value_fn"] = functools.partial(_value_of_trained, extra["value_fn"], params)
+        return parts.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(parts.init, update)
+
+
+def _trained(tree: Tree, patterns: Sequence[str]) -> Tree:
+    """Returns a tree with Optax's mark in the place of frozen leaves."""
+    frozen = frozen_mask(tree, patterns)
+    return jax.tree.map(lambda leaf, is_frozen: optax.MaskedNode() if is_frozen else leaf, tree, frozen)
+
+
+def _value_of_trained(value_fn: Callable[[Tree], Any], params: Tree, trained: Tree) -> Any:
+    """Returns the value at the trained leaves, with the frozen ones as they are."""
+    whole = jax.tree.map(lambda new, old: old if _is_mark(new) else new, trained, params, is_leaf=_is_mark)
+    return value_fn(whole)
+
+
+def _is_mark(leaf: Any) -> bool:
+    return isinstance(leaf, optax.MaskedNode)
 
 
 def with_frozen(params: Tree, patterns: Sequence[str]) -> Tree:

@@ -81,7 +81,7 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
         ended, sums = _epochs_ended(session, sent, total, weight, sums, over)
         losses = (total / weight).tolist()
         last = ended[-1] if ended and ended[-1].step == step else None
-        metrics = _validation_metrics(session, state) if last and session.validation else None
+        metrics = _validation_metrics(session, session.evaluate, state) if last and session.validation else None
         seconds = time.perf_counter() - clock
         epoch = (step - 1) // session.plans[0].steps + 1
         improved, stopped = np.zeros(session.size, bool), np.zeros(session.size, bool)
@@ -193,9 +193,9 @@ def _epochs_ended(
     return ended, sums
 
 
-def _validation_metrics(session: LaneSession, state: TrainState) -> list[dict[str, float]]:
+def _validation_metrics(session: LaneSession, evaluate: Any, state: TrainState) -> list[dict[str, float]]:
     """Returns the exact averages over the validation split for each lane."""
-    parts = [session.evaluate(*_arguments(session, state, batch)) for batch in session.validation]
+    parts = [evaluate(*_arguments(session, state, batch)) for batch in session.validation]
     parts = jax.device_get(parts)
     sums = {name: np.stack([part[name] for part in parts]).sum(axis=0, dtype=np.float64) for name in parts[0]}
     lanes = []
@@ -208,6 +208,16 @@ def _validation_metrics(session: LaneSession, state: TrainState) -> list[dict[st
     return lanes
 
 
+def _precision_gaps(session: LaneSession, state: TrainState) -> list[dict[str, Any]]:
+    """Returns for each lane what `precision_gap` measures of a single run, as a fact; nothing in float32."""
+    if session.evaluate_narrow is None:
+        return [{}] * session.size
+    in_training = _validation_metrics(session, session.evaluate_narrow, state)
+    in_float32 = _validation_metrics(session, session.evaluate, state)
+    pairs = zip(in_training, in_float32, strict=True)
+    return [{"precision_gap": {name: narrow[name] - wide[name] for name in narrow}} for narrow, wide in pairs]
+
+
 def _arguments(session: LaneSession, state: TrainState, batch: Batch) -> tuple[Any, Any]:
     return evaluation_arguments(state, session.hyperparameters, batch, session.has_own_data)
 
@@ -216,7 +226,7 @@ def _runs(
     session: LaneSession, logs: list[_Log], final: TrainState, best: TrainState, seconds: float
 ) -> tuple[Run, ...]:
     """Returns each lane as a run."""
-    runs = []
+    runs, gaps = [], _precision_gaps(session, final)
     for lane, log in enumerate(logs):
         experiment, dataset = session.experiments[lane], session.datasets[lane]
         state = lane_of(final, lane)
@@ -237,6 +247,7 @@ def _runs(
             "examples_per_second": steps * experiment.batch_size / max(seconds, 1e-9),
             "process_peak_bytes": process_peak_bytes(),
             **step_facts(state),
+            **gaps[lane],
         }
         event = Record("event", steps, log.records[-1].epoch, {"stopped": reason, "facts": facts}, seconds)
         history = History((*log.records, event))

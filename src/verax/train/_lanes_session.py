@@ -32,6 +32,7 @@ from verax.train._lanes_data import lane_data, lane_rows, lane_validation
 from verax.train._lanes_program import Lanes, lane_chunk, lane_evaluation, lane_of, over_lanes, runs_in_turn
 from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, probe_optimizer
+from verax.train._precision import with_precision
 from verax.train._program import ChunkData, Parts, Program
 from verax.train._session import NO_END, check_watched, epoch_plan, schedule_facts, traced
 from verax.train._state import TrainState
@@ -98,6 +99,7 @@ class LaneSession:
       chunk: `chunk(lanes, shared, steps) -> (states, records)`, compiled.
       rest: the same for a last batch in a shape of its own, or None.
       evaluate: `evaluate((states, batch, hyperparameters), batch) -> sums`, or None.
+      evaluate_narrow: the same in the precision of training, compiled when it is called; None in float32.
       chunk_steps: the most steps in one call.
       total_steps: of each lane.
       findings: by lane.
@@ -117,6 +119,7 @@ class LaneSession:
     chunk: Any
     rest: Any
     evaluate: Any
+    evaluate_narrow: Any
     chunk_steps: int
     total_steps: int
     findings: tuple[tuple[Finding, ...], ...]
@@ -210,6 +213,8 @@ def prepare_lanes(
     if initial is not None:
         variables = starting_variables(initial, lane_of(states.variables, 0))
         states = jax.jit(jax.vmap(lambda key: state_from(first, variables, key)))(keys)
+    narrow = with_precision(base.network, first.precision)
+    evaluate_narrow = jax.jit(lane_evaluation(program, narrow, None, base.in_turn))
     facts = {
         **schedule,
         "parameters": count(base.shapes.params),
@@ -226,7 +231,8 @@ def prepare_lanes(
     return LaneSession(
         tuple(experiments),
         tuple(datasets), base.network, states, tuple(plans), span, shared, own._replace(rows=None), hyperparameters,
-        validation, chunk, last, evaluate, chunk_steps, total, findings, facts,
+        validation, chunk, last, evaluate, evaluate_narrow if validation and first.precision != "float32" else None,
+        chunk_steps, total, findings, facts,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import Any, NamedTuple
 
 import jax
@@ -49,6 +51,51 @@ def decay_mask(params: Tree) -> Tree:
         return jnp.ndim(leaf) >= 2 and path_text(path[-1:]) not in NEVER_DECAYED
 
     return jax.tree.map_with_path(decays, params)
+
+
+# Arguments of Optax's optimizers, schedules and clipping that are numbers.
+NUMBERS = (
+    "alpha", "b1", "b2", "b3", "decay", "decay_rate", "delta", "eps", "eps_root", "init_value", "learning_rate",
+    "max_delta", "max_norm", "momentum", "nesterov_momentum", "peak_value", "step_size", "threshold", "weight_decay",
+)  # fmt: skip
+
+
+def texts_for_numbers(optimizer: optax.GradientTransformation) -> tuple[str, ...]:
+    """Returns the names of an optimizer's numbers that were given as text; found in what its functions hold.
+
+    Optax calls a learning rate `step_size` once its sign is turned: `-1 * "0.1"`, which is an empty text.
+
+    Example:
+      >>> texts_for_numbers(optax.chain(optax.clip_by_global_norm(1.0), optax.adamw("0.1")))
+      ('step_size',)
+    """
+    found: set[str] = set()
+    seen: set[int] = set()
+    waiting: list[Any] = list(optimizer)
+    while waiting:
+        held = waiting.pop()
+        if id(held) in seen:
+            continue
+        seen.add(id(held))
+        if isinstance(held, functools.partial):
+            waiting += [held.func, *held.args, *held.keywords.values()]
+        elif isinstance(held, tuple | list):
+            waiting += held
+        elif isinstance(held, dict):
+            waiting += held.values()
+        elif inspect.isfunction(held):
+            cells = zip(held.__code__.co_freevars, held.__closure__ or (), strict=True)
+            values = {name: _content(cell) for name, cell in cells}
+            found |= {name for name, value in values.items() if name in NUMBERS and isinstance(value, str)}
+            waiting += values.values()
+    return tuple(sorted(found))
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
 
 
 class OptimizerFacts(NamedTuple):

@@ -17,6 +17,7 @@ from verax.data import Batch, Dataset, Examples, check_data, load
 from verax.findings import Finding, InputError, raise_errors
 from verax.jaxpr import rows_are_independent
 from verax.network import Network, as_network
+from verax.train._augmented import check_augmented
 from verax.train._batches import EpochPlan, evaluation_batches, even_batch_size, full_batches
 from verax.train._cache import enable_compilation_cache
 from verax.train._compile import Compiled, compile_programs, program_memory
@@ -204,6 +205,8 @@ def traced(experiment: Experiment, network: Network, dataset: Dataset) -> tuple[
         batch = Batch(few.inputs, few.targets, np.ones(few.size, np.float32))
         losses = jax.eval_shape(experiment.objective.fitted(examples).losses, outputs, batch)
     check_losses(losses, few.size, experiment.objective.per_example)
+    if experiment.augment is not None:
+        check_augmented(experiment.augment, network, experiment.objective.fitted(examples), shapes, batch, key)
     check_frozen(shapes.params, experiment.freeze)
     check_precision(network, experiment.precision, shapes, few.inputs, key)
     return shapes, findings

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import jax
-
 from verax.findings import InputError, user_frames
+from verax.train._error_advice import advice_for
 from verax.trees import Tree, leaves_by_path, shape_text
 
 LINES, WIDTH = 6, 200  # of the original message that are kept: a screen holds them
@@ -66,8 +65,9 @@ def _shortened(error: Exception) -> str:
 
 
 def _advice(error: Exception, has_line: bool) -> str:
-    if isinstance(error, jax.errors.ConcretizationTypeError):
-        return "The values of traced arrays are not known: use jnp.where or jax.lax.cond instead of Python's if."
+    known = advice_for(error)
+    if known:
+        return known
     if isinstance(error, TypeError | ValueError):
         return f"Compare the shapes and types {'in that line ' if has_line else ''}with what was given."
     return "Correct that line." if has_line else "Call it with such arrays outside of Verax to see more."

@@ -15,7 +15,7 @@ from verax.trees import shape_text
 
 
 @makes_augmentation
-def mixup(alpha: Any, classes: int | None = None) -> Augmentation:
+def mixup(alpha: Any, classes: int | None = None, *, binary: bool = False) -> Augmentation:
     """Returns an augmentation that blends each example with another of its batch: `share * own + (1 - share) * other`.
 
     Shares are drawn from Beta(alpha, alpha), one an example. Labels become distributions (examples, classes); targets
@@ -24,7 +24,9 @@ def mixup(alpha: Any, classes: int | None = None) -> Augmentation:
 
     Args:
       alpha: above 0; 0.2 to 0.4 are usual. Small ones leave most examples nearly as they are. May be traced.
-      classes: number of classes, at least 1; needed where targets are integer labels.
+      classes: number of classes, at least 1; needed where targets are integer labels of `vx.classification`.
+      binary: whether targets are 0 or 1, one or several an example (`vx.binary`, `vx.multilabel`): they become the
+        numbers between, probabilities of a 1.
 
     Raises:
       InputError: if an argument is out of its range; when traced, if inputs or targets cannot be blended.
@@ -39,6 +41,8 @@ def mixup(alpha: Any, classes: int | None = None) -> Augmentation:
     """
     alpha = positive("alpha", alpha)
     classes = None if classes is None else whole("classes", classes)
+    if binary and classes is not None:
+        raise InputError(f"mixup takes classes or binary, one of them, got classes={classes} and binary=True.")
 
     def apply(key: Any, batch: Batch) -> Batch:
         share_key, partner_key = jax.random.split(key)
@@ -47,11 +51,11 @@ def mixup(alpha: Any, classes: int | None = None) -> Augmentation:
         shares = jnp.where(is_real, jax.nn.sigmoid(one - two), 1.0)
         other = partners(jax.random.uniform(partner_key, is_real.shape), is_real)
         inputs = jax.tree.map(lambda leaf: _blended(_blendable(leaf), shares, other), batch.inputs)
-        targets = jax.tree.map(lambda leaf: _blended(_distributions(leaf, classes), shares, other), batch.targets)
+        targets = jax.tree.map(lambda leaf: _blended(_as_numbers(leaf, classes, binary), shares, other), batch.targets)
         return Batch(inputs, targets, batch.weight)
 
-    shown = (("alpha", alpha),) if classes is None else (("alpha", alpha), ("classes", classes))
-    return Augmentation("mixup", shown, apply)
+    shown = [("alpha", alpha)] + [("classes", classes)] * (classes is not None) + [("binary", True)] * bool(binary)
+    return Augmentation("mixup", tuple(shown), apply)
 
 
 def real_rows(weight: Num[Array, "examples ..."]) -> Bool[Array, "examples"]:
@@ -83,8 +87,11 @@ def _blendable(leaf: Any) -> Any:
     return leaf
 
 
-def _distributions(targets: Any, classes: int | None) -> Any:
+def _as_numbers(targets: Any, classes: int | None, binary: bool) -> Any:
+    """Returns targets as numbers that can be blended: distributions for labels, floats for bits."""
     targets = jnp.asarray(targets)
+    if binary:
+        return targets.astype(jnp.float32)
     if jnp.issubdtype(targets.dtype, jnp.floating):
         if classes is not None and (targets.ndim != 2 or targets.shape[1] != classes):
             raise InputError(
@@ -93,7 +100,9 @@ def _distributions(targets: Any, classes: int | None) -> Any:
             )
         return targets
     if targets.ndim != 1:
-        raise InputError(f"mixup takes one label an example, found targets {shape_text(targets)}.")
+        said = f"mixup takes one label an example, found targets {shape_text(targets)}."
+        raise InputError(f"{said} If they are 0 or 1, several an example, say binary=True.")
     if classes is None:
-        raise InputError(f"mixup needs the number of classes for integer labels {shape_text(targets)}: classes=10.")
+        said = f"mixup needs the number of classes for integer labels {shape_text(targets)}: classes=10."
+        raise InputError(f"{said} If they are 0 or 1 for vx.binary, say binary=True.")
     return jax.nn.one_hot(targets, classes, dtype=jnp.float32)

@@ -1,11 +1,11 @@
-"""What the items are held against, unless the experiment or the command line says otherwise."""
+"""What the items of a certificate are held against, unless the experiment or the command line says otherwise."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from verax.findings import InputError
+from verax.findings import InputError, suggested
 
 # Each default with its reason:
 DEFAULTS: dict[str, float] = {
@@ -23,13 +23,21 @@ def chosen_limits(*overrides: Mapping[str, float | int]) -> dict[str, float]:
       InputError: if a name is unknown, or a limit is not a positive number.
     """
     limits = dict(DEFAULTS, training_peak_bytes=float(machine_bytes()))
-    for name, value in (pair for each in overrides for pair in each.items()):
+    for each in overrides:
+        check_limits(each)
+        limits |= {name: float(value) for name, value in each.items()}
+    return limits
+
+
+def check_limits(limits: Any) -> None:
+    """Raises an InputError unless limits are positive numbers by known names."""
+    if not isinstance(limits, Mapping):
+        raise InputError(f"limits must be a dict of numbers by name, got {limits!r}. {suggested('', DEFAULTS)}")
+    for name, value in limits.items():
         if name not in DEFAULTS:
             raise InputError(f"unknown limit {name!r}. {suggested(name, DEFAULTS)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise InputError(f"limit {name} must be a positive number, got {value!r}.")
-        limits[name] = float(value)
-    return limits
 
 
 def machine_bytes() -> int:
@@ -37,10 +45,3 @@ def machine_bytes() -> int:
     import psutil
 
     return int(psutil.virtual_memory().total)
-
-
-def suggested(name: object, known: Iterable[str]) -> str:
-    """Returns a hint for a name that is unknown: the one that was probably meant, or all there are."""
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
