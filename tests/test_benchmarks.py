@@ -124,3 +124,34 @@ def test_a_contender_that_fails_is_absent_with_its_last_line(training, tmp_path,
     worker.close()
     with pytest.raises(training.Absent, match="VERAX_PEERS_PYTHON"):
         training.Worker(training.Contender("far", "far", "bad.py", foreign=True), None)
+
+
+@pytest.fixture
+def gradient_check(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield importlib.import_module("gradient_check")
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(BENCHMARKS):
+            del sys.modules[name]
+
+
+def test_a_gradient_check_that_is_slower_than_promised_is_missed(gradient_check):
+    first = {"verax": [1.0, 2.0], "check_grads": [1.1, 2.2], "gradcheck": [0.5, 0.5]}
+    again = {"verax": [0.01, 0.02], "check_grads": [0.001, 0.002], "gradcheck": [0.05, 0.06]}
+    rows = [gradient_check._speed_row(each, first, again, {}) for each in gradient_check.CONTENDERS]
+    assert [row.get("met") for row in rows] == [None, True, True]  # times 1.1 with compilation, times 4 without
+    again["gradcheck"] = [0.03, 0.06]
+    assert not gradient_check._speed_row(gradient_check.TORCH, first, again, {})["met"]
+    absent = gradient_check._speed_row(gradient_check.TORCH, first, again, {"gradcheck": "not installed"})
+    assert not absent["met"] and "absent: not installed" in gradient_check.speed_table([absent])
+
+
+def test_the_power_curve_is_of_errors_that_are_planted(gradient_check):
+    rows = {row["planted"]: row for row in gradient_check.power(1)}
+    assert rows[0.0]["met"] and rows[0.0]["networks"] == 1
+    assert {error: row["caught"] for error, row in rows.items()} == {
+        0.0: 0, 1e-2: 1, 1e-3: 1, 1e-4: 1, 3e-5: 1, 1e-5: 0, 1e-6: 0
+    }  # fmt: skip
+    assert "| 1e-04 | 1 | 1 | 1.000 | ≥ 0.99 met |" in gradient_check.power_table(list(rows.values()))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +9,8 @@ import numpy as np
 from verax.certify._certificate import Outcome
 from verax.certify._subject import Subject
 from verax.data import Batch, epoch_order
-from verax.debug import EXCESS, EXPLAINED, check_gradients, overfit_batch
+from verax.debug import EXCESS, EXPLAINED, check_gradients, mean_loss, overfit_batch
 from verax.findings import Finding, Leaf, Moment
-from verax.network import Variables
 from verax.train import History
 from verax.trees import is_floating, leaves_by_path
 
@@ -63,19 +60,9 @@ def converges(subject: Subject) -> Outcome:
 
 def gradients(subject: Subject) -> Outcome:
     """Automatic gradients of the run's own objective agree with numerical ones, leaf by leaf."""
-    loss = subject.objective.bind(subject.network)
     batch, variables = _batch(subject, GRADIENT_ROWS), subject.variables
-
-    def mean_loss(params: Any, model_state: Any, batch: Batch) -> Any:
-        value = loss(Variables(params, model_state), batch, None, statistics)
-        return value.total / value.weight
-
-    statistics = True  # as in training, but without noise
-    try:
-        jax.eval_shape(mean_loss, variables.params, variables.model_state, batch)
-    except ValueError:
-        statistics = False  # the network cannot do without its noise in training: then as in evaluation
-    report = check_gradients(mean_loss, variables.params, variables.model_state, batch)
+    loss, mode = mean_loss(subject.network, subject.objective, variables, batch)
+    report = check_gradients(loss, variables.params, variables.model_state, batch)
     worst = max((leaf.relative_error for leaf in report.leaves), default=0.0)
     wrong = [leaf.path for leaf in report.leaves if leaf.status == "failed"]
     undecided = [leaf.path for leaf in report.leaves if leaf.status == "undecided"]
@@ -98,8 +85,9 @@ def gradients(subject: Subject) -> Outcome:
             "kinks": sum(leaf.kinks for leaf in report.leaves),
             "precision": report.precision,
             "would_detect": report.detects,
-            "mode": "training statistics, no noise" if statistics else "evaluation",
+            "mode": mode,
             "narrowed_at": [str(cast) for cast in report.casts],
+            "wrong_rules": [str(rule) for rule in report.rules if rule.status == "failed"],
         },
         {"relative_error": GRADIENT_ERRORS.get(report.precision, max(GRADIENT_ERRORS.values()))},
         report.findings,

@@ -21,6 +21,7 @@ COMMANDS = {
     "certify": "measure the ten items of a run, and write its certificate and report",
     "export": "write a run's network as model.vx, which runs without its source",
     "predict": "say what a model makes of raw rows or pictures",
+    "gradcheck": "compare an experiment's automatic gradients with finite differences, leaf by leaf",
     "profile": "say where the time of a training step goes, and which batch size is efficient",
     "show": "describe a run, a model, a certificate or an experiment, without running it",
 }

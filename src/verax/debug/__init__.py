@@ -4,8 +4,9 @@ from verax.debug._check_loss import check_loss
 from verax.debug._compilations import Compilations, Program, compilations
 from verax.debug._describe import Description, LeafDescription, describe
 from verax.debug._differences import numerical_gradient
-from verax.debug._gradient_report import GradientReport, LeafGradient, Worst
-from verax.debug._gradients import assert_gradients, check_gradients
+from verax.debug._gradient_experiment import check_experiment_gradients, mean_loss
+from verax.debug._gradient_report import GradientReport, LeafGradient, RuleGradient, Worst
+from verax.debug._gradients import assert_gradients, check_gradients, make_gradient_check
 from verax.debug._health import GradientHealth, LeafHealth, gradient_health, leaf_statistics
 from verax.debug._key_reuse import assert_no_key_reuse, key_reuse
 from verax.debug._nonfinite import find_nonfinite
@@ -22,9 +23,13 @@ from verax.debug._signature import Change
 __all__ = [
     "check_gradients",
     "assert_gradients",
+    "make_gradient_check",
+    "check_experiment_gradients",
+    "mean_loss",
     "numerical_gradient",
     "GradientReport",
     "LeafGradient",
+    "RuleGradient",
     "Worst",
     "gradient_health",
     "leaf_statistics",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
 
-from verax.findings import Finding
-from verax.jaxpr import Cast
+from verax.findings import Finding, Span
+from verax.jaxpr import Cast, Place
 
 Status = Literal["passed", "failed", "undecided"]
 
@@ -32,11 +32,12 @@ class LeafGradient:
     Attributes:
       path: its path in the parameters.
       shape: its shape.
-      status: `undecided` if every coordinate that was looked at lies on a kink.
+      status: `undecided` if every coordinate that was looked at lies on a kink, if its gradient is smaller than what
+        differences can show, or if it goes through a rounding that its gradient passes by on purpose.
       coordinates: how many of its coordinates were compared.
       directions: how many directions through the whole leaf were compared.
-      kinks: how many of these lie where the function has a corner (ReLU at zero): its two one-sided differences
-        disagree and the automatic derivative lies between them. They are counted, not failed.
+      kinks: how many of these lie where the function has a corner (ReLU at zero: its two one-sided differences
+        disagree and the automatic derivative lies between them) or jumps (sign, round). They are counted, not failed.
       wrong: how many disagree.
       relative_error: norm of the difference over the norm of the gradient, over all that was compared but kinks.
       worst: where the disagreement is largest.
@@ -57,15 +58,45 @@ class LeafGradient:
 
 
 @dataclass(frozen=True)
+class RuleGradient:
+    """The verdict on one derivative that the loss brings with it, checked alone at the operands that it gets there.
+
+    Attributes:
+      kind: `custom_vjp` or `custom_jvp`.
+      name: the function that has the rule.
+      definition: where it is defined; None if not known.
+      place: where it is used.
+      status: `straight-through` if it passes a gradient through what is flat, as a rounding is; `undecided` if its
+        operands are not finite, or all on kinks.
+      worst: where its derivative and the difference lie furthest apart; the index is that of an operand's number.
+    """
+
+    kind: str
+    name: str
+    definition: Span | None
+    place: Place
+    status: Literal["passed", "failed", "straight-through", "undecided"]
+    worst: Worst
+
+    def __str__(self) -> str:
+        defined = f", defined at {self.definition.file}:{self.definition.line}" if self.definition else ""
+        numbers = f"automatic {self.worst.automatic:.6g}, numerical {self.worst.numerical:.6g}"
+        return f"the {self.kind} of {self.name or 'a function'}{defined}, used in {self.place} ({numbers})"
+
+
+@dataclass(frozen=True)
 class GradientReport:
     """Automatic against numerical gradients, leaf by leaf.
 
     Attributes:
       leaves: a verdict for each leaf that holds floating-point numbers.
       loss: the value of the loss.
-      precision: `float64`, or the narrowest type that the loss computes in.
-      casts: where the loss narrows float64, if it does.
+      precision: `float64`, or the narrowest type that the check could not replace by it (in a callback).
+      casts: where the loss narrows float64, if it does. The check computed in `precision` there.
       findings: what is wrong, by leaf.
+      skipped: the leaves that hold no floating-point numbers, with their types.
+      rules: a verdict for each `custom_vjp` and `custom_jvp` that the gradient goes through (the first 64), but for
+        JAX's own.
     """
 
     leaves: tuple[LeafGradient, ...]
@@ -73,6 +104,8 @@ class GradientReport:
     precision: str
     casts: tuple[Cast, ...] = ()
     findings: tuple[Finding, ...] = ()
+    skipped: tuple[str, ...] = ()
+    rules: tuple[RuleGradient, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -100,8 +133,34 @@ class GradientReport:
         )
         verdict = "passed" if self.passed else "failed"
         lines.append(f"{verdict}: {self.checked} coordinates in {self.precision}{power}")
-        lines += [f"narrowed: {cast}" for cast in self.casts]
+        instead = "; checked in float64" if self.precision == "float64" else ""
+        lines += [f"narrowed: {cast}{instead}" for cast in self.casts]
+        lines += [f"skipped: {', '.join(self.skipped)}"] if self.skipped else []
+        lines += [f"rule {rule.status}: {rule}" for rule in self.rules]
         return "\n".join([*lines, *map(str, self.findings)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the report as plain values."""
+        return {
+            "passed": self.passed,
+            "loss": self.loss,
+            "precision": self.precision,
+            "coordinates": self.checked,
+            "would_detect": self.detects,
+            "leaves": [asdict(leaf) | {"worst": leaf.worst._asdict()} for leaf in self.leaves],
+            "rules": [
+                {"kind": rule.kind, "name": rule.name, "status": rule.status, "where": str(rule.place),
+                 "definition": None if rule.definition is None else str(rule.definition)}
+                for rule in self.rules
+            ],
+            "narrowed_at": list(map(str, self.casts)),
+            "skipped": list(self.skipped),
+            "findings": [
+                {"id": each.id, "severity": each.severity, "where": None if each.where is None else str(each.where),
+                 "message": each.message, "advice": each.advice}
+                for each in self.findings
+            ],
+        }  # fmt: skip
 
 
 def _row(leaf: LeafGradient) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from verax.jaxpr._casts import Cast, narrowing_casts, narrowing_equations
 from verax.jaxpr._cpu import rewritten_for_cpu
+from verax.jaxpr._derivatives import OwnDerivative, has_own_derivatives, own_derivatives, without_own
 from verax.jaxpr._evaluate import evaluate, run_equation
+from verax.jaxpr._float64 import in_float64
 from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._nearest import Near, Nearest, nearest_inputs
 from verax.jaxpr._products import float32_products, with_narrow_products
@@ -14,6 +16,7 @@ __all__ = [
     "rewritten_for_cpu",
     "Cast",
     "Equation",
+    "OwnDerivative",
     "Near",
     "Nearest",
     "Place",
@@ -21,15 +24,19 @@ __all__ = [
     "evaluate",
     "first_difference",
     "float32_products",
+    "has_own_derivatives",
     "has_primitive",
-    "KeyReuse",
-    "key_reuses",
+    "in_float64",
     "narrowing_casts",
     "narrowing_equations",
+    "own_derivatives",
+    "KeyReuse",
+    "key_reuses",
     "nearest_inputs",
     "rows_are_independent",
     "run_equation",
     "same_program",
     "straight_threefry",
     "with_narrow_products",
+    "without_own",
 ]
