@@ -1,4 +1,4 @@
-"""What watching every parameter leaf costs: `vx.monitor` in a loop of one's own, and the statistics of Verax's own loop.
+"""What watching every parameter leaf costs: `vx.monitor` in a loop of one's own, and Verax's own loop once a chunk.
 
     python benchmarks/monitor.py                    # both tables, about five minutes on two quiet cores
     python benchmarks/monitor.py --rounds 3 --only mlp128 --json rows.json
@@ -12,6 +12,7 @@ turns without, and the ratio is that to their mean; the table has the median ove
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -95,7 +96,7 @@ def textbook_turn(
 
     params = [
         {"kernel": jnp.asarray(random.normal(size=(a, b)) / a**0.5, jnp.float32), "bias": jnp.zeros(b)}
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
     carry = params, optimizer.init(params)
     compiled = jax.jit(step, donate_argnums=(0, 1))

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from verax.train._history import History
 from verax.train._leaf_statistics import STATISTICS, watched_paths
+from verax.train._optimizer import NEVER_DECAYED
 from verax.trees import Tree
 
 LEAVES = "leaves"  # of a chunk's record: the statistics of its last step, in the order of STATISTICS, by path
@@ -35,6 +36,11 @@ class Health:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    @property
+    def is_weight(self) -> tuple[bool, ...]:
+        """Whether each leaf is a weight by its name, and no bias or normalisation scale."""
+        return tuple(path.rpartition("/")[2] not in NEVER_DECAYED for path in self.paths)
 
 
 def health(history: History) -> Health:

@@ -51,8 +51,7 @@ def leaf_statistics(trees: StepTrees) -> Float[Array, "leaves statistics"]:
     update over that of the parameters before it, `drift` the norm of the way from the first parameters to those after
     the step over that of the first ones; either is NaN where it would be a division by zero, as for biases at 0.
 
-    All numbers of a leaf come from one pass over it (docs/decisions/0010). Squares that leave the range of float32 make
-    `norm` the largest magnitude, its lower bound.
+    Squares that leave the range of float32 make `norm` the largest magnitude, its lower bound.
 
     Example:
       >>> grads, ones = {"w": jnp.array([3.0, -4.0, 0.0, jnp.nan])}, {"w": jnp.ones(4)}
@@ -63,50 +62,68 @@ def leaf_statistics(trees: StepTrees) -> Float[Array, "leaves statistics"]:
     """
     grads, *others = (watched_leaves(each) for each in trees)
     paths = grads if trees.begun is None else others[-1]
-    missing = jnp.full(len(STATISTICS), jnp.nan, jnp.float32)
-    rows = [_row(grads[path], *(each.get(path) for each in others)) if path in grads else missing for path in paths]
+    missing = jnp.full(len(STATISTICS) - 2, jnp.nan, jnp.float32)
+    rows = [
+        jnp.concatenate(
+            [_of_gradient(grads[path]) if path in grads else missing, _of_way(*(e.get(path) for e in others))]
+        )
+        for path in paths
+    ]
     return jnp.stack(rows) if rows else jnp.zeros((0, len(STATISTICS)), jnp.float32)
 
 
 @jax.jit  # leaves of one shape, such as the layers of a Transformer, are traced once
-def _row(grad: Any, update: Any, param: Any, begun: Any) -> Any:
-    grad = jnp.asarray(grad)
-    wide = jnp.float64 if grad.real.dtype == jnp.float64 else jnp.float32
-    has_ratio = update is not None and param is not None
-    has_drift = has_ratio and begun is not None and jnp.shape(begun) == jnp.shape(param)
-    nothing = jnp.zeros_like(grad)
-
-    def lift(leaf: Any) -> Any:
-        return leaf.astype(jnp.promote_types(leaf.dtype, wide))
-
-    others = [update, param] if has_ratio else [nothing] * 2
-    others += [lift(param) - lift(begun) + lift(update), begun] if has_drift else [nothing] * 2
-    largest, total, square, zeros, nan, inf, *squares = _sums(abs(lift(grad)), [abs(lift(each)) for each in others])
-    norm = jnp.where(jnp.isfinite(square) & (square > jnp.finfo(wide).tiny), jnp.sqrt(square), largest)
-    moved, before, gone, first = (jnp.sqrt(each) for each in squares)
+def _of_gradient(grad: Any) -> Any:
+    magnitude = _magnitude(grad)
+    finite = _finite(magnitude)
+    masks = [each.astype(magnitude.dtype) for each in (magnitude == 0, jnp.isnan(magnitude), jnp.isinf(magnitude))]
+    largest, total, square, zeros, nan, inf = _reduced([finite, finite, jnp.square(finite), *masks])
+    in_range = jnp.isfinite(square) & (square > jnp.finfo(square.dtype).tiny)
+    norm = jnp.where(in_range, jnp.sqrt(square), largest)
     size = max(1, grad.size)
     values = [norm, total / jnp.maximum(size - nan - inf, 1), largest, zeros / size, nan, inf]
-    values += [_ratio(moved, before), _ratio(gone, first)]
     return jnp.stack([each.astype(jnp.float32) for each in values])
 
 
-def _sums(magnitude: Any, others: list[Any]) -> tuple[Any, ...]:
-    """Returns the largest magnitude, the sums of magnitudes, squares, zeros, NaN and Inf, and the squares of others.
+@jax.jit
+def _of_way(update: Any, param: Any, begun: Any) -> Any:
+    if update is None or param is None:
+        return jnp.full(2, jnp.nan, jnp.float32)
+    first = param if begun is None else begun
+    trees = (update, param, _wide(param) - _wide(first) + _wide(update), first)
+    squares = [jnp.square(_finite(_magnitude(each))) for each in trees]
+    moved, before, gone, from_where = (jnp.sqrt(each) for each in _reduced([squares[0], *squares])[1:])
+    drift = jnp.nan if begun is None else _ratio(gone, from_where)
+    return jnp.stack([_ratio(moved, before), jnp.asarray(drift, moved.dtype)]).astype(jnp.float32)
+
+
+def _reduced(terms: list[Any]) -> list[Any]:
+    """Returns the largest of the first and the sums of the other arrays, all in one pass (docs/decisions/0010).
 
     One reduction over rows and one over what they give: sums of millions of terms keep their digits.
     """
-    finite = [jnp.where(jnp.isfinite(each), each, 0) for each in (magnitude, *others)]
-    masks = [each.astype(magnitude.dtype) for each in (magnitude == 0, jnp.isnan(magnitude), jnp.isinf(magnitude))]
-    terms = (finite[0], finite[0], jnp.square(finite[0]), *masks, *(jnp.square(each) for each in finite[1:]))
-    if not magnitude.ndim:
+    if not terms[0].ndim:
         return terms
 
     def combine(one: Any, two: Any) -> Any:
         return jnp.maximum(one[0], two[0]), *(a + b for a, b in zip(one[1:], two[1:], strict=True))
 
-    zero = (jnp.zeros((), magnitude.dtype),) * len(terms)
-    terms = tuple(lax.reduce(terms, zero, combine, (magnitude.ndim - 1,)))
-    return tuple(lax.reduce(terms, zero, combine, tuple(range(magnitude.ndim - 1)))) if magnitude.ndim > 1 else terms
+    zero = (jnp.zeros((), terms[0].dtype),) * len(terms)
+    rows = lax.reduce(tuple(terms), zero, combine, (terms[0].ndim - 1,))
+    return list(lax.reduce(tuple(rows), zero, combine, tuple(range(terms[0].ndim - 1))) if terms[0].ndim > 1 else rows)
+
+
+def _wide(leaf: Any) -> Any:
+    is_wide = leaf.dtype == jnp.float64 or jnp.issubdtype(leaf.dtype, jnp.complexfloating)
+    return leaf if is_wide else leaf.astype(jnp.float32)
+
+
+def _magnitude(leaf: Any) -> Any:
+    return jnp.abs(_wide(jnp.asarray(leaf)))
+
+
+def _finite(magnitude: Any) -> Any:
+    return jnp.where(jnp.isfinite(magnitude), magnitude, 0)
 
 
 def _ratio(part: Any, whole: Any) -> Any:

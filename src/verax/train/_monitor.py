@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +13,10 @@ from jax import lax
 
 from verax.findings import InputError
 from verax.train._leaf_statistics import STATISTICS, StepTrees, leaf_statistics, watched_leaves
+from verax.train._optimizer import with_standard_promotion
 from verax.trees import Tree
 
+SAMPLED = 1024  # entries of a leaf: norms over so many of one kind are right to a few per cent
 COUNTED = [STATISTICS.index(name) for name in ("nan", "inf")]
 
 
@@ -30,7 +33,8 @@ class MonitorState(NamedTuple):
       mean: the mean over these times, float32 (leaves, statistics).
       largest: the largest, likewise.
       first_nonfinite: the first update looked at where a gradient had NaN or Inf, int32 (leaves,); 0 for none.
-      begun: the parameters at `init`; scalars in their place where no drift is wanted.
+      first: a sample of the parameters at `init`.
+      last: the same sample of them at the latest update.
     """
 
     inner_state: Any
@@ -42,22 +46,26 @@ class MonitorState(NamedTuple):
     mean: Any
     largest: Any
     first_nonfinite: Any
-    begun: Tree
+    first: Tree
+    last: Tree
 
 
 def monitor(
-    optimizer: optax.GradientTransformation, *, every: int = 100, window: int = 64, drift: bool = True
+    optimizer: optax.GradientTransformation | optax.MultiSteps,
+    *,
+    every: int = 100,
+    window: int = 64,
 ) -> optax.GradientTransformationExtraArgs:
     """Returns an optimizer that gives the same updates, to the bit, and keeps statistics of every parameter leaf.
 
     They are kept in its state, as arrays: nothing leaves the device until `vx.read_monitor(opt_state)` is called, and a
     checkpoint of the state holds them too. Looked at are the first update and every `every`-th after it. Of a
-    leaf's gradient there are norm, mean and largest magnitude, share of zeros and counts of NaN and Inf; of its update
-    the ratio to the weights, and how far the weights have come from those at `init`.
+    leaf's gradient there are norm, mean and largest magnitude, share of zeros and counts of NaN and Inf. Of the leaf
+    itself, there is how far it has come from where it was at `init`, and how far the update before this one moved it,
+    both relative to its size; of a leaf with more than 1,024 entries for that many of them, at equal distances.
 
-    For a look the optimizer computes its update a second time, in a branch: that leaves the one that is applied as the
-    compiler makes it without a monitor. Under `jax.vmap` all lanes are looked at in every step and most looks thrown
-    away, because a branch that lanes may take differently is computed for all.
+    Under `jax.vmap` all lanes are looked at in every step and most looks thrown away, because a branch that lanes may
+    take differently is computed for all.
 
     Args:
       optimizer: any Optax transformation, with its schedule and clipping; gradients are those that it is given. Leaves
@@ -65,7 +73,6 @@ def monitor(
       every: updates from one look to the next. At 100, the looks themselves are less than 1 % of a step's time on the
         networks of `benchmarks/monitor.py`; docs/guide/monitor.md has the table.
       window: how many of the latest looks are kept in full. Older ones stay in the means and maxima.
-      drift: whether to keep a copy of the first parameters in the state, which the drift is measured from.
 
     Raises:
       InputError: if `optimizer` is no Optax transformation, or a number is not a whole one of at least 1.
@@ -75,29 +82,26 @@ def monitor(
       >>> optimizer = monitor(optax.sgd(0.1), every=1)
       >>> params = {"w": jnp.array([3.0, 4.0])}
       >>> state = optimizer.init(params)
-      >>> updates, state = optimizer.update({"w": jnp.array([0.0, 5.0])}, state, params)
+      >>> for _ in range(2):
+      ...     updates, state = optimizer.update({"w": jnp.array([0.0, 5.0])}, state, params)
+      ...     params = optax.apply_updates(params, updates)
       >>> seen = vx.read_monitor(state)
-      >>> float(seen.recent["norm"][0, 0]), round(float(seen.recent["update_ratio"][0, 0]), 6)
+      >>> float(seen.recent["norm"][1, 0]), round(float(seen.recent["update_ratio"][1, 0]), 6)
       (5.0, 0.1)
     """
+    if isinstance(optimizer, optax.MultiSteps):
+        optimizer = optimizer.gradient_transformation()
     if not isinstance(optimizer, optax.GradientTransformation):
-        hint = (
-            " Of optax.MultiSteps give .gradient_transformation()." if isinstance(optimizer, optax.MultiSteps) else ""
-        )
         kind = type(optimizer).__name__
-        raise InputError(f"optimizer must be an Optax transformation such as optax.adamw(1e-3), got {kind}.{hint}")
+        raise InputError(f"optimizer must be an Optax transformation such as optax.adamw(1e-3), got {kind}.")
     for name, value in (("every", every), ("window", window)):
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
-    inner = optax.with_extra_args_support(optimizer)
+    inner = with_standard_promotion(optimizer)
     every, window = int(every), int(window)
 
     def init(params: Tree) -> MonitorState:
         each = (len(watched_leaves(params)), len(STATISTICS))
-        # A copy, for a loop that donates parameters and state must not find one buffer in both.
-        begun = jax.tree.map(
-            lambda leaf: jnp.array(leaf, copy=True) if drift else jnp.zeros_like(leaf, shape=()), params
-        )
         return MonitorState(
             inner_state=inner.init(params),
             count=jnp.zeros((), jnp.int32),
@@ -108,20 +112,22 @@ def monitor(
             mean=jnp.zeros(each, jnp.float32),
             largest=jnp.zeros(each, jnp.float32),
             first_nonfinite=jnp.zeros(each[:1], jnp.int32),
-            begun=begun,
+            first=sampled(params),
+            last=jax.tree.map(jnp.zeros_like, sampled(params)),  # a ratio to zero is not defined: there was no update
         )
 
     def update(grads: Tree, state: MonitorState, params: Tree = None, **extra: Any) -> tuple[Tree, MonitorState]:
+        updates, inner_state = inner.update(grads, state.inner_state, params, **extra)
+        count, last = optax.safe_increment(state.count), state.last if params is None else sampled(params)
+
         def look(seen: dict[str, Any]) -> dict[str, Any]:
-            updates, _ = inner.update(grads, state.inner_state, params, **extra)
-            trees = StepTrees(grads, updates, params, state.begun)
-            return _seen(seen, state.count + 1, leaf_statistics(lax.stop_gradient(trees)))
+            way = None if params is None else jax.tree.map(jnp.subtract, last, state.last)
+            trees = StepTrees(grads, way, state.last, state.first)
+            return _seen(seen, count, leaf_statistics(lax.stop_gradient(trees)))
 
         seen = {name: getattr(state, name) for name in SEEN}
         seen = lax.cond(state.count % every == 0, look, lambda seen: seen, seen)
-        before, given = _after(seen["taken"], (state.inner_state, params))
-        updates, inner_state = inner.update(grads, before, given, **extra)
-        return updates, state._replace(inner_state=inner_state, count=optax.safe_increment(state.count), **seen)
+        return updates, state._replace(inner_state=inner_state, count=count, last=last, **seen)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -147,30 +153,19 @@ def _seen(before: dict[str, Any], step: Any, rows: Any) -> dict[str, Any]:
     }
 
 
-def _after(taken: Any, tree: Tree) -> Tree:
-    """Returns the tree as it is, but so that the compiler cannot compute with it before the look is over.
+def sampled(params: Tree) -> Tree:
+    """Returns at most `SAMPLED` entries of each leaf at equal distances along its axes, in arrays of their own.
 
-    An optimizer's state and the parameters are overwritten in place. What the branch reads of them would be copied
-    first, at every step, as long as the compiler may overwrite them before the branch has run. Nothing that it
-    understands orders the two without changing how it fuses the update, and with it the last bit of the result; an
-    exclusive or with a zero that it cannot know does (docs/decisions/0010).
+    A branch that read the parameters themselves would have them copied at every step, since they are overwritten in
+    place (docs/decisions/0010).
     """
-    zero = jnp.minimum(taken, 0)
 
-    def same(leaf: Any) -> Any:
-        if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf
-        return _same_bits(leaf, zero)
+    def some(leaf: Any) -> Any:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            return jnp.zeros((), jnp.int32)
+        leaf, steps = jnp.asarray(leaf), [1] * jnp.ndim(leaf)
+        while prod(left := [-(-size // step) for size, step in zip(leaf.shape, steps, strict=True)]) > SAMPLED:
+            steps[left.index(max(left))] *= 2
+        return jnp.copy(leaf[tuple(slice(None, None, step) for step in steps)])
 
-    return jax.tree.map(same, tree)
-
-
-@jax.custom_jvp
-def _same_bits(leaf: Any, zero: Any) -> Any:
-    bits = lax.bitcast_convert_type(leaf, jnp.dtype(f"uint{8 * leaf.dtype.itemsize}"))
-    return lax.bitcast_convert_type(bits ^ zero.astype(bits.dtype), leaf.dtype)
-
-
-@_same_bits.defjvp
-def _same_bits_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
-    return _same_bits(*primals), tangents[0]
+    return jax.tree.map(some, params)

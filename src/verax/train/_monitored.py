@@ -105,8 +105,8 @@ def read_monitor(opt_state: Tree, *, lane: int | None = None) -> Monitored | tup
             "optimizer = vx.monitor(optax.adamw(1e-3)); opt_state = optimizer.init(params)."
         )
     state = states[0]
-    paths = watched_paths(state.begun)
-    state = jax.device_get(state._replace(inner_state=(), begun=()))
+    paths = watched_paths(state.first)
+    state = jax.device_get(state._replace(inner_state=(), first=(), last=()))
     if not np.ndim(state.count):
         if lane is not None:
             raise InputError(f"opt_state has no axis of lanes, got lane={lane}. Leave out lane.")
