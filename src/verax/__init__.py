@@ -58,6 +58,8 @@ _NAMES_BY_FOLDER = {
         "decay_mask",
         "decay_table",
         "clip_by_global_norm",
+        "monitor",
+        "read_monitor",
         "find_learning_rate",
         "TrainState",
         "Run",
