@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _FOLDERS = (
     "network",
@@ -58,6 +58,8 @@ _NAMES_BY_FOLDER = {
         "decay_mask",
         "decay_table",
         "clip_by_global_norm",
+        "monitor",
+        "read_monitor",
         "find_learning_rate",
         "TrainState",
         "Run",

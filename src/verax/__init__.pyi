@@ -46,6 +46,8 @@ from verax.train import objective_from_loss as objective_from_loss
 from verax.train import decay_mask as decay_mask
 from verax.train import decay_table as decay_table
 from verax.train import clip_by_global_norm as clip_by_global_norm
+from verax.train import monitor as monitor
+from verax.train import read_monitor as read_monitor
 from verax.train import find_learning_rate as find_learning_rate
 from verax.train import TrainState as TrainState
 from verax.train import Run as Run
@@ -88,6 +90,7 @@ class _Train:
     from verax.train import EarlyStopping as EarlyStopping
     from verax.train import EpochPlan as EpochPlan
     from verax.train import Experiment as Experiment
+    from verax.train import Health as Health
     from verax.train import History as History
     from verax.train import LaneEstimate as LaneEstimate
     from verax.train import LaneScores as LaneScores
@@ -95,6 +98,7 @@ class _Train:
     from verax.train import LearningRates as LearningRates
     from verax.train import LoopState as LoopState
     from verax.train import LossValue as LossValue
+    from verax.train import Monitored as Monitored
     from verax.train import Objective as Objective
     from verax.train import OptimizerFacts as OptimizerFacts
     from verax.train import Parts as Parts
@@ -136,6 +140,7 @@ class _Train:
     first_state = staticmethod(_train.first_state)
     fit = staticmethod(_train.fit)
     frozen_mask = staticmethod(_train.frozen_mask)
+    health = staticmethod(_train.health)
     lane_estimate = staticmethod(_train.lane_estimate)
     language_model = staticmethod(_train.language_model)
     layerwise = staticmethod(_train.layerwise)
@@ -144,6 +149,7 @@ class _Train:
     make_eval_step = staticmethod(_train.make_eval_step)
     make_train_step = staticmethod(_train.make_train_step)
     mean_metrics = staticmethod(_train.mean_metrics)
+    monitor = staticmethod(_train.monitor)
     multilabel = staticmethod(_train.multilabel)
     noise_key = staticmethod(_train.noise_key)
     objective_from_loss = staticmethod(_train.objective_from_loss)
@@ -155,6 +161,7 @@ class _Train:
     read_clipping = staticmethod(_train.read_clipping)
     read_experiment = staticmethod(_train.read_experiment)
     read_history = staticmethod(_train.read_history)
+    read_monitor = staticmethod(_train.read_monitor)
     read_source = staticmethod(_train.read_source)
     records = staticmethod(_train.records)
     regression = staticmethod(_train.regression)

@@ -9,11 +9,13 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from verax import plot
 from verax.evaluate import calibration, choose_threshold, regression_calibration, score, slices
-from verax.train import History, Record
+from verax.train import Health, History, Record
+from verax.train import health as health_of
 
 RANDOM = np.random.default_rng(0)
 TARGETS = RANDOM.normal(size=400)
@@ -44,7 +46,24 @@ POSITIVE, TRUTH = RANDOM.random(200), np.arange(200) % 2
 LABELS = score("multilabel", np.stack([POSITIVE] * 3, axis=1), np.stack([TRUTH] * 3, axis=1), classes=NAMES)
 SLICES = slices("regression", PREDICTIONS, TARGETS, {NAMES[1]: np.arange(400) % 3, NAMES[2]: np.arange(400) % 4})
 
+
+def health(*rows: dict) -> Health:
+    """The health along chunks of 10 steps: the gradient norm and update ratio of each leaf."""
+    records = []
+    for number, row in enumerate(rows, 1):
+        leaves = {path: (norm, norm, norm, 0.0, bad, 0, ratio, 0.1) for path, (norm, ratio, bad) in row.items()}
+        records.append(Record("chunk", 10 * number, 1, {"leaves": leaves}, 0.1))
+    return health_of(History(tuple(records)))
+
+
+HEALTH = health(
+    {NAMES[1]: (1.0, 1e-3, 0), f"{NAMES[2]}/kernel": (0.0, None, 0), "a/bias": (9.0, 1.0, 0)},
+    {NAMES[1]: (10.0, 1e-2, 0), f"{NAMES[2]}/kernel": (0.1, 1e-4, 3), "a/bias": (9.0, 1.0, 0)},
+)
+
 PLOTS = {
+    "gradient_norms": lambda ax: plot.gradient_norms(HEALTH, ax=ax),
+    "update_ratios": lambda ax: plot.update_ratios(HEALTH, ax=ax),
     "perplexity_curve": lambda ax: plot.perplexity_curve(epochs(5.0, 3.0, 2.0), ax=ax),
     "seeds": lambda ax: plot.seeds([epochs(5.0, 3.0), epochs(4.0, 2.0)], ax=ax),
     "schedule": lambda ax: plot.schedule([0, 10, 20], [0.0, 0.1, 0.05], total=15, ax=ax),
@@ -359,3 +378,39 @@ def test_images_stand_above_their_counterparts_on_one_scale(draw):
     assert plot.svg(draw(before, after[:, :4].astype(np.float32)), "cropped", name="pairs")
     with pytest.raises(ValueError, match="images must come in pairs"):
         draw(before, after[:3])
+
+
+def test_the_map_of_gradients_is_darker_the_larger_and_orange_where_not_finite():
+    (image,) = plot.gradient_norms(HEALTH).get_images()
+    cells = image.get_array()  # leaves, steps, red green blue and opacity
+    assert cells.shape == (3, 2, 4)
+    assert cells[0, 0, 3] < cells[0, 1, 3] == 1 and cells[1, 0, 3] == 0  # a gradient of zeros is empty
+    np.testing.assert_allclose(cells[1, 1, :3], to_rgb(plot.PALETTE["orange"]), atol=1e-6)
+    np.testing.assert_allclose(cells[0, 1, :3], to_rgb(plot.PALETTE["blue"]), atol=1e-6)
+
+
+def test_of_many_leaves_those_that_were_not_finite_are_in_the_map():
+    many = {f"{place}/kernel": (1.0 + place, 1e-3, int(place == 41)) for place in range(60)}
+    ax = plot.gradient_norms(health(many, many))
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(names) == 30 and "41/kernel" in names and "30 of 60 leaves" in ax.get_title(loc="right")
+
+
+def test_update_ratios_are_those_of_the_weights_beside_the_usual_one():
+    drawn = lines(plot.update_ratios(HEALTH))
+    ratios = [y for label, (_, y) in drawn.items() if not label.startswith("_")]
+    np.testing.assert_allclose(ratios[0], [1e-3, 1e-2])
+    assert len(ratios) == 2 and any(y == [1e-3, 1e-3] for _, y in drawn.values())
+
+
+def test_of_many_leaves_the_highest_and_lowest_ratio_are_named():
+    many = {f"{place}/kernel": (1.0, 1e-4 * (1 + place), 0) for place in range(9)}
+    ax = plot.update_ratios(health(many, many))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["8/kernel", "0/kernel"]
+    assert len(ax.get_lines()) == 10
+
+
+@pytest.mark.parametrize("draw", [plot.gradient_norms, plot.update_ratios])
+def test_a_run_without_health_has_no_picture_of_it(draw):
+    with pytest.raises(ValueError, match="health must have at least one step"):
+        draw(health_of(History()))

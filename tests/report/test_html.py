@@ -257,3 +257,18 @@ def test_what_a_history_holds_besides_curves_is_left_out():
     bare = Certificate("n", tuple(Outcome(name, "passed") for name in ITEMS))
     assert list(report.figures(bare, history=History(records))) == ["curve-loss"]
     assert report.figures(bare, history=History()) == {}
+
+
+def test_what_every_parameter_did_is_on_the_page():
+    rows = [(norm, 0.1, 0.2, 0.25, 0, 0, 0.001, 0.02) for norm in (2.0, 0.5)]
+    paths = [f"{EVIL}/kernel", *(f"blocks_{place}/kernel" for place in range(300))]
+    records = [Record("chunk", 100 * n, 1, {"leaves": dict.fromkeys(paths, rows[n % 2])}, 0.1) for n in range(1, 1001)]
+    bare = Certificate("n", tuple(Outcome(name, "passed") for name in ITEMS))
+    text = report.html(bare, history=History(tuple(records)))
+    page = Page(text)
+    section = next(each for each in page.all("section") if each.get("aria-labelledby") == "health")["text"]
+    assert "Gradient norm by parameter" in section and "Update to weight" in section
+    assert "At step 100,000; 101 more parameters are in history.jsonl" in section and "25.0 %" in section
+    assert len(text.encode()) < 500_000 and not page.all("script")
+    once = report.html(bare, history=History(tuple(records[:1])))
+    assert not [each for each in Page(once).all("section") if each.get("aria-labelledby") == "health"]

@@ -44,7 +44,7 @@ def experiment_subject(
         for _ in session_chunks(_without_validation(session, steps)):
             pass
 
-    one = replace(session.program, chunk_steps=1)
+    one = replace(session.program, chunk_steps=1, leaf_statistics=False)
 
     def step(state: Any, data: Any) -> Any:
         return run_chunk(one, {}, state, data, 1)

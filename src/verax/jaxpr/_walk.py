@@ -79,7 +79,7 @@ class Equation:
     @property
     def lines(self) -> list[Span]:
         """The user's own lines that led to it, the innermost first."""
-        return _user_lines(self.eqn)
+        return _user_lines(_frames(self.eqn))
 
     @property
     def within_jax(self) -> bool:
@@ -219,23 +219,26 @@ def _value(const: Any) -> tuple[str, tuple[int, ...], bytes]:
     return str(array.dtype), array.shape, array.tobytes()
 
 
-def _user_lines(eqn: JaxprEqn) -> list[Span]:
-    """Returns the lines of the user's own code that Verax called, the innermost first.
-
-    What called Verax is no place of the program, though it is the user's too.
-    """
-    traceback = eqn.source_info.traceback
-    frames = traceback.frames if traceback is not None else []
-    called = itertools.takewhile(lambda frame: not frame.file_name.startswith(_CALLERS), frames)
-    own = [frame for frame in called if not frame.file_name.startswith((*_LIBRARIES, _OWN, "<"))]
+def _user_lines(frames: Iterable[Any]) -> list[Span]:
+    own = [frame for frame in frames if not frame.file_name.startswith((*_LIBRARIES, _OWN, "<"))]
     return [Span(frame.file_name, frame.line_num) for frame in own]
 
 
+def _frames(eqn: JaxprEqn) -> list[Any]:
+    traceback = eqn.source_info.traceback
+    return traceback.frames if traceback is not None else []
+
+
 def _span(eqn: JaxprEqn) -> Span | None:
-    """Returns the innermost line of the user's own code that Verax called; failing that, the innermost outside JAX."""
-    if eqn.source_info.traceback is None:
+    """Returns the innermost line of the user's own code that Verax called; failing that, the innermost outside JAX.
+
+    What called Verax is no place of the program, though it is the user's too.
+    """
+    frames = _frames(eqn)
+    if not frames:
         return None
-    for line in _user_lines(eqn):
+    called = itertools.takewhile(lambda frame: not frame.file_name.startswith(_CALLERS), frames)
+    for line in _user_lines(called):
         return line
     file, _, rest = summarize(eqn.source_info).partition(" (")[0].partition(":")
     line = rest.partition(":")[0]

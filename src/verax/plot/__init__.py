@@ -11,6 +11,7 @@ from verax.plot._calibration import coverage, reliability_by_label, reliability_
 from verax.plot._canvas import PALETTE
 from verax.plot._confusion import confusion_matrix
 from verax.plot._curves import training_curves
+from verax.plot._leaves import gradient_norms, update_ratios
 from verax.plot._pairs import augmentation_grid, image_pairs, reconstructions
 from verax.plot._pictures import Mistakes, draw_mistakes, find_mistakes, png, worst_mistakes
 from verax.plot._ranking import precision_recall_curve, roc_curve
@@ -26,6 +27,8 @@ __all__ = [
     "seeds",
     "schedule",
     "learning_rates",
+    "gradient_norms",
+    "update_ratios",
     "confusion_matrix",
     "roc_curve",
     "precision_recall_curve",

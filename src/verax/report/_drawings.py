@@ -12,7 +12,7 @@ from verax.certify import Certificate
 from verax.evaluate import Calibration, Evaluation, PredictiveCalibration, Slices
 from verax.plot import Mistakes
 from verax.report._material import AnyCalibration, Material, gather, is_picture
-from verax.train import History
+from verax.train import History, health
 
 METRICS = 4  # curves of at most so many metrics
 
@@ -64,6 +64,9 @@ def drawings(material: Material) -> dict[str, Any]:
 def _of_training(material: Material) -> dict[str, Any]:
     """Returns the pictures of how the network was trained, beside the curves."""
     drawn = {}
+    found = health(material.history or History())
+    if len(found) > 1 and found.paths:
+        drawn["gradient-norms"], drawn["update-ratios"] = plot.gradient_norms(found), plot.update_ratios(found)
     if material.schedule is not None:
         drawn["schedule"] = plot.schedule(
             np.asarray(material.schedule["steps"]), np.asarray(material.schedule["sizes"])

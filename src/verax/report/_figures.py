@@ -16,8 +16,8 @@ from verax.report._elements import Content, Markup, tag
 from verax.report._items import findings_list
 from verax.report._material import Material
 from verax.report._quantities import label, quantity, sentence_case
-from verax.report._scores import bin_table, calibration_table, class_table, slice_table
-from verax.train import History
+from verax.report._scores import bin_table, calibration_table, class_table, folded, leaf_table, slice_table
+from verax.train import History, health
 
 Drawn = Mapping[str, Any]  # axes by name
 
@@ -106,6 +106,23 @@ def curves(material: Material, drawn: Drawn) -> Content:
         words = "The first training images above what a training step may see of them."
         figures.append(figure(drawn, "augmented", "Augmentation", words))
     return _section("Training", "training", figures)
+
+
+def leaves(material: Material, drawn: Drawn) -> Content:
+    """Returns what every parameter leaf did along the run: gradients and the size of updates."""
+    if "gradient-norms" not in drawn:
+        return None
+    found = health(material.history or History())
+    bad = (found.values["nan"] + found.values["inf"]).any(axis=0).sum()
+    words = "One row a parameter, at the last step of each chunk. Zero is empty, orange is not finite"
+    words += f": {bad} of {len(found.paths)} parameters." if bad else "."
+    rows = folded("The numbers", leaf_table(found))
+    figures = [figure(drawn, "gradient-norms", "Gradient norm by parameter", words, rows)]
+    words = (
+        "The dashed line is 0.001, a usual value; far above it weights are overwritten, far below nothing is learned."
+    )
+    figures.append(figure(drawn, "update-ratios", "Update to weight", words))
+    return _section("Health", "health", figures)
 
 
 def worst(mistakes: Mistakes | None) -> Content:

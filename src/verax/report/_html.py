@@ -88,6 +88,7 @@ def html(
         _figures.groups(material, drawn),
         _figures.calibration(material, drawn),
         _figures.curves(material, drawn),
+        _figures.leaves(material, drawn),
         _facts.run(listed, findings),
         _facts.environment(certificate),
         _facts.fingerprints(certificate),

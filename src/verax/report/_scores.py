@@ -1,4 +1,4 @@
-"""Scores as tables: of the test split with intervals, of each class, of each bin of confidence."""
+"""Numbers as tables: scores of the test split with intervals, of each class, of each bin of confidence; parameters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from verax.certify import Certificate
 from verax.evaluate import Calibration, Estimate, Evaluation, Reliability, Slices
 from verax.report._elements import Content, Markup, tag
 from verax.report._quantities import label, quantity
+from verax.train import Health
 
 OPEN = 12  # classes shown at once
 CLASSES = 100  # listed at most, those with the lowest F1
+LEAVES = 200  # listed at most
 
 
 def scores(certificate: Certificate, evaluation: Evaluation | None) -> Content:
@@ -83,6 +87,24 @@ def bin_table(reliability: Reliability) -> Content:
             confidence, accuracy, low, high = (quantity("share", number) for number in numbers)
             lines.append((confidence, accuracy, f"{low} to {high}", quantity("count", count)))
     return folded("The numbers", table(("confidence", "accuracy", "95 % interval", "examples"), lines))
+
+
+def leaf_table(found: Health) -> Markup:
+    """Returns what was measured of each parameter at the end of a run."""
+    names = {"norm": "gradient norm", "zeros": "zeros in it", "update_ratio": "update / weight", "drift": "drift"}
+
+    def cell(name: str, value: float) -> str:
+        return "" if np.isnan(value) else quantity("share", value) if name == "zeros" else f"{value:.2g}"
+
+    lines = [
+        (path, *(cell(name, float(found.values[name][-1, place])) for name in names))
+        for place, path in list(enumerate(found.paths))[:LEAVES]
+    ]
+    left = len(found.paths) - LEAVES
+    caption = f"At step {int(found.steps[-1]):,}" + (
+        f"; {left} more parameters are in history.jsonl" if left > 0 else ""
+    )
+    return table(("parameter", *names.values()), lines, caption)
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], caption: str | None = None) -> Markup:

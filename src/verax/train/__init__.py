@@ -22,12 +22,15 @@ from verax.train._folder import (
     save_run,
 )
 from verax.train._freeze import frozen_mask
+from verax.train._health import Health, health
 from verax.train._history import History, Record
 from verax.train._initial import first_state, starting_variables
 from verax.train._keys import base_key, noise_key, purpose_key
 from verax.train._lanes import save_runs, train_lanes
 from verax.train._layerwise import decaying_rates, layerwise
 from verax.train._loop import chunks, epochs
+from verax.train._monitor import monitor
+from verax.train._monitored import Monitored, read_monitor
 from verax.train._objective import LossValue, Objective, objective_from_loss
 from verax.train._objective_tasks import (
     autoencoder,
@@ -62,6 +65,11 @@ from verax.train._tasks import TASKS, task_of
 from verax.train._transfer import Transfer, transfer
 
 __all__ = [
+    "Health",
+    "Monitored",
+    "health",
+    "monitor",
+    "read_monitor",
     "ScheduleCurve",
     "ScheduleProbe",
     "Transfer",

@@ -63,7 +63,7 @@ def compile_programs(
 
     programs = [
         lowered(program, equal),
-        None if rest is None else lowered(replace(program, chunk_steps=1), rest),
+        None if rest is None else lowered(replace(program, chunk_steps=1, leaf_statistics=False), rest),
         None if validation is None else lowered_evaluation(validation),
     ]
     with ThreadPoolExecutor(len(programs)) as pool:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from verax.data import Batch
 from verax.findings import Finding, Moment
+from verax.train._health import LEAVES, leaf_rows
 from verax.train._history import History, Record
 from verax.train._lanes_program import Lanes, kept, lane_of
 from verax.train._lanes_session import LaneSession, evaluation_arguments
@@ -76,7 +77,7 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
     clock = time.perf_counter()
     for sent in one_ahead(_send(session)):
         state, step = sent.state, sent.step + sent.steps
-        total, weight, watched, finite = _read(sent)
+        total, weight, watched, finite, leaves = _read(sent)
         over = experiment.seconds is not None and time.perf_counter() - clock >= experiment.seconds
         ended, sums = _epochs_ended(session, sent, total, weight, sums, over)
         losses = (total / weight).tolist()
@@ -100,6 +101,8 @@ def train_session(session: LaneSession) -> tuple[Run, ...]:
                 values["nonfinite_step"] = bad_step
                 log.findings.append(nonfinite_loss(Moment(bad_step, (bad_step - 1) // session.plans[0].steps + 1)))
                 log.stop_reason = f"not finite at step {bad_step}"
+            if leaves is not None:
+                values[LEAVES] = leaf_rows(state.variables.params, leaves[lane])
             log.records.append(Record("chunk", step, epoch, values, seconds))
             if bad_step is None and last is not None:
                 values = {"train/loss": float(last.loss[lane]), **(metrics[lane] if metrics else {})}
@@ -151,11 +154,13 @@ def _read(
     Float[np.ndarray, "lanes steps"],
     Bool[np.ndarray, "lanes steps"],
     Bool[np.ndarray, " lanes"],
+    Float[np.ndarray, "lanes leaves statistics"] | None,
 ]:
-    """Returns losses, weights, whether gradients were finite, and whether all is finite at the end; waits for it."""
+    """Returns losses, weights, whether gradients were finite, whether all is finite at the end, and the statistics of
+    the leaves; waits for it."""
     read = jax.device_get(sent.record)
     total, weight, watched = (each[:, : sent.steps] for each in read[:3])
-    return total, weight, watched, read.params_finite & np.isfinite(total).all(axis=1)
+    return total, weight, watched, read.params_finite & np.isfinite(total).all(axis=1), read.leaves
 
 
 def _first_bad(session: LaneSession, sent: Sent, lane: int) -> int:

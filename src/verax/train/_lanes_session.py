@@ -177,7 +177,7 @@ def prepare_lanes(
 
     span = 1 if plan.rest or "validation" in datasets[0].splits else max(1, first.chunk_steps // plan.equal_steps)
     chunk_steps = span * plan.equal_steps if span > 1 else min(first.chunk_steps, plan.equal_steps)
-    program = Program(make, chunk_steps, bool(base.facts.hides_nonfinite))
+    program = Program(make, chunk_steps, bool(base.facts.hides_nonfinite), leaf_statistics=True)
     shared, own, rest = lane_data(experiments, datasets, plans, span, separate)
     validation = tuple(lane_validation(first, datasets if separate else datasets[:1]))
     words: Any = np.stack([np.asarray(jax.random.key_data(base_key(each.seed))) for each in experiments])
@@ -188,13 +188,14 @@ def prepare_lanes(
 
     start = jax.jit(over_lanes(drawn, one_after_another=True))  # side by side it takes three times as long to compile
     states = jax.eval_shape(start, keys, base.few.inputs)
+    own = own._replace(begun=states.variables.params)
     with explained("a step of training or evaluation", {"inputs": base.few.inputs, "targets": base.few.targets}):
         lowered = [
             start.lower(keys, base.few.inputs),
             jax.jit(lane_chunk(program, base.in_turn)).lower(Lanes(states, own, hyperparameters), shared, np.int32(0)),
             None
             if rest is None
-            else jax.jit(lane_chunk(replace(program, chunk_steps=1), base.in_turn)).lower(
+            else jax.jit(lane_chunk(replace(program, chunk_steps=1, leaf_statistics=False), base.in_turn)).lower(
                 Lanes(states, own._replace(rows=rest), hyperparameters), shared, np.int32(0)
             ),
             None
@@ -230,9 +231,9 @@ def prepare_lanes(
     findings = tuple(each + misfits for each in _findings(first, datasets, base, separate))
     return LaneSession(
         tuple(experiments),
-        tuple(datasets), base.network, states, tuple(plans), span, shared, own._replace(rows=None), hyperparameters,
-        validation, chunk, last, evaluate, evaluate_narrow if validation and first.precision != "float32" else None,
-        chunk_steps, total, findings, facts,
+        tuple(datasets), base.network, states, tuple(plans), span, shared,
+        own._replace(rows=None, begun=states.variables.params), hyperparameters, validation, chunk, last, evaluate,
+        evaluate_narrow if validation and first.precision != "float32" else None, chunk_steps, total, findings, facts,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from verax.findings import InputError
 from verax.network import Variables
 from verax.train._average import averaged_variables
 from verax.train._experiment import Experiment, resolve
+from verax.train._health import LEAVES, leaf_rows
 from verax.train._history import Record
 from verax.train._precision import with_precision
 from verax.train._program import ChunkData, ChunkRecord
@@ -78,6 +79,8 @@ def session_chunks(session: Session, start: TrainState | None = None) -> Iterato
             values["nonfinite_gradient_steps"] = tuple((sent.step + 1 + np.flatnonzero(~read.grads_finite)).tolist())
         if not _is_finite(read):
             values["nonfinite_step"] = sent.step + _first_bad(session, sent)
+        if read.leaves is not None:
+            values[LEAVES] = leaf_rows(sent.state.variables.params, read.leaves)
         total += float(read.total.sum(dtype=np.float64))
         weight += float(read.weight.sum(dtype=np.float64))
         step = sent.step + sent.steps
@@ -160,7 +163,7 @@ def _read(chunk: Sent) -> ChunkRecord:
     """Returns what a chunk measured, on the host: waits until it is computed."""
     read = jax.device_get(chunk.record)
     total, weight, finite = (column[: chunk.steps] for column in read[:3])
-    return ChunkRecord(total, weight, finite, read.params_finite)
+    return read._replace(total=total, weight=weight, grads_finite=finite)
 
 
 def _is_finite(read: ChunkRecord) -> bool:

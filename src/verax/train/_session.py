@@ -78,14 +78,16 @@ class Session:
 
     def epoch_data(self, epoch: int) -> tuple[ChunkData, ChunkData | None]:
         """Returns the data of an epoch (the first is 0) for equal steps, and for the rest."""
-        return epoch_data(self.train_data, self.plan, self.experiment.seed, epoch)
+        return epoch_data(self.train_data, self.plan, self.experiment.seed, epoch, self.state.variables.params)
 
 
-def epoch_data(train: Examples, plan: EpochPlan, seed: int, epoch: int) -> tuple[ChunkData, ChunkData | None]:
+def epoch_data(
+    train: Examples, plan: EpochPlan, seed: int, epoch: int, begun: Tree
+) -> tuple[ChunkData, ChunkData | None]:
     """Returns the data of an epoch (the first is 0): of steps of one shape, and of a last batch in its own, if any."""
     rows, weight, rest = plan.rows(seed, epoch)
     start = np.int32(0)
-    equal = ChunkData(*train, jnp.asarray(rows), None if weight is None else jnp.asarray(weight), start)
+    equal = ChunkData(*train, jnp.asarray(rows), None if weight is None else jnp.asarray(weight), start, begun)
     return equal, ChunkData(*train, jnp.asarray(rest[None]), None, start) if plan.rest else None
 
 
@@ -125,10 +127,11 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         make=lambda _: run_parts(experiment, network, experiment.objective, optimizer),
         chunk_steps=min(experiment.chunk_steps, plan.equal_steps),
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
+        leaf_statistics=True,
     )
     device_data = jax.tree.map(jnp.asarray, train)
     validation = tuple(jax.tree.map(jnp.asarray, batch) for batch in _validation_batches(experiment, dataset))
-    first_epoch = epoch_data(device_data, plan, experiment.seed, 0)
+    first_epoch = epoch_data(device_data, plan, experiment.seed, 0, state.variables.params)
     total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps or NO_END
     one_batch = validation[0] if validation else None
     with ThreadPoolExecutor(1) as beside:  # the probe compiles a small program of its own

@@ -50,11 +50,13 @@ class StepRecord(NamedTuple):
       total: the sum of weighted losses, the penalty included.
       weight: the sum of the weights.
       grads_finite: whether all gradients were finite; True where nobody watches.
+      grads: the gradients, where they are kept; else None.
     """
 
     total: Any
     weight: Any
     grads_finite: Any
+    grads: Tree = None
 
 
 def make_train_step(
@@ -63,6 +65,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     *,
     watch_gradients: bool = False,
+    keep_gradients: bool = False,
     options: StepOptions | None = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, StepRecord]]:
     """Returns `step(state, batch) -> (state, record)`, pure and not yet compiled.
@@ -75,6 +78,7 @@ def make_train_step(
       objective: the task.
       optimizer: any Optax transformation; it may ask for `value`, `grad` and `value_fn`.
       watch_gradients: whether the record says if the gradients were finite; needed where the optimizer hides it.
+      keep_gradients: whether the record has the gradients themselves, as the optimizer gets them.
       options: augmentation, accumulation, frozen parameters and the average of the weights; None for none of these.
 
     Example:
@@ -131,7 +135,8 @@ def make_train_step(
             extras[EMA] = next_average(state.extras[EMA], after.params, options.ema)
         watched = all_finite(grads) | skipped if watch_gradients else jnp.array(True)
         state = TrainState(state.step + 1, state.key, after, opt_state, extras)
-        return state, StepRecord(total.astype(jnp.float32), weight.astype(jnp.float32), watched)
+        kept = grads if keep_gradients else None
+        return state, StepRecord(total.astype(jnp.float32), weight.astype(jnp.float32), watched, kept)
 
     return step
 
