@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verax.plot._canvas import BLUE, FONT, LINE, ORANGE, SERIES, Axes, axes_or_new, legend, plain_log_ticks
+from verax.plot._canvas import BLUE, FONT, INK, LINE, ORANGE, SERIES, Axes, axes_or_new, legend, plain_log_ticks
 from verax.train import Health
 
 LISTED = 30  # leaves that fit into a picture
@@ -13,7 +13,7 @@ USUAL = 1e-3  # update over weight; Karpathy, CS231n notes: "somewhere around 1e
 
 
 def gradient_norms(health: Health, *, ax: Axes = None) -> Axes:
-    """Draws the gradient norm of every leaf over time, from pale (the smallest) to dark on a logarithmic scale.
+    """Draws the gradient norm of every leaf over time, from faint (the smallest) to strong on a logarithmic scale.
 
     Cells with a NaN or Inf are orange, cells whose gradient is all zero are empty. Of more than 30 leaves, those that
     were not finite are drawn and others at equal distances; the axes say so.
@@ -40,9 +40,9 @@ def gradient_norms(health: Health, *, ax: Axes = None) -> Axes:
     ax.set_xticks(ticks, [f"{health.steps[columns[place]][-1]:,}" for place in ticks])
     ax.tick_params(length=0)
     known = norms[np.isfinite(norms)]
-    scale = f"{np.exp(known.min()):.0e} pale to {np.exp(known.max()):.0e} dark" if known.size else "all zero"
+    scale = f"{np.exp(known.min()):.0e} faint to {np.exp(known.max()):.0e} strong" if known.size else "all zero"
     left_out = f", {len(shown)} of {len(health.paths)} leaves" if len(shown) < len(health.paths) else ""
-    ax.set_title(f"{scale}{left_out}", loc="right", fontsize=FONT - 1)
+    ax.set_title(f"{scale}{left_out}", loc="right", fontsize=FONT - 1, color=INK)
     ax.set(xlabel="step", ylabel="parameter")
     return ax
 

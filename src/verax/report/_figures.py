@@ -117,12 +117,12 @@ def leaves(material: Material, drawn: Drawn) -> Content:
     words = "One row a parameter, at the last step of each chunk. Zero is empty, orange is not finite"
     words += f": {bad} of {len(found.paths)} parameters." if bad else "."
     rows = folded("The numbers", leaf_table(found))
-    figures = [figure(drawn, "gradient-norms", "Gradient norm by parameter", words, rows)]
+    figures = [figure(drawn, "gradient-norms", "Gradient norm by parameter", words)]
     words = (
         "The dashed line is 0.001, a usual value; far above it weights are overwritten, far below nothing is learned."
     )
     figures.append(figure(drawn, "update-ratios", "Update to weight", words))
-    return _section("Health", "health", figures)
+    return _section("Health", "health", figures, rows)
 
 
 def worst(mistakes: Mistakes | None) -> Content:
