@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from verax.evaluate import Slices
-from verax.plot._canvas import BLUE, FONT, LINE, SERIES, Axes, axes_or_new, legend, short
+from verax.plot._canvas import BLUE, FONT, LINE, SERIES, Axes, axes_or_new, ink, legend, short
 
 LISTED = 30  # rows that fit into a picture
 
@@ -43,7 +43,7 @@ def label_bars(rows: Sequence[Mapping[str, Any]], metric: str = "f1", *, ax: Axe
     ax.set_xlabel(metric.replace("_", " "))
     ax.set_ylabel("label" if "class" in shown[0] else "output")
     if len(shown) < len(some):
-        ax.set_title(f"{len(shown)} lowest of {len(some)} shown", loc="right", fontsize=9)
+        ax.set_title(f"{len(shown)} lowest of {len(some)} shown", loc="right", fontsize=9, color=ink(ax))
     return ax
 
 

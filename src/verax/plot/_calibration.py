@@ -100,7 +100,7 @@ def reliability_by_label(
         across, share = (np.bincount(place, each[:, label], len(filled)) / count for each in (stated, truth))
         ends = np.array([tuple(proportion_estimate(s * n, float(n))) for s, n in zip(share, count, strict=True)])
         _with_bars(ax, across, share, ends[:, 1], ends[:, 2], BLUE, "o", None)
-        ax.set_title(name, fontsize=9, parse_math=False)
+        ax.set_title(name, fontsize=9, color=INK, parse_math=False)
         ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=[0, 1], yticks=[0, 1])
     figure.supxlabel("stated probability", fontsize=FONT, color=INK)
     figure.supylabel("share that is true", fontsize=FONT, color=INK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verax.plot._canvas import BLUE, FONT, INK, LINE, ORANGE, SERIES, Axes, axes_or_new, legend, plain_log_ticks
+from verax.plot._canvas import BLUE, FONT, LINE, ORANGE, SERIES, Axes, axes_or_new, ink, legend, plain_log_ticks
 from verax.train import Health
 
 LISTED = 30  # leaves that fit into a picture
@@ -42,7 +42,7 @@ def gradient_norms(health: Health, *, ax: Axes = None) -> Axes:
     known = norms[np.isfinite(norms)]
     scale = f"{np.exp(known.min()):.0e} faint to {np.exp(known.max()):.0e} strong" if known.size else "all zero"
     left_out = f", {len(shown)} of {len(health.paths)} leaves" if len(shown) < len(health.paths) else ""
-    ax.set_title(f"{scale}{left_out}", loc="right", fontsize=FONT - 1, color=INK)
+    ax.set_title(f"{scale}{left_out}", loc="right", fontsize=FONT - 1, color=ink(ax))
     ax.set(xlabel="step", ylabel="parameter")
     return ax
 
