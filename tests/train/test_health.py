@@ -18,7 +18,7 @@ from verax.train._leaf_statistics import STATISTICS, StepTrees, leaf_statistics
     "changes",
     [{}, {"network": MLP(), "optimizer": optax.adamw(0.01)}, {"accumulate": 2, "ema": 0.9}, {"freeze": ("bias",)},
      {"precision": "float16", "network": MLP()}],
-    ids=str,
+    ids=["plain", "dropout", "accumulated", "frozen", "float16"],
 )  # fmt: skip
 def test_watching_changes_no_bit_of_a_chunk(changes):
     session = prepare(experiment(**changes, steps=6))
