@@ -66,6 +66,8 @@ def update_ratios(health: Health, *, ax: Axes = None) -> Axes:
     steps = np.array([health.steps[group].mean() for group in columns])
     ratios = np.exp(np.stack([_mean_log(health.values["update_ratio"][group][:, places]) for group in columns]))
     ax = axes_or_new(ax)
+    every = np.append(ratios[ratios > 0], USUAL)
+    ax.set(yscale="log", ylim=(every.min() / 2, every.max() * 2))
     named = list(range(len(places))) if len(places) <= 3 else _extremes(ratios)
     for index in range(len(places)):
         if index not in named:
@@ -75,7 +77,6 @@ def update_ratios(health: Health, *, ax: Axes = None) -> Axes:
         look = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1.6}
         ax.plot(steps, ratios[:, index], line, label=_ending(health.paths[places[index]], 24), **look)
     ax.axhline(USUAL, color=LINE, linestyle="--", linewidth=1.2)
-    ax.set_yscale("log")
     plain_log_ticks(ax)
     ax.set(xlabel="step", ylabel="update / weight")
     legend(ax)

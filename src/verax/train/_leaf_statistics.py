@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from verax.trees import Tree, path_text
 
+LARGE = 2**18  # entries of a leaf; float32 sums of as many positive terms keep five digits or more
 STATISTICS = ("norm", "mean", "largest", "zeros", "nan", "inf", "update_ratio", "drift")
 
 
@@ -49,7 +50,8 @@ def leaf_statistics(trees: StepTrees) -> Float[Array, "leaves statistics"]:
     `norm`, `mean` and `largest` are of the magnitudes of a gradient's finite entries, `zeros` is the share of its
     entries that are exactly zero, `nan` and `inf` count those that are not finite. `update_ratio` is the norm of the
     update over that of the parameters before it, `drift` the norm of the way from the first parameters to those after
-    the step over that of the first ones; either is NaN where it would be a division by zero, as for biases at 0.
+    the step over that of the first ones; either is NaN where it would be a division by zero, as for biases at 0, and
+    where the parameters are not finite.
 
     Squares that leave the range of float32 make `norm` the largest magnitude, its lower bound.
 
@@ -62,68 +64,72 @@ def leaf_statistics(trees: StepTrees) -> Float[Array, "leaves statistics"]:
     """
     grads, *others = (watched_leaves(each) for each in trees)
     paths = grads if trees.begun is None else others[-1]
-    missing = jnp.full(len(STATISTICS) - 2, jnp.nan, jnp.float32)
-    rows = [
-        jnp.concatenate(
-            [_of_gradient(grads[path]) if path in grads else missing, _of_way(*(e.get(path) for e in others))]
-        )
-        for path in paths
-    ]
-    return jnp.stack(rows) if rows else jnp.zeros((0, len(STATISTICS)), jnp.float32)
+    if not paths:
+        return jnp.zeros((0, len(STATISTICS)), jnp.float32)
+    sums = [_sums(grads.get(path), *(each.get(path) for each in others)) for path in paths]
+    # Columns, so that what is computed of the sums is one kernel for all leaves.
+    columns = [jnp.stack([jnp.asarray(each, jnp.float32) for each in column]) for column in zip(*sums, strict=True)]
+    largest, total, square, zeros, nan, inf, *squares = columns
+    moved, before, gone, first = map(jnp.sqrt, squares)
+    size = jnp.array([max(1, grads[path].size) if path in grads else 1 for path in paths], jnp.float32)
+    is_in_range = jnp.isfinite(square) & (square > jnp.finfo(jnp.float32).tiny)
+    norm = jnp.where(is_in_range, jnp.sqrt(square), largest)
+    mean = total / jnp.maximum(size - nan - inf, 1)
+    ratios = [_ratio(moved, before), _ratio(gone, first)]
+    return jnp.stack([norm, mean, largest, zeros / size, nan, inf, *ratios], axis=1)
 
 
 @jax.jit  # leaves of one shape, such as the layers of a Transformer, are traced once
-def _of_gradient(grad: Any) -> Any:
-    magnitude = _magnitude(grad)
-    finite = _finite(magnitude)
-    masks = [each.astype(magnitude.dtype) for each in (magnitude == 0, jnp.isnan(magnitude), jnp.isinf(magnitude))]
-    largest, total, square, zeros, nan, inf = _reduced([finite, finite, jnp.square(finite), *masks])
-    in_range = jnp.isfinite(square) & (square > jnp.finfo(square.dtype).tiny)
-    norm = jnp.where(in_range, jnp.sqrt(square), largest)
-    size = max(1, grad.size)
-    values = [norm, total / jnp.maximum(size - nan - inf, 1), largest, zeros / size, nan, inf]
-    return jnp.stack([each.astype(jnp.float32) for each in values])
+def _sums(grad: Any, update: Any, param: Any, begun: Any) -> tuple[Any, ...]:
+    """Returns the largest finite magnitude of a gradient, the sums of finite magnitudes and of their squares, how many
+    entries are zero, NaN and Inf; and the sums of squares of the update, of the parameters before it, of the way since
+    the beginning and of the parameters then. What is not known is NaN.
 
-
-@jax.jit
-def _of_way(update: Any, param: Any, begun: Any) -> Any:
-    if update is None or param is None:
-        return jnp.full(2, jnp.nan, jnp.float32)
-    first = param if begun is None else begun
-    trees = (update, param, _wide(param) - _wide(first) + _wide(update), first)
-    squares = [jnp.square(_finite(_magnitude(each))) for each in trees]
-    moved, before, gone, from_where = (jnp.sqrt(each) for each in _reduced([squares[0], *squares])[1:])
-    drift = jnp.nan if begun is None else _ratio(gone, from_where)
-    return jnp.stack([_ratio(moved, before), jnp.asarray(drift, moved.dtype)]).astype(jnp.float32)
-
-
-def _reduced(terms: list[Any]) -> list[Any]:
-    """Returns the largest of the first and the sums of the other arrays, all in one pass (docs/decisions/0010).
-
-    One reduction over rows and one over what they give: sums of millions of terms keep their digits.
+    All are computed in one pass, because each reduction of its own takes as long to compile (docs/decisions/0010).
     """
-    if not terms[0].ndim:
-        return terms
+    unknown = (jnp.float32(jnp.nan),)
+    if grad is not None and update is not None and jnp.shape(update) != jnp.shape(grad):  # a sample of the parameters
+        return _sums(grad, None, None, None)[:6] + _sums(None, update, param, begun)[6:]
+    terms: list[Any] = []
+    if grad is not None:
+        magnitude = _magnitude(grad)
+        finite = jnp.where(jnp.isfinite(magnitude), magnitude, 0)
+        masks = [each.astype(magnitude.dtype) for each in (magnitude == 0, jnp.isnan(magnitude), jnp.isinf(magnitude))]
+        terms = [finite, finite, jnp.square(finite), *masks]
+    of_grad, has_way = len(terms), update is not None and param is not None
+    if has_way:
+        terms += [jnp.square(_magnitude(each)) for each in (update, param)]
+    if has_way and begun is not None:
+        way = _wide(param) - _wide(begun) + _wide(update)
+        terms += [jnp.square(_magnitude(each)) for each in (way, begun)]
+    if not terms:
+        return unknown * 10
+    reduced = _reduced(tuple(terms), of_grad > 0)
+    return (reduced[:of_grad] or unknown * 6) + (reduced[of_grad:] + unknown * 4)[:4]
+
+
+def _reduced(terms: tuple[Any, ...], first_is_largest: bool) -> tuple[Any, ...]:
+    """Returns the sums of arrays of one shape; of the first the largest, if it is asked for."""
 
     def combine(one: Any, two: Any) -> Any:
-        return jnp.maximum(one[0], two[0]), *(a + b for a, b in zip(one[1:], two[1:], strict=True))
+        sums = [a + b for a, b in zip(one, two, strict=True)]
+        return (jnp.maximum(one[0], two[0]) if first_is_largest else sums[0], *sums[1:])
 
-    zero = (jnp.zeros((), terms[0].dtype),) * len(terms)
-    rows = lax.reduce(tuple(terms), zero, combine, (terms[0].ndim - 1,))
-    return list(lax.reduce(tuple(rows), zero, combine, tuple(range(terms[0].ndim - 1))) if terms[0].ndim > 1 else rows)
+    none = tuple(jnp.zeros((), each.dtype) for each in terms)
+    shape = terms[0].shape
+    if len(shape) > 1 and terms[0].size > LARGE:  # rows first, so that sums of many terms keep their digits
+        terms = tuple(lax.reduce(terms, none, combine, (len(shape) - 1,)))
+    axes = tuple(range(terms[0].ndim))
+    return tuple(lax.reduce(terms, none, combine, axes)) if axes else terms
+
+
+def _magnitude(leaf: Any) -> Any:
+    return jnp.abs(_wide(leaf))
 
 
 def _wide(leaf: Any) -> Any:
     is_wide = leaf.dtype == jnp.float64 or jnp.issubdtype(leaf.dtype, jnp.complexfloating)
     return leaf if is_wide else leaf.astype(jnp.float32)
-
-
-def _magnitude(leaf: Any) -> Any:
-    return jnp.abs(_wide(jnp.asarray(leaf)))
-
-
-def _finite(magnitude: Any) -> Any:
-    return jnp.where(jnp.isfinite(magnitude), magnitude, 0)
 
 
 def _ratio(part: Any, whole: Any) -> Any:
