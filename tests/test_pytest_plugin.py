@@ -55,7 +55,7 @@ SAID = {
 
 
 def run(folder, *args):
-    command = [sys.executable, "-m", "pytest", "-p", "verax._pytest", "-p", "no:cacheprovider", "-q", *args]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *args]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 

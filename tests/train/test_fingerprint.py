@@ -58,7 +58,7 @@ def test_all_changes_differ_from_one_another():
     assert len({fingerprint(experiment(**changes)) for changes in CHANGES.values()}) == len(CHANGES)
 
 
-@pytest.mark.parametrize("changes", [{"chunk_steps": 7}, {"limits": {"memory": 1.0}}], ids=str)
+@pytest.mark.parametrize("changes", [{"chunk_steps": 7}, {"limits": {"calibration_error": 0.1}}], ids=str)
 def test_what_decides_nothing_does_not(plain, changes):
     assert fingerprint(experiment(**changes)) == plain
 
