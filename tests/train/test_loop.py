@@ -10,7 +10,7 @@ from tests.train.cases import CNN, DATA, LINEAR, MLP, NOISY, WithNorm, apply, ex
 from verax.data import epoch_order
 from verax.findings import InputError
 from verax.network import as_network
-from verax.train import base_key, chunks, epochs, load_state, purpose_key, save_state
+from verax.train import chunks, epochs, load_state, prepare, save_state
 from verax.trees import digest
 
 
@@ -22,7 +22,8 @@ def plain_loop(module, optimizer, *, epochs, batch_size=8, remainder="partial", 
     is_module = isinstance(module, nn.Module)
     inputs, targets = DATA["train"]
     network = as_network(module if is_module else LINEAR)
-    params, state = jax.jit(network.init)(purpose_key(base_key(seed), "init"), inputs[:batch_size])
+    first = prepare(experiment(network=network, optimizer=optimizer, batch_size=batch_size, seed=seed))
+    params, state = first.state.variables
     with jax.numpy_dtype_promotion("standard"):
         opt_state = optimizer.init(params)
 
