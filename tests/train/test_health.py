@@ -21,7 +21,7 @@ from verax.train._leaf_statistics import STATISTICS, StepTrees, leaf_statistics
     ids=["plain", "dropout", "accumulated", "frozen", "float16"],
 )  # fmt: skip
 def test_watching_changes_no_bit_of_a_chunk(changes):
-    session = prepare(experiment(**changes, steps=6))
+    session = prepare(experiment(**changes, steps=6, watch=True))
     data = session.epoch_data(0)[0]
 
     def compiled(watched):
@@ -36,7 +36,7 @@ def test_watching_changes_no_bit_of_a_chunk(changes):
 
 
 def test_the_numbers_are_those_of_the_last_step():
-    made = experiment(network=MLP(dropout_rate=0.0), optimizer=optax.adam(0.01), steps=12, chunk_steps=3)
+    made = experiment(network=MLP(dropout_rate=0.0), optimizer=optax.adam(0.01), steps=12, chunk_steps=3, watch=True)
     states = [prepare(made).state, *(state for state, _ in chunks(dataclasses.replace(made, chunk_steps=1)))]
     params = {int(state.step): state.variables.params for state in states}
     session = prepare(made)
@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_last_step():
 
 
 def test_the_history_holds_them_through_its_file():
-    history = vx.train(experiment(steps=12, chunk_steps=3)).history
+    history = vx.train(experiment(steps=12, chunk_steps=3, watch=True)).history
     found, back = health(history), health(History.from_jsonl(history.to_jsonl().splitlines()))
     assert back.paths == found.paths and back.steps.tolist() == found.steps.tolist() and len(found) == 5
     for name in STATISTICS:
@@ -71,14 +71,14 @@ def test_the_history_holds_them_through_its_file():
 
 def test_gradients_that_are_not_finite_are_counted():
     run = vx.train(
-        experiment(optimizer=optax.sgd(lambda step: jnp.where(step < 4, 0.1, jnp.inf)), steps=6, chunk_steps=6)
+        experiment(optimizer=optax.sgd(lambda step: jnp.where(step < 4, 0.1, jnp.inf)), steps=6, chunk_steps=6, watch=True)
     )
     found = health(run.history)
     assert found.values["nan"][-1, 1] == 12 and found.values["norm"][-1, 1] == 0
 
 
 def test_each_lane_has_its_own():
-    made = experiment(network=MLP(), optimizer=optax.adam(0.01), steps=8, chunk_steps=4, remainder="drop")
+    made = experiment(network=MLP(), optimizer=optax.adam(0.01), steps=8, chunk_steps=4, remainder="drop", watch=True)
     runs = vx.train(made, seeds=2)
     alone = health(vx.train(dataclasses.replace(made, seed=1)).history)
     found = health(runs[1].history)

@@ -56,6 +56,8 @@ class Experiment:
       augment: `(key, batch) -> batch`, a pure function applied to each training batch, such as those of
         `vx.data.augment`.
       chunk_steps: steps between two reads of the device, where steps run in one compiled loop.
+      watch: whether every parameter leaf is watched at the last step of each chunk (`vx.train.health`); it changes no
+        bit of the training and costs 2 to 9 % of its speed on small networks (docs/guide/monitor.md).
       limits: limits of the certificate's items, by name, where the defaults do not fit.
       hyperparameters: what made this value, set by Verax.
 
@@ -87,6 +89,7 @@ class Experiment:
     augment: Callable[[Any, Any], Any] | None = None
     seconds: float | int | None = None
     chunk_steps: int = 200
+    watch: bool = False
     limits: Mapping[str, float] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 

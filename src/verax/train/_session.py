@@ -127,7 +127,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         make=lambda _: run_parts(experiment, network, experiment.objective, optimizer),
         chunk_steps=min(experiment.chunk_steps, plan.equal_steps),
         watch_gradients=bool(optimizer_facts.hides_nonfinite),
-        leaf_statistics=True,
+        leaf_statistics=experiment.watch,
     )
     device_data = jax.tree.map(jnp.asarray, train)
     validation = tuple(jax.tree.map(jnp.asarray, batch) for batch in _validation_batches(experiment, dataset))
