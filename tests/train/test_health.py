@@ -70,9 +70,8 @@ def test_the_history_holds_them_through_its_file():
 
 
 def test_gradients_that_are_not_finite_are_counted():
-    run = vx.train(
-        experiment(optimizer=optax.sgd(lambda step: jnp.where(step < 4, 0.1, jnp.inf)), steps=6, chunk_steps=6, watch=True)
-    )
+    exploding = optax.sgd(lambda step: jnp.where(step < 4, 0.1, jnp.inf))
+    run = vx.train(experiment(optimizer=exploding, steps=6, chunk_steps=6, watch=True))
     found = health(run.history)
     assert found.values["nan"][-1, 1] == 12 and found.values["norm"][-1, 1] == 0
 
