@@ -57,7 +57,7 @@ class Experiment:
         `vx.data.augment`.
       chunk_steps: steps between two reads of the device, where steps run in one compiled loop.
       watch: whether every parameter leaf is watched at the last step of each chunk (`vx.train.health`); it changes no
-        bit of the training and costs 2 to 9 % of its speed on small networks (docs/guide/monitor.md).
+        bit of the training and costs up to 7 % of its speed on small networks (docs/guide/monitor.md).
       limits: limits of the certificate's items, by name, where the defaults do not fit.
       hyperparameters: what made this value, set by Verax.
 

@@ -70,8 +70,8 @@ def monitor(
     Args:
       optimizer: any Optax transformation, with its schedule and clipping; gradients are those that it is given. Leaves
         that it is not to see (`optax.masked`, `optax.partition`, None) are left out.
-      every: updates from one look to the next. At 100, the looks themselves are less than 1 % of a step's time on the
-        networks of `benchmarks/monitor.py`; docs/guide/monitor.md has the table.
+      every: updates from one look to the next. From 25 on most of the cost is paid at every step, looked at or not;
+        docs/guide/monitor.md has the table.
       window: how many of the latest looks are kept in full. Older ones stay in the means and maxima.
 
     Raises:
