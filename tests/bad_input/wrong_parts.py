@@ -292,6 +292,7 @@ NUMBERS = (
         lambda: {"augment": vx.data.augment.mixup(0.2, classes=5)},
         (r"distributions must have a column for each of 3 classes, got shape \(16, 5\)",),
     ),
+    Wrong("watching as text", lambda: {"watch": "yes"}, ("watch must be True or False", "got 'yes'")),
     Wrong("a limit as a number", lambda: {"limits": 0.1}, ("limits must be a dict", "latency_p99_seconds")),
     Wrong(
         "an unknown limit",

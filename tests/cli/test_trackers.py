@@ -114,3 +114,9 @@ def test_a_folder_of_lanes_is_shown_and_asks_for_one_of_them(seeds, capsys):
     assert json.loads(capsys.readouterr().out)["folders"] == ["seed-0", "seed-1", "seed-2"]
     assert main(["evaluate", str(folder)]) == 2
     assert f"holds 3 runs. Name one of them, such as {folder / 'seed-0'}" in capsys.readouterr().err
+
+
+def test_a_damaged_summary_of_lanes_is_said(tmp_path, capsys):
+    (tmp_path / "lanes.json").write_text("{}")
+    assert main(["show", str(tmp_path)]) == 2
+    assert "lanes.json cannot be read. It is damaged" in capsys.readouterr().err

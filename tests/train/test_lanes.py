@@ -48,7 +48,7 @@ def assert_alike(run, alone):
 
 
 CASES = {
-    "noise, padded last batch": {"network": NOISY},
+    "noise, padded last batch": {"network": NOISY, "watch": True},
     "BatchNorm, last batch of its own shape": {"network": WithNorm()},
     "convolution, lanes in turn, dropped rows": {"network": CNN(), "remainder": "drop"},
     "dropout, wrapped, cut chunks, an odd number of steps": {

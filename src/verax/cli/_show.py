@@ -23,7 +23,6 @@ def show(target: Path, /, *, json: bool = False) -> int:
 
     None of it is run.
 
-
     Args:
       target: what to describe.
       json: prints it as JSON on stdout.
@@ -75,7 +74,9 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
 
 
 def _lanes(folder: Path, talk: bool) -> dict[str, Any]:
-    content = _json(folder / "lanes.json", {})
+    content = _json(folder / "lanes.json", None)
+    if not (isinstance(content, dict) and {"last", "best", "left_out"} <= content.get("summary", {}).keys()):
+        raise InputError(f"{folder / 'lanes.json'} cannot be read. It is damaged, or was not written by Verax.")
     runs = sorted(each.parent.name for each in folder.glob("*/experiment.json"))
     if talk:
         say(f"lanes {folder}: {len(runs)} runs of one program: {', '.join(runs)}")

@@ -22,6 +22,7 @@ from jax import lax
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 from jax.extend.source_info_util import current_name_stack, user_context
 
+from verax.jaxpr._rebind import bind, constant
 from verax.jaxpr._walk import has_primitive
 from verax.trees import Tree
 
@@ -64,7 +65,7 @@ def _evaluate(jaxpr: Jaxpr, consts: list[Any], args: list[Any]) -> list[Any]:
         with user_context(eqn.source_info.traceback, name_stack=name_stack), eqn.ctx.manager:
             results = _results(eqn, operands)
         values.update(zip(eqn.outvars, results, strict=True))
-    return [_constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
+    return [constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
 
 
 def _results(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
@@ -78,13 +79,7 @@ def _results(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
         return [_pool_gradient(source, operand, eqn.params["window_dimensions"])]
     if inner is not None and has_primitive(inner, (CONVOLUTION, POOL_GRADIENT)):
         return _evaluate(inner.jaxpr, inner.consts, operands)
-    results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
-    return list(results) if eqn.primitive.multiple_results else [results]
-
-
-def _constant(literal: Literal) -> Any:
-    aval: Any = literal.aval
-    return jnp.asarray(literal.val, aval.dtype)
+    return bind(eqn, operands, eqn.params)
 
 
 def _canonical(inputs: Any, kernel: Any, *, dimension_numbers: Any, **params: Any) -> Any:

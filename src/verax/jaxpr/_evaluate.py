@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from verax.jaxpr._rebind import bind
 from verax.jaxpr._walk import Equation
 from verax.trees import is_key
 
@@ -61,8 +62,7 @@ def run_equation(equation: Equation, operands: Values) -> list[Any]:
     """Returns the results of one equation, with all that it holds, on given operands."""
     eqn = equation.eqn
     with eqn.ctx.manager:
-        results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(eqn.params))
-    return list(results) if eqn.primitive.multiple_results else [results]
+        return bind(eqn, list(operands), eqn.params)
 
 
 def scan_sizes(eqn: JaxprEqn) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from verax.jaxpr._rebind import constant, inner_programs
 from verax.jaxpr._walk import has_primitive
 from verax.trees import Tree
 
@@ -57,7 +58,7 @@ def float32_products(jaxpr: Jaxpr | ClosedJaxpr) -> int:
     for eqn in jaxpr.eqns:
         if eqn.primitive.name in DERIVED:
             continue
-        count += _is_float32_product(eqn) + sum(float32_products(inner) for inner in _inner(eqn).values())
+        count += _is_float32_product(eqn) + sum(float32_products(inner) for inner in inner_programs(eqn).values())
     return count
 
 
@@ -78,12 +79,7 @@ def _evaluate(jaxpr: Jaxpr, consts: Any, args: list[Any], dtype: Any) -> list[An
             if params.get("preferred_element_type") == dtype:
                 results = [lax.convert_element_type(each, jnp.float32) for each in results]
         values.update(zip(eqn.outvars, results, strict=True))
-    return [_constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
-
-
-def _constant(literal: Literal) -> Any:
-    aval: Any = literal.aval
-    return jnp.asarray(literal.val, aval.dtype)
+    return [constant(each) if isinstance(each, Literal) else values[each] for each in jaxpr.outvars]
 
 
 def _is_float32_product(eqn: JaxprEqn) -> bool:
@@ -91,20 +87,10 @@ def _is_float32_product(eqn: JaxprEqn) -> bool:
     return eqn.primitive.name in PRODUCTS and all(aval.dtype == jnp.float32 for aval in avals)
 
 
-def _inner(eqn: JaxprEqn) -> dict[tuple[str, int], Jaxpr | ClosedJaxpr]:
-    """Returns the programs among an equation's parameters, by name and position."""
-    found = {}
-    for name, value in eqn.params.items():
-        for index, each in enumerate(value if isinstance(value, tuple) else (value,)):
-            if isinstance(each, Jaxpr | ClosedJaxpr):
-                found[name, index] = each
-    return found
-
-
 def _narrowed(eqn: JaxprEqn, dtype: Any) -> dict[str, Any]:
     """Returns the parameters of an equation that hold programs with products, with these narrowed."""
     changed: dict[str, Any] = {}
-    for (name, index), inner in _inner(eqn).items():
+    for (name, index), inner in inner_programs(eqn).items():
         if not has_primitive(inner, PRODUCTS):
             continue
         new = _same_signature(inner, dtype)

@@ -85,7 +85,7 @@ def update_ratios(health: Health, *, ax: Axes = None) -> Axes:
 
 def _check(health: Health) -> None:
     if not len(health) or not health.paths:
-        raise ValueError("health must have at least one step, got none. Was the run shorter than one chunk of steps?")
+        raise ValueError("health must have at least one step, got none. Train with vx.Experiment(..., watch=True).")
 
 
 def _spread(must: np.ndarray) -> np.ndarray:

@@ -127,6 +127,8 @@ class Experiment:
             named = ", ".join("learning rate" if name == "step_size" else name for name in texts)
             raise InputError(f"the optimizer needs numbers, but its {named} is a text. Give a number, or a schedule.")
         check_limits(self.limits)
+        if not isinstance(self.watch, bool | np.bool_):
+            raise InputError(f"watch must be True or False, got {self.watch!r}.")
 
 
 def _check_step(experiment: Experiment) -> None:
