@@ -15,6 +15,7 @@ PICTURE = (
     ("cli", "_pytest"),
     ("report", "plot"),
     ("certify",),
+    ("doctor",),
     ("debug", "tune", "export"),
     ("train",),
     ("evaluate",),

@@ -21,6 +21,7 @@ _FOLDERS = (
     "train",
     "evaluate",
     "debug",
+    "doctor",
     "tune",
     "export",
     "certify",
@@ -82,6 +83,7 @@ _NAMES_BY_FOLDER = {
         "show",
         "profile",
     ),
+    "doctor": ("TrainingProgram",),
     "certify": ("Evidence", "Certificate"),
     "findings": ("Finding", "InputError"),
 }

@@ -17,6 +17,7 @@ from verax import network as network
 from verax import models as models
 from verax import data as data
 from verax import debug as debug
+from verax import doctor as doctor
 from verax import export as export
 from verax import report as report
 from verax import plot as plot
@@ -68,6 +69,7 @@ from verax.debug import assert_max_traces as assert_max_traces
 from verax.debug import describe as describe
 from verax.debug import show as show
 from verax.debug import profile as profile
+from verax.doctor import TrainingProgram as TrainingProgram
 from verax.certify import Evidence as Evidence
 from verax.certify import Certificate as Certificate
 from verax.findings import Finding as Finding

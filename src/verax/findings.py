@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 Severity = Literal["info", "warning", "error"]
+Part = Literal["data", "batches", "model", "loss", "optimizer", "schedule"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Finding:
       message: what happened, with the number.
       advice: what to try; empty if there is nothing to do.
       where: the place, or None where the whole program is meant.
+      part: the part of a training program that is to be changed; None where no one part is, or it is not known.
+      evidence: what was measured, a line each.
+      confidence: how sure this is, in (0, 1]; 1 for what was proved, None where nobody said.
+      tried: what a repair did that was tried; empty if none was.
 
     Example:
       >>> print(Finding("label-out-of-range", "error", "label 12 with 10 outputs.", "Use 13.", Split("train", 7)))
@@ -87,6 +92,15 @@ class Finding:
     message: str
     advice: str = ""
     where: Place | None = None
+    part: Part | None = None
+    evidence: tuple[str, ...] = ()
+    confidence: float | None = None
+    tried: str = ""
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it says that something does harm; what is `info` asks nothing."""
+        return self.severity != "info"
 
     def __str__(self) -> str:
         place = "" if self.where is None else f"{self.where}: "

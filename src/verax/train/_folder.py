@@ -228,7 +228,8 @@ def finding_from_json(content: Mapping[str, Any]) -> Finding:
     """Returns the finding that `finding_to_json` wrote."""
     place = content["where"]
     fields = {} if place is None else {name: value for name, value in place.items() if name != "kind"}
-    return Finding(**{**content, "where": None if place is None else PLACES[place["kind"]](**fields)})
+    evidence = tuple(content.get("evidence", ()))
+    return Finding(**{**content, "where": place and PLACES[place["kind"]](**fields), "evidence": evidence})
 
 
 def _read_findings(path: Path) -> tuple[Finding, ...]:
