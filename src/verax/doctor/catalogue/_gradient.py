@@ -1,0 +1,152 @@
+"""Diagnoses: gradient."""
+
+from verax.doctor.catalogue._page import LARGE, POOR, Page
+
+GROUP = "Gradient"
+
+PAGES = (
+    Page(
+        "vanishing-gradient",
+        group=GROUP,
+        kind="cause",
+        meaning="gradients shrink from layer to layer until early layers stand still",
+        symptom="Early layers stand still; only the last ones learn.",
+        cause=(
+            "Each layer multiplies the gradient by a number below one: deep stacks of sigmoids, small weights, "
+            "no normalisation."
+        ),
+        evidence="Gradient against weight norm by layer, from the last to the first.",
+        fix="Use ReLU or GELU with He's scheme, residual connections or normalisation.",
+        change=(
+            "- x = nn.sigmoid(nn.Dense(64)(x))",
+            "+ x = x + nn.gelu(nn.Dense(64)(nn.LayerNorm()(x)))",
+        ),
+        false_alarm=(
+            "Absolute sizes say nothing where the loss or the optimizer rescales; a last layer of zeros holds "
+            "the others back for a step. Only ratios between layers count."
+        ),
+        part="model",
+        proof="counterfactual",
+        explains=(
+            *POOR,
+            "insufficient-capacity",
+            "learning-rate-too-low",
+            "insufficient-training",
+            "unintended-freeze",
+        ),
+    ),
+    Page(
+        "exploding-gradient",
+        group=GROUP,
+        kind="symptom",
+        meaning="gradients of extreme size",
+        symptom="A gradient far larger than those before.",
+        cause="Large weights, inputs or steps; long recurrences.",
+        evidence="Step, layer, and the norm beside its median.",
+        fix="Look for the cause among the other findings; else clip with optax.clip_by_global_norm(1.0).",
+        false_alarm="Rare peaks that clipping catches are harmless.",
+        part="optimizer",
+        proof="symptom",
+        explains=("loss-divergence", "loss-oscillation"),
+    ),
+    Page(
+        "non-finite-gradient",
+        group=GROUP,
+        kind="symptom",
+        meaning="NaN or infinite gradients",
+        symptom="Gradients are NaN or infinite, perhaps with a finite loss.",
+        cause="The derivative of an operation is not finite where its value is: sqrt at 0, a masked logarithm.",
+        evidence="The first step and parameter.",
+        fix="See where-gradient-nan, division-by-zero and log-of-zero; vx.find_nonfinite names the operation.",
+        false_alarm="Steps that loss scaling skips in half precision are expected.",
+        part="None",
+        proof="symptom",
+        explains=("non-finite-parameter",),
+    ),
+    Page(
+        "batch-size-too-small",
+        group=GROUP,
+        kind="cause",
+        meaning="gradients are mostly noise",
+        symptom="The loss is noisy and stops early; larger batches do better.",
+        cause="The gradient of a batch is mostly noise.",
+        evidence="The noise scale of the gradient beside the batch size.",
+        fix="Take larger batches, or a lower learning rate at the end.",
+        false_alarm="Noise regularises: a remark, unless larger batches were seen to help.",
+        part="batches",
+        proof="statistical",
+        explains=("loss-oscillation", "underfitting"),
+    ),
+    Page(
+        "over-clipping",
+        group=GROUP,
+        kind="cause",
+        meaning="gradient clipping removes nearly all of every gradient",
+        symptom="Training crawls; raising the learning rate helps in proportion.",
+        cause="The clipping threshold is far below the usual gradient norm, so every step has the same tiny size.",
+        evidence="The norm beside the threshold, and the share of steps that were clipped.",
+        fix="Raise the threshold to about the median norm.",
+        change=(
+            "- optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(0.1))",
+            "+ optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))",
+        ),
+        false_alarm="Adam after clipping rescales, and does not care.",
+        part="optimizer",
+        proof="counterfactual",
+        explains=(*POOR, "learning-rate-too-low", "insufficient-training"),
+    ),
+    Page(
+        "wrong-custom-gradient",
+        group=GROUP,
+        kind="cause",
+        meaning="a hand-written derivative does not match its function",
+        symptom="Training stalls or converges to something wrong, without an error.",
+        cause="A custom_vjp or custom_jvp gives another derivative than that of its function.",
+        evidence="The rule, and the automatic and the numerical derivative in float64.",
+        fix="Correct the rule; vx.check_gradients says when it is right.",
+        change=(
+            "- square.defvjp(lambda x: (x**2, x), lambda x, g: (x * g,))",
+            "+ square.defvjp(lambda x: (x**2, x), lambda x, g: (2 * x * g,))",
+        ),
+        false_alarm=(
+            "At kinks both sides are right, and a straight-through estimator differs on purpose: both are told apart."
+        ),
+        part="model",
+        proof="exact",
+        explains=(
+            *POOR,
+            *LARGE,
+            "vanishing-gradient",
+            "parameter-without-gradient",
+            "learning-rate-too-high",
+            "learning-rate-too-low",
+            "insufficient-capacity",
+        ),
+    ),
+    Page(
+        "straight-through-gradient",
+        group=GROUP,
+        kind="cause",
+        meaning="a rounding passes the gradient through",
+        symptom="The automatic gradient differs from the numerical one.",
+        cause="A rounding passes the gradient through as if it were not there.",
+        evidence="The rule, and where it rounds.",
+        fix="Nothing, if it is meant.",
+        false_alarm="It is the usual way to train through a rounding: a remark.",
+        part="model",
+        proof="exact",
+    ),
+    Page(
+        "gradient-undecided",
+        group=GROUP,
+        kind="cause",
+        meaning="a gradient could be neither confirmed nor refuted",
+        symptom="A gradient could be neither confirmed nor refuted.",
+        cause="The loss is computed in a precision that drowns the difference, or lies at a kink.",
+        evidence="The parameter, and both numbers.",
+        fix="Check it without what fixes the precision, or at other parameters.",
+        false_alarm="It says that nothing is known, not that something is wrong.",
+        part="None",
+        proof="exact",
+    ),
+)

@@ -1,0 +1,91 @@
+"""Diagnoses: PRNG."""
+
+from verax.doctor.catalogue._page import Page
+
+GROUP = "PRNG"
+
+PAGES = (
+    Page(
+        "key-reuse",
+        group=GROUP,
+        kind="cause",
+        meaning="one random key is used twice",
+        symptom="Layers start with equal weights, members of an ensemble agree exactly, noise repeats.",
+        cause="One key is used twice without split or fold_in: JAX then draws the same numbers.",
+        evidence="The two uses with their lines, or the leaves that are equal.",
+        fix="Split a key for each use.",
+        change=(
+            "- first, second = init(key), init(key)",
+            "+ first_key, second_key = jax.random.split(key)",
+            "+ first, second = init(first_key), init(second_key)",
+        ),
+        false_alarm="Common random numbers are sometimes wanted: then say so where it is done.",
+        part="model",
+        proof="exact",
+        explains=(
+            "symmetric-initialization",
+            "insufficient-capacity",
+            "underfitting",
+            "parameter-without-gradient",
+            "unintended-weight-sharing",
+        ),
+    ),
+    Page(
+        "fixed-dropout-key",
+        group=GROUP,
+        kind="cause",
+        meaning="training noise is the same at every step",
+        symptom="Dropout has no effect other than to remove the same units for good.",
+        cause="The key of the noise does not change from step to step: a constant inside the network or the step.",
+        evidence="The outputs in training for three keys: they are equal though random numbers are drawn.",
+        fix="Pass a key and fold the step in.",
+        change=(
+            "- mask = jax.random.bernoulli(jax.random.key(0), 0.5, x.shape)",
+            "+ mask = jax.random.bernoulli(jax.random.fold_in(key, step), 0.5, x.shape)",
+        ),
+        false_alarm="A network without noise is not meant: random numbers must be drawn.",
+        part="model",
+        proof="exact",
+        explains=(
+            "key-reuse",
+            "train-eval-discrepancy",
+            "parameter-without-gradient",
+            "overfitting",
+            "excessive-dropout",
+            "underfitting",
+            "input-ignored",
+        ),
+    ),
+    Page(
+        "unseeded-randomness",
+        group=GROUP,
+        kind="cause",
+        meaning="random numbers from outside the passed keys",
+        symptom="Two runs with one seed differ, or noise is frozen into the compiled program.",
+        cause="np.random, random or the clock is used inside a traced function: it runs once, while tracing.",
+        evidence="The numbers that differ between two traces.",
+        fix="Use jax.random with a key that is passed in.",
+        change=(
+            "- noise = np.random.normal(size=x.shape)",
+            "+ noise = jax.random.normal(key, x.shape)",
+        ),
+        false_alarm="Augmentation on the host, outside of what is compiled, may use NumPy.",
+        part="model",
+        proof="exact",
+        explains=("impure-function", "nondeterministic-eval", "fixed-dropout-key", "gradient-undecided"),
+    ),
+    Page(
+        "nondeterministic-eval",
+        group=GROUP,
+        kind="cause",
+        meaning="evaluation gives different answers for the same input",
+        symptom="Evaluating twice gives two scores.",
+        cause="Noise is active in evaluation.",
+        evidence="The largest difference of the outputs for two keys.",
+        fix="Turn it off: deterministic=True, eqx.nn.inference_mode, model.eval().",
+        false_alarm="Sampling decoders and dropout that measures uncertainty are random on purpose.",
+        part="model",
+        proof="exact",
+        explains=("train-eval-discrepancy", "miscalibration"),
+    ),
+)
