@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO ?= runs/demo
 
-.PHONY: demo test check slow format stub clean
+.PHONY: demo test check slow format stub pages clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -37,6 +37,10 @@ format: $(VENV)/installed-for-tests
 # Renews src/verax/__init__.pyi after a public name came or went.
 stub: $(VENV)/installed-for-tests
 	$(BIN)/python tests/test_stub.py
+
+# Renews docs/diagnoses/ after a page of the catalogue changed.
+pages: $(VENV)/installed-for-tests
+	$(BIN)/python tests/doctor/test_pages.py
 
 clean:
 	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache

@@ -180,9 +180,12 @@ def _kind(annotation: Any) -> Any:
 
 
 def _python_file(words: Sequence[str]) -> Path | None:
-    """Returns the file among the words: the one that ends in .py, else the first word if it is no option."""
+    """Returns the file among the words: the one that ends in .py, else the first word if it is no option.
+
+    A folder is no file: a run has the hyperparameters that it was made with, and takes none.
+    """
     named = [word for word in words if word.endswith(".py") and not word.startswith("-")]
-    first = [word for word in words[:1] if not word.startswith("-")]
+    first = [word for word in words[:1] if not word.startswith("-") and not Path(word).is_dir()]
     return Path((named or first)[0]) if named or first else None
 
 

@@ -6,7 +6,7 @@ Its names load on first use: the catalogue's pages need no JAX, and `verax expla
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verax.doctor._program import TrainingProgram
@@ -16,7 +16,7 @@ __all__ = ["TrainingProgram"]
 _FILES = {"TrainingProgram": "_program"}
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _FILES:
         return getattr(importlib.import_module(f"verax.doctor.{_FILES[name]}"), name)
     raise AttributeError(f"module 'verax.doctor' has no attribute {name!r}")

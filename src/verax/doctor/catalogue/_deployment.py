@@ -22,7 +22,7 @@ PAGES = (
             '+ save({"params": state.params, "batch_stats": state.batch_stats, "opt_state": state.opt_state})',
         ),
         false_alarm="None: outputs are compared bit by bit.",
-        part="None",
+        part=None,
         proof="exact",
         explains=("export-mismatch",),
     ),

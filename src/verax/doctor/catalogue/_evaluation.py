@@ -66,7 +66,7 @@ PAGES = (
         cause="Imbalance, no gradient, steps of the wrong size, wrong preparation of the inputs.",
         evidence="The counts of the predictions beside those of the labels.",
         fix="Look for the cause among the other findings.",
-        part="None",
+        part=None,
         proof="symptom",
     ),
     Page(
@@ -129,7 +129,7 @@ PAGES = (
         evidence="The scores side by side, with errors.",
         fix="Look for the cause among the other findings.",
         false_alarm="Tiny test splits cannot tell.",
-        part="None",
+        part=None,
         proof="symptom",
     ),
     Page(

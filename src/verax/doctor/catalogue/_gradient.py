@@ -59,7 +59,7 @@ PAGES = (
         evidence="The first step and parameter.",
         fix="See where-gradient-nan, division-by-zero and log-of-zero; vx.find_nonfinite names the operation.",
         false_alarm="Steps that loss scaling skips in half precision are expected.",
-        part="None",
+        part=None,
         proof="symptom",
         explains=("non-finite-parameter",),
     ),
@@ -146,7 +146,7 @@ PAGES = (
         evidence="The parameter, and both numbers.",
         fix="Check it without what fixes the precision, or at other parameters.",
         false_alarm="It says that nothing is known, not that something is wrong.",
-        part="None",
+        part=None,
         proof="exact",
     ),
 )

@@ -150,7 +150,7 @@ PAGES = (
         evidence="The first operation that makes a non-finite number of finite ones, its line, and the rows.",
         fix="See the causes of this group; vx.find_nonfinite names the operation.",
         false_alarm="-inf in a mask of attention is meant: only outputs count.",
-        part="None",
+        part=None,
         proof="symptom",
         explains=("non-finite-gradient", "non-finite-parameter"),
     ),
@@ -163,7 +163,7 @@ PAGES = (
         cause="A non-finite gradient was applied.",
         evidence="The parameters.",
         fix="See non-finite-gradient.",
-        part="None",
+        part=None,
         proof="symptom",
     ),
 )

@@ -62,13 +62,13 @@ class Page:
 
     def sections(self) -> Iterator[tuple[str, str]]:
         """Yields headings and texts in the order of reading; what is empty is left out."""
-        part = f", in the part {self.part!r}" if self.part else ""
-        told = f"{PROOFS[self.proof]}{part}"
+        told = PROOFS[self.proof]
         for heading, text in (
             ("What you see", self.symptom),
             ("Why", self.cause),
             ("Evidence", self.evidence),
             ("Change", self.fix),
+            ("Part", self.part or ""),
             ("False alarms", self.false_alarm),
             ("How it is told", f"{told[0].upper()}{told[1:]}."),
             ("Explains", ", ".join(self.explains)),

@@ -53,8 +53,8 @@ PAGES = (
         evidence="What changed between the calls, and the seconds that compiling took.",
         fix="Drop or pad the last batch; pass numbers as arrays.",
         change=(
-            "- for start in range(0, rows, size):",
-            "+ for start in range(0, rows - size + 1, size):",
+            "- starts = range(0, rows, size)",
+            "+ starts = range(0, rows - size + 1, size)",
         ),
         false_alarm="One program each for training, for evaluation and for a last batch are right.",
         part="batches",

@@ -50,7 +50,7 @@ PAGES = (
         cause="A file of it is missing.",
         evidence="The file.",
         fix="Copy the whole folder again.",
-        part="None",
+        part=None,
         proof="exact",
     ),
     Page(
@@ -62,7 +62,7 @@ PAGES = (
         cause="A file is shorter or longer than it was.",
         evidence="Both sizes.",
         fix="Copy it again.",
-        part="None",
+        part=None,
         proof="exact",
     ),
     Page(
@@ -74,7 +74,7 @@ PAGES = (
         cause="A file is not what was written.",
         evidence="The file.",
         fix="Copy it again, or export the model again.",
-        part="None",
+        part=None,
         proof="exact",
     ),
     Page(
@@ -98,7 +98,7 @@ PAGES = (
         cause="It is not a key of JAX, or one where several are meant.",
         evidence="Its type.",
         fix="Make one with jax.random.key(0).",
-        part="None",
+        part=None,
         proof="exact",
     ),
     Page(
