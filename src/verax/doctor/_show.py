@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -74,18 +74,19 @@ def _height(part: list[float]) -> float | None:
     return sorted(part)[len(part) // 2] if all(map(math.isfinite, part)) else None
 
 
-def curve_text(name: str, values: Sequence[Any]) -> str:
+def curve_text(name: str, values: Iterable[Any]) -> str:
     """Returns a curve with its name, its first and its last value.
 
     Example:
       >>> curve_text("loss", [2.3, 1.0, 0.5, 0.1])
       'loss █▄▂▁ from 2.3 to 0.1'
     """
-    ends = f" from {float(values[0]):.3g} to {float(values[-1]):.3g}" if len(values) else ""
-    return f"{printable(name)} {spark(values)}{ends}"
+    numbers = [float(value) for value in values]
+    ends = f" from {numbers[0]:.3g} to {numbers[-1]:.3g}" if numbers else ""
+    return f"{printable(name)} {spark(numbers)}{ends}"
 
 
-def finding_lines(finding: Finding, curve: Sequence[Any] = ()) -> list[Line]:
+def finding_lines(finding: Finding, curve: Iterable[Any] = ()) -> list[Line]:
     """Returns a finding in at most six lines: title, message, two of evidence, what was tried, what to do.
 
     Args:
@@ -95,8 +96,7 @@ def finding_lines(finding: Finding, curve: Sequence[Any] = ()) -> list[Line]:
     sure = "" if finding.confidence is None else _sure(finding.confidence)
     about = ", ".join(text for text in (finding.part or "", sure) if text)
     place = "" if finding.where is None else f" at {finding.where}"
-    evidence = [curve_text("", curve).strip()] if len(curve) else []
-    evidence += finding.evidence
+    evidence = [*filter(None, [curve_text("", curve).strip()]), *finding.evidence]
     more = len(evidence) - EVIDENCE
     shown = evidence[:EVIDENCE]
     if more > 0:
@@ -116,10 +116,10 @@ _KNOWN = frozenset(page.id for page in pages())
 
 
 def _sure(confidence: float) -> str:
-    return "proved" if confidence == 1 else f"{confidence:.0%} sure"
+    return "proved" if confidence == 1 else f"{min(confidence, 0.99):.0%} sure"  # nearly 1 is no proof
 
 
-def findings_text(findings: Iterable[Finding], curves: Mapping[str, Sequence[Any]] | None = None) -> str:
+def findings_text(findings: Iterable[Finding], curves: Mapping[str, Iterable[Any]] | None = None) -> str:
     """Returns findings as plain text, in their order.
 
     Args:
@@ -138,7 +138,7 @@ def findings_text(findings: Iterable[Finding], curves: Mapping[str, Sequence[Any
     )
 
 
-def findings_table(findings: Iterable[Finding], curves: Mapping[str, Sequence[Any]] | None = None) -> Any:
+def findings_table(findings: Iterable[Finding], curves: Mapping[str, Iterable[Any]] | None = None) -> Any:
     """Returns findings for a Rich console: the same lines, coloured by severity, wrapped within their indent."""
     from rich.console import Group
     from rich.padding import Padding
