@@ -109,6 +109,8 @@ def test_every_certificate_keeps_to_the_schema(passed, failed, regressor):
         assert list(problems(written(certificate), SCHEMA)) == []
 
 
+FINDING = {"id": "x", "severity": "error", "where": "", "message": "m", "advice": ""}  # as earlier releases wrote it
+
 SPOILT = {
     "no verdict": lambda content, item: content.pop("verdict"),
     "other verdict": lambda content, item: content.update(verdict="maybe"),
@@ -118,6 +120,9 @@ SPOILT = {
     "waived without a reason": lambda content, item: item.update(status="waived", reason=""),
     "measured": lambda content, item: item.update(measured=[1]),
     "finding": lambda content, item: item.update(findings=[{"id": "x"}]),
+    "part": lambda content, item: item.update(findings=[{**FINDING, "part": "kitchen"}]),
+    "evidence": lambda content, item: item.update(findings=[{**FINDING, "evidence": "one line"}]),
+    "confidence": lambda content, item: item.update(findings=[{**FINDING, "confidence": "high"}]),
     "estimate": lambda content, item: content["test"].update(accuracy=0.9),
     "more": lambda content, item: content.update(signature="x"),
 }
@@ -134,3 +139,15 @@ def test_findings_reach_the_json(failed):
     found = written(failed)["items"][1]["findings"]
     assert found[0]["where"] == str(Leaf("params/hidden_1/kernel")) and found[0]["id"] == "wrong-gradient"
     assert Finding("x", "info", "y").id == "x"
+
+
+def test_evidence_and_what_was_tried_reach_the_json(failed):
+    told = Finding("key-reuse", "error", "m", "a", None, "model", ("one", "two"), 1.0, "a split: loss 2 to 1")
+    items = tuple(Outcome(each.id, "failed", findings=(told,)) for each in failed.items)
+    content = written(Certificate("told", items))
+    assert list(problems(content, SCHEMA)) == []
+    found = content["items"][0]["findings"][0]
+    assert found["evidence"] == ["one", "two"] and found["confidence"] == 1.0 and found["part"] == "model"
+    assert found["tried"] == "a split: loss 2 to 1"
+    content["items"][0]["findings"] = [FINDING]
+    assert list(problems(content, SCHEMA)) == []

@@ -160,7 +160,7 @@ def test_numbers_that_are_not_finite_are_shown():
 
 def evil_certificate() -> tuple[Certificate, dict]:
     """A certificate and all that goes with it in which every text is hostile."""
-    finding = Finding(EVIL, "error", EVIL, EVIL, Split(EVIL, 3, EVIL))
+    finding = Finding(EVIL, "error", EVIL, EVIL, Split(EVIL, 3, EVIL), "data", (EVIL,), 0.5, EVIL)
     items = tuple(Outcome(name, "failed", {EVIL: EVIL}, {EVIL: [EVIL]}, (finding,), EVIL, EVIL) for name in ITEMS)
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), size=60)
     labels = np.arange(60) % 3
@@ -228,6 +228,21 @@ def test_everything_is_taken_from_the_certificate_where_it_holds_it(digits, pass
 def test_the_figures_can_be_saved(tmp_path, passed, digits):
     paths = plot.save_figures(report.figures(passed, history=digits.history, mistakes=digits.mistakes), tmp_path)
     assert [path.name for path in paths] == ["curve-loss.png", "curve-accuracy.png", "mistakes.png"]
+
+
+def test_a_finding_is_shown_with_its_evidence_and_what_was_tried():
+    evidence = ("row sums are 1", "a loss of 1.46")
+    told = Finding(
+        "double-softmax", "error", "two of them.", "Return logits.", None, "model", evidence, 1.0, "it helps"
+    )
+    bare = Finding("my-own", "error", "something.")
+    items = tuple(Outcome(name, "failed", findings=(told, bare)) for name in ITEMS)
+    page = Page(report.html(Certificate("told", items)))
+    text = page.text_of("li", id="item-gradients")
+    assert "error double-softmax (model, proved)" in text and "row sums are 1a loss of 1.46" in text
+    assert "Tried: it helps" in text and "More: verax explain double-softmax" in text
+    assert "error my-ownsomething." in text
+    assert "explain my-own" not in text and text.count("Tried: ") == 1 and len(page.all("ul", class_="evidence")) == 10
 
 
 def test_long_lists_are_cut_and_said_to_be():

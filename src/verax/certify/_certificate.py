@@ -63,9 +63,10 @@ class Outcome:
         }
 
 
-def _finding_json(finding: Finding) -> dict[str, str]:
-    parts = {name: getattr(finding, name) for name in ("id", "severity", "message", "advice")}
-    return {**parts, "where": str(finding.where or "")}
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    parts = {name: getattr(finding, name) for name in ("id", "severity", "message", "advice", "part", "tried")}
+    more = {"evidence": list(finding.evidence), "confidence": finding.confidence}
+    return {**parts, "where": str(finding.where or ""), **more}
 
 
 @dataclass(frozen=True)

@@ -93,15 +93,14 @@ def finding_lines(finding: Finding, curve: Iterable[Any] = ()) -> list[Line]:
       finding: what was found. Its texts may hold anything: control characters are replaced.
       curve: shown as the first line of evidence.
     """
-    sure = "" if finding.confidence is None else _sure(finding.confidence)
-    about = ", ".join(text for text in (finding.part or "", sure) if text)
+    about = about_text(finding)
     place = "" if finding.where is None else f" at {finding.where}"
     evidence = [*filter(None, [curve_text("", curve).strip()]), *finding.evidence]
     more = len(evidence) - EVIDENCE
     shown = evidence[:EVIDENCE]
     if more > 0:
         shown[-1] += f" (and {more} more)"
-    page = f"See: verax explain {finding.id}" if finding.id in _KNOWN else ""
+    page = f"See: {page_text(finding)}" if page_text(finding) else ""
     lines = [
         Line("title", f"{finding.severity}: {finding.id}{f' ({about})' if about else ''}{place}"),
         Line("message", finding.message),
@@ -115,8 +114,16 @@ def finding_lines(finding: Finding, curve: Iterable[Any] = ()) -> list[Line]:
 _KNOWN = frozenset(page.id for page in pages())
 
 
-def _sure(confidence: float) -> str:
-    return "proved" if confidence == 1 else f"{min(confidence, 0.99):.0%} sure"  # nearly 1 is no proof
+def about_text(finding: Finding) -> str:
+    """Returns the part of the program that a finding is about, and how sure it is: `model, proved`."""
+    sure = finding.confidence
+    told = "" if sure is None else "proved" if sure == 1 else f"{min(sure, 0.99):.0%} sure"  # nearly 1 is no proof
+    return ", ".join(text for text in (finding.part or "", told) if text)
+
+
+def page_text(finding: Finding) -> str:
+    """Returns the command that explains a finding; empty where the catalogue has no page of it."""
+    return f"verax explain {finding.id}" if finding.id in _KNOWN else ""
 
 
 def findings_text(findings: Iterable[Finding], curves: Mapping[str, Iterable[Any]] | None = None) -> str:

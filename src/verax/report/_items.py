@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from verax.certify import ITEMS, Certificate, Outcome
+from verax.doctor._show import about_text, page_text
 from verax.findings import Finding
 from verax.report._elements import Content, Markup, tag
 from verax.report._quantities import rows, sentence_case
@@ -13,6 +14,7 @@ from verax.report._scores import folded, table
 from verax.report._status import NAMES, badge
 
 FINDINGS, NUMBERS = 20, 40  # shown of each item; certificate.json has all
+EVIDENCE = 6  # lines of each finding; likewise
 
 DECIDED_BY = {  # what a limit of another name is held against: in words, and the first measured number that matches
     "relative_error": ("largest relative error", r"largest_relative_error"),
@@ -38,7 +40,7 @@ def items(certificate: Certificate) -> Markup:
 
 
 def findings_list(findings: Iterable[Finding]) -> Content:
-    """Returns findings as a list: how bad, where, what, and what to do."""
+    """Returns findings as a list: how bad, where, what, the evidence, what was tried, and what to do."""
     findings = list(findings)
     if not findings:
         return None
@@ -106,11 +108,17 @@ def pairs(named: Iterable[tuple[str, str]], code: bool = False) -> Markup:
 
 
 def _finding(finding: Finding) -> Markup:
+    about, page = about_text(finding), page_text(finding)
+    head = (tag("strong", finding.severity), " ", tag("code", finding.id), f" ({about})" if about else None)
+    evidence = tag("ul", [tag("li", line) for line in finding.evidence[:EVIDENCE]], class_="evidence")
     return tag(
         "li",
-        tag("p", tag("strong", finding.severity), " ", tag("code", finding.id), _place(finding), class_="finding-head"),
+        tag("p", head, _place(finding), class_="finding-head"),
         tag("p", finding.message),
+        evidence if finding.evidence else None,
+        tag("p", tag("strong", "Tried: "), finding.tried, class_="advice") if finding.tried else None,
         tag("p", tag("strong", "Do: "), finding.advice, class_="advice") if finding.advice else None,
+        tag("p", "More: ", tag("code", page), class_="finding-head") if page and finding.is_alarm else None,
         class_=f"finding {finding.severity}",
     )
 
