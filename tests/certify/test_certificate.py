@@ -53,8 +53,11 @@ def test_json_holds_what_was_found():
     content = json.loads(json.dumps(item.to_json(), allow_nan=False))
     assert content["measured"] == {"error": 0.5, "steps": [1, 2]}
     assert content["findings"] == [
-        {"id": "wrong", "severity": "error", "where": "params/kernel", "message": "off by 2.", "advice": "Mend it."}
-    ]
+        {
+            "id": "wrong", "severity": "error", "where": "params/kernel", "message": "off by 2.", "advice": "Mend it.",
+            "part": None, "evidence": [], "confidence": None, "tried": "",
+        }
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
