@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import operator
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +72,13 @@ def test_the_code_of_a_page_is_python_on_both_sides(one):
         ast.parse(code)
     assert all(line.startswith(("- ", "+ ")) for line in one.change)
     assert len({line[0] for line in one.change}) in (0, 2)  # a wrong side has a right one
+
+
+def test_names_of_verax_in_the_pages_exist():
+    names = {name.rstrip(".") for one in pages() for name in re.findall(r"\bvx((?:\.[a-zA-Z_]+)+)", str(one))}
+    assert len(names) > 8
+    for name in names:
+        operator.attrgetter(name.removeprefix("."))(verax)
 
 
 @EACH

@@ -69,7 +69,7 @@ PAGES = (
         fix="Stop at the best epoch, add data or augmentation, decay or dropout, or take a smaller network.",
         change=(
             "- vx.Experiment(..., epochs=500)",
-            "+ vx.Experiment(..., epochs=500, early_stopping=vx.EarlyStopping(patience=10))",
+            "+ vx.Experiment(..., epochs=500, stopping=vx.EarlyStopping(patience=10))",
         ),
         false_alarm="A gap by itself is normal: the held-out loss is compared with its own best.",
         part="model",
