@@ -5,7 +5,8 @@
 Every contender is a process of its own that is warmed up first and idle while another one runs. A round runs each peer
 once, in shuffled order, with Verax before and after each; a peer is compared with the mean of these two, so that a busy
 spell of the machine hits both. Keras, PyTorch and Lightning run in the environment of `--peers-python` (or
-VERAX_PEERS_PYTHON), made from `peers-requirements.txt`.
+VERAX_PEERS_PYTHON), made from `peers-requirements.txt`. `--before CHECKOUT` runs Verax of another commit too, from a
+checkout of it (`git worktree add CHECKOUT COMMIT`): whether it became slower, told on one machine in one hour.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Contender:
     at_least: float | None = None  # the ratio that Verax promises
     at_most: float | None = None  # likewise, where the contender is Verax with a network of another library
     tasks: tuple[str, ...] = CLASSIC
+    checkout: str | None = None  # of another commit, whose files and sources are run in place of these
 
 
 CONTENDERS = (
@@ -85,9 +87,14 @@ class Absent(Exception):
 
 
 class Worker:
-    """A contender's process and the line to it; see `_peers/_worker.py`."""
+    """A contender's process and the line to it; see `_peers/_worker.py`.
+
+    Verax runs from the sources beside this file, whatever is installed; one with a checkout from that.
+    """
 
     def __init__(self, contender: Contender, peers_python: str | None, **environment: str) -> None:
+        folder = Path(contender.checkout) / "benchmarks" / "_peers" if contender.checkout else FOLDER
+        own = {} if contender.foreign else {"PYTHONPATH": str(folder.parents[1] / "src")}
         python = peers_python if contender.foreign else sys.executable
         if python is None:
             raise Absent("no environment for peers: pass --peers-python or set VERAX_PEERS_PYTHON")
@@ -95,9 +102,9 @@ class Worker:
             raise Absent(f"no Python at {python}")
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
-            [python, str(FOLDER / contender.file), *contender.arguments],
+            [python, str(folder / contender.file), *contender.arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1,
-            env={**os.environ, **environment},
+            env={**os.environ, **own, **environment},
         )  # fmt: skip
 
     def ask(self, *words: Any) -> dict[str, Any]:
@@ -127,6 +134,9 @@ class Worker:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     chosen = [each for each in CONTENDERS if each.name in options.peers or each.name == "verax"]
+    if options.before:
+        title = "Verax before: the checkout of --before"
+        chosen.append(Contender("before", title, "verax_peer.py", tasks=tuple(TITLES), checkout=options.before))
     rows: list[dict[str, Any]] = []
     for task in options.tasks:
         rows += measure(
@@ -272,6 +282,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", type=_names(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
     parser.add_argument("--epochs", type=int, help="passes over the data a turn (default: by task)")
     parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python of the peers")
+    parser.add_argument("--before", metavar="CHECKOUT", help="a checkout of another commit, to be compared with")
     parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a promised ratio is missed")
     options = parser.parse_args(arguments)

@@ -83,7 +83,7 @@ _NAMES_BY_FOLDER = {
         "show",
         "profile",
     ),
-    "doctor": ("TrainingProgram",),
+    "doctor": ("check", "diagnose", "Diagnosis", "TrainingProgram"),
     "certify": ("Evidence", "Certificate"),
     "findings": ("Finding", "InputError"),
 }

@@ -69,6 +69,9 @@ from verax.debug import assert_max_traces as assert_max_traces
 from verax.debug import describe as describe
 from verax.debug import show as show
 from verax.debug import profile as profile
+from verax.doctor import check as check
+from verax.doctor import diagnose as diagnose
+from verax.doctor import Diagnosis as Diagnosis
 from verax.doctor import TrainingProgram as TrainingProgram
 from verax.certify import Evidence as Evidence
 from verax.certify import Certificate as Certificate

@@ -9,11 +9,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verax.doctor._check import check, diagnose
+    from verax.doctor._diagnosis import Diagnosis
+    from verax.doctor._probe import Examined
     from verax.doctor._program import TrainingProgram
 
-__all__ = ["TrainingProgram"]
+__all__ = ["TrainingProgram", "check", "diagnose", "Diagnosis", "Examined"]
 
-_FILES = {"TrainingProgram": "_program"}
+_FILES = {
+    "TrainingProgram": "_program",
+    "check": "_check",
+    "diagnose": "_check",
+    "Diagnosis": "_diagnosis",
+    "Examined": "_probe",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -113,7 +113,7 @@ def examine(probe: Probe, *subjects: Any) -> Examined:
     return Examined(probe.name, probe.ids, verdict, seen.compared, seconds, seen.findings, seen.suspicions)
 
 
-def examine_all(probes: Iterable[Probe], *subjects: Any, seconds: float) -> list[Examined]:
+def examine_all(probes: Iterable[Probe], *subjects: Any, seconds: float | int) -> list[Examined]:
     """Returns what each probe saw, in order; those after the time is up say so."""
     start, examined = time.perf_counter(), []
     for probe in probes:

@@ -15,7 +15,7 @@ import optax
 from verax.data import Batch, Examples, epoch_order, load
 from verax.doctor._program import Kind, TrainingProgram, examples_of
 from verax.network import Network, Variables, as_network
-from verax.train import Experiment, base_key, noise_key
+from verax.train import Experiment, base_key, purpose_key
 from verax.train._initial import effective_optimizer
 from verax.train._keys import init_key
 from verax.train._objective import squared_weights
@@ -117,9 +117,9 @@ class Subject:
         """The program's base key; a step's noise is `noise(step)`."""
         return base_key(self.seed)
 
-    def noise(self, step: int) -> Any:
-        """Returns the key of a training step, a typed key of JAX's own generator."""
-        return jax.random.wrap_key_data(jax.random.key_data(noise_key(self.key, step)), impl="threefry2x32")
+    def noise(self, step: Any) -> Any:
+        """Returns the key of a training step, of JAX's own generator; `step` may be traced."""
+        return purpose_key(self.key, "noise", step)
 
     @cached_property
     def first_epoch(self) -> list[Batch]:

@@ -1,0 +1,145 @@
+"""`vx.check` and `vx.diagnose`: all probes, a run, and the repairs that decide what they suspect."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import jax
+
+from verax.doctor._diagnosis import Diagnosis
+from verax.doctor._probe import Examined, Suspicion, examine_all
+from verax.doctor._program import TrainingProgram
+from verax.doctor._rank import ranked
+from verax.doctor._recorded import monitored_findings, recorded
+from verax.doctor._subject import Subject, subject_of
+from verax.doctor._trajectory import Trajectory, train
+from verax.doctor._trial import Outcome, Trial, outcome_of, try_repair, worth_of
+from verax.doctor.probes import CHECKS, RUNS
+from verax.findings import Finding, InputError
+from verax.train import Experiment, Monitored, Run
+
+GOOD = 0.02  # error of training and held-out rows below which no repair can be worth it (see `_trial.REPAIRED`)
+
+
+def check(program: TrainingProgram | Experiment, *, seconds: float | int = 20.0) -> Diagnosis:
+    """Returns what is wrong with a training program, without training it.
+
+    Args:
+      program: an experiment, or a training program in its parts.
+      seconds: after which no further probe begins; those that are left say so.
+
+    Raises:
+      ValueError: if `seconds` is not positive.
+    """
+    _positive("seconds", seconds)
+    began = time.perf_counter()
+    subject = _subject(program)
+    if isinstance(subject, Diagnosis):
+        return subject
+    with as_the_user_runs_it():
+        examined = examine_all(CHECKS, subject, seconds=seconds)
+    findings = [finding for each in examined for finding in each.findings]
+    suspected = [_suspected(suspicion) for each in examined for suspicion in each.suspicions]
+    return Diagnosis(ranked([*findings, *suspected]), tuple(examined), (), {"check": time.perf_counter() - began})
+
+
+def diagnose(
+    what: TrainingProgram | Experiment | Run | Monitored,
+    *,
+    seconds: float | int = 20.0,
+    fix_seconds: float | int = 60.0,
+) -> Diagnosis:
+    """Returns what is wrong with a training program: checked, trained and watched, and repairs tried.
+
+    Args:
+      what: an experiment, or a training program in its parts; a finished run, whose records are read in place of
+        another training; or what `vx.read_monitor` gave, of which there is less to say.
+      seconds: for checking, and as many again for the run.
+      fix_seconds: for the repairs; 0 tries none, and what only a repair decides is then a remark.
+
+    Raises:
+      ValueError: if a number of seconds is out of range.
+    """
+    _positive("seconds", seconds)
+    if not fix_seconds >= 0:
+        raise ValueError(f"fix_seconds must not be negative, got {fix_seconds!r}.")
+    if isinstance(what, Monitored):
+        return Diagnosis(ranked(monitored_findings(what)), ())
+    subject = _subject(what.experiment if isinstance(what, Run) else what)
+    if isinstance(subject, Diagnosis):
+        return subject
+    with as_the_user_runs_it():
+        clock = [time.perf_counter()]
+        examined = examine_all(CHECKS, subject, seconds=seconds)
+        clock.append(time.perf_counter())
+        trajectory = recorded(subject, what) if isinstance(what, Run) else train(subject, seconds=0.6 * seconds)
+        outcome = outcome_of(subject, trajectory.final)
+        examined += examine_all(RUNS, subject, trajectory, outcome, seconds=0.4 * seconds)
+        clock.append(time.perf_counter())
+        tried = _try_all(subject, trajectory, outcome, examined, fix_seconds)
+        clock.append(time.perf_counter())
+    helped = [(suspicion.finding, trial) for suspicion, trial in tried if trial.helped]
+    findings = [finding for each in examined for finding in each.findings]
+    open_ = [] if fix_seconds > 0 else [_suspected(each) for one in examined for each in one.suspicions]
+    spent = dict(zip(("check", "run", "fixes"), (b - a for a, b in pairwise(clock)), strict=True))
+    return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
+
+
+def _try_all(
+    subject: Subject, trajectory: Trajectory, outcome: Outcome, examined: Sequence[Examined], seconds: float
+) -> list[tuple[Suspicion, Trial]]:
+    """Returns what the repairs of all suspicions did, the first that helped of each.
+
+    None is tried where a proof has already named the cause, or where nothing is left to repair.
+    """
+    proved = [each for one in examined for each in one.findings if each.severity == "error" and each.confidence == 1.0]
+    good = outcome.judged.finite and max(outcome.judged.error, outcome.train.error) < GOOD
+    if proved or good:
+        return []
+    tried, until, seen = [], time.perf_counter() + seconds, set()
+    for suspicion in (each for one in examined for each in one.suspicions):
+        if suspicion.finding.id in seen:
+            continue
+        for repair in suspicion.repairs:
+            left = until - time.perf_counter()
+            if left <= 0:
+                return tried
+            worth = worth_of(suspicion.finding)
+            trial = try_repair(subject, trajectory, outcome, repair, seconds=left, worth=worth)
+            if trial.helped:
+                seen.add(suspicion.finding.id)
+                tried.append((suspicion, trial))
+                break
+    return tried
+
+
+def _suspected(suspicion: Suspicion) -> Finding:
+    """Returns a suspicion that no repair decided, as a remark."""
+    finding = suspicion.finding
+    return replace(finding, severity="info", advice=f"Not decided: diagnose tries {suspicion.repairs[0].name}.")
+
+
+def _subject(program: TrainingProgram | Experiment) -> Subject | Diagnosis:
+    """Returns the program as the probes see it; what is wrong with the data of an experiment is a diagnosis."""
+    try:
+        return subject_of(program)
+    except InputError as error:
+        if not error.findings:
+            raise
+        return Diagnosis(error.findings, (), (), {})
+
+
+@contextlib.contextmanager
+def as_the_user_runs_it() -> Iterator[None]:
+    """Lets the user's program promote types and ranks as JAX does by default."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def _positive(name: str, value: float | int) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value!r}.")

@@ -1,0 +1,70 @@
+"""From symptoms to causes: what explains what, and in which order findings are said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from verax.doctor._trial import Trial
+from verax.doctor.catalogue import page
+from verax.findings import Finding
+
+# Where two repairs help, the one further up is the cause: wrong data spoil every network, a wrong network every step.
+DEPTH = ("data", "batches", "loss", "model", "optimizer", "schedule", None)
+SEVERITIES = ("error", "warning", "info")
+AS_GOOD = 1.25  # times the error after the best repair: so near, the repairs are taken to do the same
+
+
+def ranked(findings: Iterable[Finding], tried: Sequence[tuple[Finding, Trial]] = ()) -> tuple[Finding, ...]:
+    """Returns what is said: causes first, what they explain as remarks, repairs that did not help left out.
+
+    Args:
+      findings: of all probes.
+      tried: suspicions whose repair was seen to help, with what it did.
+    """
+    findings = list(dict.fromkeys(findings))
+    proved = [each for each in findings if each.is_alarm and page(each.id).kind == "cause"]
+    causes = _without_explained(proved) or _best(tried)
+    ids = {each.id for each in causes}
+    explained = set().union(*(page(each.id).explains for each in causes)) if causes else set()
+    rest = []
+    for finding in [*findings, *(finding for finding, _ in tried)]:
+        if finding.id in ids:
+            continue
+        ids.add(finding.id)
+        is_symptom = page(finding.id).kind == "symptom"
+        by = f"explained by {causes[0].id}" if finding.id in explained or (causes and is_symptom) else ""
+        if by or (causes and finding.is_alarm and finding not in proved):
+            finding = replace(finding, severity="info", evidence=(*finding.evidence, by) if by else finding.evidence)
+        elif finding.is_alarm and finding in proved:
+            finding = replace(finding, severity="info")
+        rest.append(finding)
+    return tuple(sorted([*causes, *rest], key=_order))
+
+
+def _without_explained(causes: Sequence[Finding]) -> list[Finding]:
+    """Returns the causes that no other explains, one of each id."""
+    once = list({each.id: each for each in sorted(causes, key=_order, reverse=True)}.values())
+    once.sort(key=_order)
+    explained = {other for each in once for other in page(each.id).explains}
+    return [each for each in once if each.id not in explained] or once[:1]
+
+
+def _best(tried: Sequence[tuple[Finding, Trial]]) -> list[Finding]:
+    """Returns the one suspicion whose repair did most; of those that did as much, the one that lies deepest."""
+    if not tried:
+        return []
+    least = min(trial.after for _, trial in tried)
+    good = [(finding, trial) for finding, trial in tried if trial.after <= AS_GOOD * least + 0.01]
+    finding, trial = min(good, key=lambda each: (DEPTH.index(each[0].part), each[1].after))
+    return [replace(finding, tried=trial.said)]
+
+
+def _order(finding: Finding) -> tuple[int, bool, float, int]:
+    is_symptom = page(finding.id).kind == "symptom"
+    return (
+        SEVERITIES.index(finding.severity),
+        is_symptom,
+        -(finding.confidence or 0.5),
+        DEPTH.index(finding.part),
+    )

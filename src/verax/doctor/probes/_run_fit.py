@@ -1,0 +1,195 @@
+"""How a run went: does it still learn, did it turn, is it better than an answer that does not look at the inputs?"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import optax
+
+from verax.doctor._answers import Answers, constant_error
+from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
+from verax.doctor._subject import Subject
+from verax.doctor._trajectory import Trajectory, require_whole
+from verax.doctor._trial import Outcome
+from verax.findings import Finding, Moment
+
+ROSE = 1.25  # of its best: more than twice the tenth by which the held-out loss of a healthy run wanders (judgement)
+SURE = 3.0  # standard errors
+SMALL_STEP = 1e-4  # update over weight: below it, a run of thousands of steps moves little (TheDeepChecker's limit)
+STILL_FALLING = 0.1  # of all that the loss fell, in the last quarter of the run
+LARGE_STEP = 0.1  # update over weight (DeepDiagnosis, TheDeepChecker)
+LONGER = 4
+
+
+def overfits(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
+    """Returns whether the held-out loss turned while the training loss fell on."""
+    if not subject.held or len(trajectory.looks) < 3:
+        raise NotApplicable("there is no held-out split, or the run is too short to turn")
+    require_whole(trajectory)
+    curve, first = trajectory.held_curve, trajectory.train_curve
+    best = int(np.argmin(curve))
+    said = f"held-out loss {curve[best]:.4g} at best (step {trajectory.looks[best].step}), {curve[-1]:.4g} at the end"
+    rise, certain = curve[-1] - curve[best], _certainty(trajectory.looks[best].held, trajectory.looks[-1].held)
+    learnt_on = first[-1] < first[best]
+    if not (learnt_on and rise > (ROSE - 1) * abs(curve[best]) and certain >= SURE):
+        return Seen(said)
+    evidence = (
+        said + f", {certain:.1f} standard errors apart",
+        f"training loss {first[best]:.4g} then, {first[-1]:.4g} at the end",
+        f"held-out error {outcome.judged.error:.3g}, of training rows {outcome.train.error:.3g}",
+    )
+    finding = Finding(
+        "overfitting",
+        "warning",
+        f"the held-out loss rose by {rise / max(abs(curve[best]), 1e-30):.0%} after step "
+        f"{trajectory.looks[best].step}, while the training loss fell on.",
+        "Stop at the best step (stopping=vx.EarlyStopping()), or a smaller network, decay or dropout.",
+        Moment(trajectory.looks[best].step),
+        "model",
+        evidence,
+        0.9,
+    )
+    return Seen(said, (finding,))
+
+
+def _certainty(before: Answers | None, after: Answers | None) -> float:
+    """Returns by how many standard errors losses differ, row by row."""
+    if before is None or after is None or before.losses is None or after.losses is None:
+        return float("inf")
+    difference = after.losses - before.losses
+    spread = difference.std() / np.sqrt(len(difference))
+    return float(difference.mean() / spread) if spread else 0.0
+
+
+def is_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
+    """Returns whether the network ended better than the best constant answer, and how its loss moved."""
+    if subject.task == "custom":
+        raise NotApplicable("a custom task does not say what a good answer is")
+    rows = subject.held or subject.train
+    constant, error = constant_error(subject, rows), outcome.judged.error
+    said = f"error {error:.3g} at the end, {constant:.3g} of the best constant answer"
+    if trajectory.broken is not None or not outcome.judged.finite:
+        return Seen(said)
+    errors = outcome.judged.errors * outcome.judged.balance
+    spread = float(errors.std() / np.sqrt(max(1, len(errors))))
+    if error < constant - 2 * spread:
+        return Seen(said)
+    start, end = trajectory.train_curve[0], trajectory.train_curve[-1]
+    fell = end < 0.9 * start if start > 0 else end < start
+    ids = "no-better-than-baseline" if fell else "loss-divergence" if end > 3 * abs(start) else "loss-not-decreasing"
+    finding = Finding(
+        ids,
+        "warning",
+        f"after training, the error {error:.3g} is no better than {constant:.3g}, that of the best constant answer.",
+        "Look for a cause: none of the other probes named one that explains it.",
+        evidence=(said, f"loss of fixed training rows {start:.4g} -> {end:.4g}"),
+        confidence=0.5,
+    )
+    return Seen(said, (finding,))
+
+
+def steps_fit(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
+    """Returns whether the run suggests that steps are too small or too large, or too few."""
+    if trajectory.steps < 10 or not len(trajectory.updates):
+        raise NotApplicable(f"{trajectory.steps} steps, {len(trajectory.updates)} of them measured, say too little")
+    later = slice(len(trajectory.updates) // 10, None)
+    ratios = trajectory.updates[later] / np.maximum(trajectory.weights[later], 1e-30)
+    ranks = np.array([np.ndim(leaf) for leaf in jax.tree.leaves(subject.variables.params)])
+    is_weight = ranks >= min(2, ranks.max())  # biases start at 0: their first steps are as large as they are
+    moving = is_weight & (trajectory.weights[-1] > 0) & (trajectory.updates.max(axis=0) > 0)
+    if not moving.any():
+        raise NotApplicable("no parameter moved")
+    ratio = float(np.median(np.median(ratios[:, moving], axis=0)))
+    curve = trajectory.curve
+    fell, recent = curve[0] - curve[-1], curve[3 * len(curve) // 4] - curve[-1]
+    falling = np.isfinite(fell) and fell > 0 and recent > STILL_FALLING * fell
+    said = f"a step changes weights by {ratio:.2g} of their size"
+    evidence = (said, f"loss of fixed training rows {curve[0]:.4g} -> {curve[-1]:.4g} in {trajectory.steps} steps")
+    suspicions = []
+    if ratio < SMALL_STEP or (falling and ratio < 10 * SMALL_STEP):
+        suspicions.append(_too_low(ratio, evidence))
+    if falling and ratio >= SMALL_STEP:
+        suspicions.append(_too_short(subject, trajectory, evidence))
+    first = float(np.median(trajectory.updates[:10, moving] / np.maximum(trajectory.weights[:10, moving], 1e-30)))
+    if (
+        _swings(curve)
+        or max(first, ratio) > LARGE_STEP
+        or curve.max() > ROSE * curve[0]
+        or trajectory.broken is not None
+    ):
+        suspicions.append(_too_high(ratio, evidence))
+    return Seen(said, (), tuple(suspicions))
+
+
+def _too_low(ratio: float, evidence: tuple[str, ...]) -> Suspicion:
+    finding = Finding(
+        "learning-rate-too-low",
+        "warning",
+        f"the learning rate is too low: a step changes the weights by {ratio:.1g} of their size.",
+        "Multiply it by 10 to 100; vx.find_learning_rate gives an interval.",
+        part="optimizer",
+        evidence=evidence,
+        confidence=0.9,
+    )
+    return Suspicion(finding, (scaled_updates(100.0), scaled_updates(10.0)))
+
+
+def _too_high(ratio: float, evidence: tuple[str, ...]) -> Suspicion:
+    finding = Finding(
+        "learning-rate-too-high",
+        "warning",
+        f"the learning rate is too high: a step changes the weights by {ratio:.1g} of their size.",
+        "Divide it by 10 to 100; vx.find_learning_rate gives an interval.",
+        part="optimizer",
+        evidence=evidence,
+        confidence=0.9,
+    )
+    return Suspicion(finding, (scaled_updates(0.1), scaled_updates(0.01)))
+
+
+def _too_short(subject: Subject, trajectory: Trajectory, evidence: tuple[str, ...]) -> Suspicion:
+    finding = Finding(
+        "insufficient-training",
+        "warning",
+        f"the run ends after {trajectory.steps} steps while the loss still falls.",
+        f"Train longer: epochs={LONGER * subject.epochs} was tried.",
+        part="schedule",
+        evidence=evidence,
+        confidence=0.8,
+    )
+    longer = Repair(f"{LONGER} times as many epochs", lambda subject: subject.changed(epochs=LONGER * subject.epochs))
+    return Suspicion(finding, (longer,))
+
+
+def scaled_updates(factor: float) -> Repair:
+    """Returns the repair that multiplies every update."""
+    return Repair(
+        f"updates × {factor:g}",
+        lambda subject: subject.changed(optimizer=optax.chain(subject.optimizer, optax.scale(factor))),
+    )
+
+
+def _swings(curve: np.ndarray) -> bool:
+    """Returns whether the loss of fixed rows goes up as much as down: it jumps without settling."""
+    moves = np.diff(curve[len(curve) // 4 :])
+    if len(moves) < 4 or not np.isfinite(moves).all():
+        return not bool(np.isfinite(curve).all())
+    up, down = moves[moves > 0].sum(), -moves[moves < 0].sum()
+    return bool(up > 0.5 * down and up > 0.05 * abs(curve[len(curve) // 4 :].min()))
+
+
+PROBES = (
+    Probe("held-out loss along the run", ("overfitting",), overfits, "run"),
+    Probe(
+        "better than a constant",
+        ("no-better-than-baseline", "loss-not-decreasing", "loss-divergence"),
+        is_learnt,
+        "run",
+    ),
+    Probe(
+        "size and number of steps",
+        ("learning-rate-too-low", "learning-rate-too-high", "insufficient-training"),
+        steps_fit,
+        "run",
+    ),
+)
