@@ -16,6 +16,7 @@ LAGS = 64  # rows by which labels may have slipped
 CHANCE = 3.0  # standard errors: a signal below is none (1 in 700)
 SIGNAL = 6.0  # standard errors: a signal above is one, whatever else was looked at
 EFFECT = 0.15  # of what perfect agreement would be: a signal that a network could live on
+SHARED = 0.7  # of the agreement within the held-out rows, that the splits have once classes are renumbered
 FEWEST = 30  # rows of a split
 
 
@@ -56,8 +57,8 @@ def look(subject: Subject) -> Seen:
         at_chance = each.errors < CHANCE and each.effect < EFFECT / 3
         if not slipped and not (at_chance and strong):
             continue
-        if split == "read" and findings:
-            continue  # of the training split, which the reader only passes on
+        if findings and (split == "read" or slipped):
+            continue  # both splits slipped before they were parted; a reader passes on what it is given
         findings.append(_finding(split, each, (lag, moved) if slipped else None, signals))
     return Seen(f"agreement of the nearest rows beyond chance: {compared}", tuple(findings))
 
@@ -96,7 +97,7 @@ def signal(found: Nearest, own: np.ndarray, are_classes: bool, others: np.ndarra
     others = own if others is None else others
     pairs = found.indices[:, :5].size / 2
     if not are_classes:
-        value = correlation(found, own, others)
+        value = correlation(found, _ranks(own), _ranks(others))
         return Signal(value, value * np.sqrt(len(found.rows)))
     shares = np.unique(others, return_counts=True)[1] / len(others)
     chance = float(np.square(shares).sum())
@@ -104,6 +105,11 @@ def signal(found: Nearest, own: np.ndarray, are_classes: bool, others: np.ndarra
         return Signal(0.0, 0.0)
     over = agreement(found, own, others) - chance
     return Signal(over / (1 - chance), over / np.sqrt(chance * (1 - chance) / pairs))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Returns the ranks of numbers: a few that are far off say no more than others."""
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(np.float64)
 
 
 def _best_lag(found: Nearest, own: np.ndarray, are_classes: bool) -> tuple[int, Signal]:
@@ -114,4 +120,39 @@ def _best_lag(found: Nearest, own: np.ndarray, are_classes: bool) -> tuple[int, 
     return best, signals[best]
 
 
-PROBES = (Probe("labels beside their rows", ("label-misalignment",), look),)
+def look_across(subject: Subject) -> Seen:
+    """Returns whether the classes of the splits have other numbers: rows agree once the numbers are exchanged."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not subject.held_out:
+        raise NotApplicable("there is no held-out split.")
+    own, are_classes = answers(subject, subject.held_out)
+    others, _ = answers(subject, "read")
+    if not are_classes or min(len(own), len(others)) < FEWEST:
+        raise NotApplicable(f"answers are no classes, or a split has fewer than {FEWEST} rows.")
+    found = nearest(subject, (subject.held_out, "read"))
+    names, places = np.unique(np.concatenate([own, others]), return_inverse=True)
+    mine, theirs = places[: len(own)][found.rows], places[len(own) :][found.indices[:, :5]]
+    table = np.zeros((len(names), len(names)))
+    np.add.at(table, (np.repeat(mine, theirs.shape[1]), theirs.ravel()), 1)
+    as_given = float(np.trace(table) / table.sum())
+    rows, columns = linear_sum_assignment(-table)
+    exchanged = float(table[rows, columns].sum() / table.sum())
+    largest = max(np.bincount(places[: len(own)]).max() / len(own), np.bincount(places[len(own) :]).max() / len(others))
+    compared = f"nearest training rows have the class of {as_given:.0%} of the held-out rows, {exchanged:.0%} if renumbered"
+    within = agreement(nearest(subject, (subject.held_out, subject.held_out)), own, own)
+    if exchanged < max(largest + EFFECT, SHARED * within) or as_given > exchanged / 2:
+        return Seen(compared)
+    moved = [f"{names[a]} is {names[b]}" for a, b in zip(rows, columns, strict=True) if a != b and table[a].sum()]
+    message = f"classes of {subject.held_out} are numbered otherwise than in training: {compared}."
+    advice = "Fit the label encoder once, on the training labels, and use it for all splits."
+    evidence = (f"{subject.held_out} {', '.join(moved[:6])} of train",)
+    where = Split(subject.held_out)
+    finding = Finding("label-encoding-mismatch", "error", message, advice, where, "data", evidence, 0.95)
+    return Seen(compared, (finding,))
+
+
+PROBES = (
+    Probe("labels beside their rows", ("label-misalignment",), look),
+    Probe("numbers of the classes", ("label-encoding-mismatch",), look_across),
+)

@@ -55,7 +55,7 @@ class Code(NamedTuple):
 def look_for_codes(subject: Subject) -> Seen:
     """Returns columns in which an extreme value is repeated exactly, at a distance from all others."""
     whole = table(subject, "read")
-    codes = [code for column, values in enumerate(whole.values.T) for code in _codes(column, values)]
+    codes = codes_of(whole)
     compared = f"{whole.values.shape[1]} columns; {len(codes)} hold an extreme value that is repeated exactly"
     if not codes or whole.is_of_one_kind:  # a saturated pixel is no code
         return Seen(compared)
@@ -89,6 +89,11 @@ def look_for_codes(subject: Subject) -> Seen:
         again = Repair("codes imputed and their columns standardised again", lambda it: imputed(it, whole, codes, True))
         repairs.insert(0, again)
     return Seen(compared, (), (Suspicion(finding, tuple(repairs)),))
+
+
+def codes_of(whole: Table) -> list[Code]:
+    """Returns the values of all columns that are repeated exactly, at a distance from all others."""
+    return [code for column, values in enumerate(whole.values.T) for code in _codes(column, values)]
 
 
 def _codes(column: int, values: Float[np.ndarray, " rows"]) -> list[Code]:
@@ -193,7 +198,7 @@ def _input_outliers(subject: Subject) -> tuple[str, Suspicion | None]:
     middle, scale = robust(values)
     with np.errstate(divide="ignore", invalid="ignore"):
         away = np.where(scale > 0, np.abs(values - middle) / scale, 0.0)
-    for code in (code for column, each in enumerate(values.T) for code in _codes(column, each)):
+    for code in codes_of(whole):
         away[values[:, code.column] == code.value, code.column] = 0.0
     rows = (away > OUTLYING).any(axis=1)
     said = f"largest deviation {away.max():.3g}"

@@ -19,10 +19,12 @@ SHARE = 0.1  # of the labels; fewer a network outvotes by itself
 SURE = 4.0  # standard errors between the splits
 FEWEST = 50  # rows of a split
 CLASSES = 4  # below, wrong labels cannot be seen to be spread over all other classes
-EVEN = 0.9  # of the largest entropy that wrong labels can have
-FLAT = 0.7  # of the errors that remain among the surest half; honest overlap leaves few
-PLENTY = 60  # errors of which the spread over the classes is judged
-LEAST = 2.0  # times the squared error of the held-out rows
+EVEN = 0.85  # of the largest entropy that wrong labels can have; few labels have less than 1 by chance
+FLAT = 0.8  # of the errors that remain among the surest quarter; honest overlap leaves few
+PLENTY = 30  # errors among them
+MOST = 0.5  # wrong labels beyond which neighbours may say as little as labels do
+LEAST = 1.4  # times the squared error of the held-out rows
+BEYOND = 0.06  # of the training targets further off than all but 2 % of the held-out ones: a wrong number may be near
 COLUMNS = 500  # of the linear model
 
 
@@ -49,7 +51,7 @@ def look(subject: Subject) -> Seen:
     if len(own) < FEWEST or own.std() == 0:
         raise NotApplicable(f"fewer than {FEWEST} training rows, or one answer for all.")
     within = nearest(subject, ("read", "read"))
-    if are_classes and (found := _spread_over_classes(within, own)):
+    if are_classes and (found := _spread_over_classes(subject, within, own)):
         return found
     if not subject.held_out:
         raise NotApplicable("there is no held-out split to compare with.")
@@ -131,18 +133,20 @@ def _compare_numbers(
     # A tail of the law has large errors in both splits; the share of training rows beyond nearly all held-out errors.
     limit = np.quantile(np.abs(model.held - held)[fresh], 0.98)
     share = float((np.abs(model.train - own) > limit).mean())
-    if share < SHARE:
+    error = np.sqrt(0.02 * 0.98 * (1 / len(own) + 1 / fresh.sum()))
+    if share < BEYOND or (share - 0.02) / error < SURE:
         return said, None
-    return said, _finding(share, said, (said, f"errors beyond {limit:.3g}: {share:.0%} of the training rows, 2 % held out"), 0.85)
+    evidence = (said, f"errors beyond {limit:.3g}: {share:.0%} of the training rows, 2 % of the held-out ones")
+    return said, _finding(share, said, evidence, 0.85)
 
 
 def _finding(share: float, said: str, evidence: tuple[str, ...], confidence: float) -> Finding:
-    message = f"about {share:.0%} of the training labels are wrong: {said}."
+    message = f"about {share:.0%} of the training labels are wrong, or more: {said}."
     advice = "Relabel or drop the rows in doubt; failing that, use a robust loss and stop early."
     return Finding("label-noise", "warning", message, advice, Split("train"), "data", evidence, confidence)
 
 
-def _spread_over_classes(within: Nearest, own: np.ndarray) -> Seen | None:
+def _spread_over_classes(subject: Subject, within: Nearest, own: np.ndarray) -> Seen | None:
     """Returns a finding where labels contradict their neighbours as random ones do, in every region alike.
 
     Classes that overlap are taken for one another, and seldom where neighbours are of one mind; labels drawn at random
@@ -157,25 +161,48 @@ def _spread_over_classes(within: Nearest, own: np.ndarray) -> Seen | None:
     margin, voted = top[:, -1] - top[:, -2], names[votes.argmax(axis=1)]
     mine = own[within.rows]
     wrong = voted != mine
-    surest = margin >= np.median(margin)
+    surest = margin >= np.quantile(margin, 0.75)
     among = wrong[surest]
-    if among.sum() < PLENTY or among.mean() < SHARE or among.mean() < FLAT * wrong.mean() or wrong.mean() > 0.6:
+    if among.sum() < PLENTY or among.mean() < SHARE or among.mean() < FLAT * wrong.mean() or wrong.mean() > MOST:
         return None
-    shares = np.array([
-        np.mean(mine[surest & wrong & (voted == name)] == other)
-        for name in names
-        for other in names
-        if other != name and (surest & wrong & (voted == name)).sum() >= 2 * len(names)
-    ])
-    groups = len(shares) // (len(names) - 1)
-    if groups < len(names) / 2:
+    spread = _evenness(mine[wrong], voted[wrong], names)
+    if spread < EVEN:
         return None
-    entropy = -float((shares * np.log(np.maximum(shares, 1e-12))).sum()) / groups / np.log(len(names) - 1)
-    if entropy < EVEN - 0.1:
-        return None
+    best = _best_error(subject, within, mine)
+    if best < FLAT * wrong.mean():
+        return None  # another model tells these labels: neighbours do not
     said = f"nearest rows of one mind contradict {among.mean():.1%} of the training labels"
-    evidence = (said, f"wrong labels are spread over the classes with {entropy:.0%} of the largest entropy")
-    return Seen(said, (_finding(float(among.mean()), said, evidence, 0.85),))
+    evidence = (
+        said,
+        f"wrong labels are spread over the classes with {spread:.0%} of the largest entropy",
+        f"a forest on other rows contradicts {best:.1%}",
+    )
+    return Seen(said, (_finding(float(wrong.mean()), said, evidence, 0.85),))
+
+
+def _evenness(given: np.ndarray, voted: np.ndarray, names: np.ndarray) -> float:
+    """Returns the entropy of wrong labels among the other classes, over its largest value: the mean over classes."""
+    values = []
+    for name in names:
+        counts = np.array([np.sum(given[voted == name] == other) for other in names if other != name])
+        if counts.sum() >= 2 * len(counts):
+            shares = counts[counts > 0] / counts.sum()
+            values.append(-float((shares * np.log(shares)).sum()) / np.log(len(counts)))
+    return float(np.mean(values)) if len(values) >= len(names) / 2 else 0.0
+
+
+def _best_error(subject: Subject, within: Nearest, own: np.ndarray) -> float:
+    """Returns the share of labels that a forest contradicts, on rows it has not seen."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    train, _ = standard_tables(subject, "read")
+    values = train.values[np.searchsorted(train.rows, within.rows)]
+    fold = np.random.default_rng(0).permutation(len(own)) % 3
+    predicted = np.empty_like(own)
+    for part in range(3):
+        forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=0)
+        predicted[fold == part] = forest.fit(values[fold != part], own[fold != part]).predict(values[fold == part])
+    return float((predicted != own).mean())
 
 
 PROBES = (Probe("wrong labels", ("label-noise",), look),)

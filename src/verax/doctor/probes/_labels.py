@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from verax.data import Batch
 from verax.doctor._probe import NotApplicable, Probe, Seen
@@ -17,18 +17,21 @@ from verax.findings import Finding, Split
 
 FEWEST = 10  # rows of a split that is asked for more than one class
 ASKED = 200  # labels of which the loss is asked for their output
+ASKED_ALONE = 10  # one by one, for a loss that is finite
 
 
 class Owner(NamedTuple):
     """What the loss does with each label.
 
     Attributes:
-      output: whose increase lowers the loss most, -1 if no output changes it.
+      output: whose increase lowers the loss most, -1 if none does more than others.
       finite: whether loss and gradient are finite.
+      ignored: whether no output changes the loss.
     """
 
     output: Int[np.ndarray, " labels"]
-    finite: np.ndarray
+    finite: Bool[np.ndarray, " labels"]
+    ignored: Bool[np.ndarray, " labels"]
 
 
 def look(subject: Subject) -> Seen:
@@ -51,7 +54,7 @@ def look(subject: Subject) -> Seen:
     if not lost.size:
         return Seen(f"{compared}; the loss maps them to outputs of their own, or leaves them out")
     classes_known = known[known >= 0]
-    is_short = len(classes_known) > width and classes_known[-1] + 1 == len(classes_known)
+    is_short = np.isin(labels["read"], lost).any() and len(classes_known) > width and classes_known[-1] + 1 == len(classes_known)
     rows = np.isin(labels["read"], lost).reshape(len(labels["read"]), -1).any(axis=1)
     place = "train" if rows.any() else next(name for name in _others(subject) if np.isin(labels[name], lost).any())
     counted = "read" if rows.any() else place
@@ -83,7 +86,8 @@ def _lost(asked: np.ndarray, owner: Owner, outside: int, width: int, known: np.n
     lost = []
     for index in range(outside):
         label, output = asked[index], outputs[index]
-        if owner.finite[index] and output < 0 and (label < 0 or label > known[known < width].max(initial=-1) + 1):
+        is_void = label > known[known < width].max(initial=-1) + 1 and (known >= width).sum() == 1
+        if owner.finite[index] and owner.ignored[index] and (label < 0 or is_void):
             continue
         shared = (outputs == output).sum() > 1
         if not owner.finite[index] or output < 0 or shared:
@@ -100,24 +104,34 @@ def owners(subject: Subject, labels: Int[np.ndarray, " labels"], width: int) -> 
     targets = np.broadcast_to(labels.reshape(-1, *[1] * len(rest)), (len(labels), *rest)).astype(target.dtype)
     inputs = jax.tree.map(lambda leaf: jnp.asarray(np.resize(leaf[:1], (len(labels), *leaf.shape[1:]))), read.inputs)
     structure = jax.tree.structure(read.targets)
-    found, finite = [], []
-    outputs = jnp.zeros(shape, jnp.float32)
-    batch = Batch(inputs, jax.tree.unflatten(structure, [jnp.asarray(targets)]), jnp.ones(len(labels), jnp.float32))
-    grads = np.asarray(jax.grad(lambda given: subject.mean_loss(given, batch))(outputs))
+    labelled = jnp.asarray(targets)
+
+    def loss(outputs: Any, targets: Any) -> Any:
+        some = jax.tree.map(lambda leaf: leaf[: len(outputs)], inputs)
+        batch = Batch(some, jax.tree.unflatten(structure, [targets]), jnp.ones(len(outputs), jnp.float32))
+        return subject.mean_loss(outputs, batch)
+
+    grads = np.asarray(jax.grad(loss)(jnp.zeros(shape, jnp.float32), labelled))
     grads = grads.reshape(len(labels), -1, width).sum(axis=1)
-    for row in grads:
-        finite.append(bool(np.isfinite(row).all()))
-        found.append(int(row.argmin()) if finite[-1] and np.ptp(row) > 0 else -1)
-    return Owner(np.array(found), np.array(finite))
+    outside = (labels < 0) | (labels >= width)
+    each = [  # a loss may be NaN while its gradient is not
+        bool(jnp.isfinite(loss(jnp.zeros((1, *shape[1:]), jnp.float32), labelled[index : index + 1])))
+        if outside[index] and index < ASKED_ALONE
+        else True
+        for index in range(len(labels))
+    ]
+    finite = np.isfinite(grads).all(axis=1) & np.array(each)
+    output = np.where(finite & (np.ptp(np.nan_to_num(grads), axis=1) > 0), np.nan_to_num(grads).argmin(axis=1), -1)
+    return Owner(output, finite, (grads == 0).all(axis=1))
 
 
 def _said(label: int, asked: np.ndarray, owner: Owner) -> str:
     index = int(np.flatnonzero(asked == label)[0])
     if not owner.finite[index]:
-        return f"label {label}: the gradient of the loss is not finite"
+        return f"label {label}: its loss is not finite"
     output = int(owner.output[index])
     if output < 0:
-        return f"label {label}: no output changes its loss, so it is never learnt"
+        return f"label {label}: the loss knows no output of it, so it is never learnt"
     others = [int(other) for other, taken in zip(asked, owner.output, strict=True) if taken == output and other != label]
     return f"label {label}: the loss takes it for output {output}, which is that of label {_listed(others)}"
 

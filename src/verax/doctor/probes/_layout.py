@@ -13,7 +13,8 @@ from verax.jaxpr import equations
 
 FEW = (1, 2, 3, 4)  # channels of a picture: grey, with alpha, colours
 LONG = 8  # an axis with fewer places is too short to be told from channels
-SMOOTH = 0.3  # correlation of neighbours along an axis of space or time; channels and unrelated columns have less
+SMOOTH = 0.1  # correlation of neighbours along an axis of space or time; unrelated columns have none
+ALIKE = 0.5  # of the correlation along the other axis of space
 
 
 def look(subject: Subject) -> Seen:
@@ -39,9 +40,11 @@ def look(subject: Subject) -> Seen:
     if len(sizes) == 3 and sizes.count(channels) == 2:
         taken = 2 if short != 2 else 1  # height and width are equal: the one beside the short axis is still space
     along = neighbour_correlation(images, taken + 1)
-    across = neighbour_correlation(images, short + 1) if sizes[short] > 1 else 0.0
-    seen += f"; neighbours along the axis of {channels} correlate by {along:.2f}"
-    if along < SMOOTH or (len(sizes) == 2 and across > 0.5 * along):
+    rest = next(axis for axis in range(len(sizes)) if axis not in (taken, short)) if len(sizes) == 3 else short
+    other = neighbour_correlation(images, rest + 1)
+    seen += f"; neighbours along the axis of {channels} correlate by {along:.2f}, along another by {other:.2f}"
+    is_space = along > SMOOTH and (along > ALIKE * other if len(sizes) == 3 else other < ALIKE * along)
+    if not is_space:
         return Seen(seen)
     message = f"the convolution at {first.place} takes the axis of {channels} places for channels, and slides along "
     message += f"the one of {min(space)}: inputs of shape {sizes} are not in the order that it expects."

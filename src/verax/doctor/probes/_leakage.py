@@ -18,18 +18,15 @@ COLUMNS = 300  # of a table; pictures and long texts are not looked at by column
 FEWEST = 50
 TRIED = 3  # columns that alone say most
 ALONE = 0.97  # score of one column: balanced accuracy, or the share of the variance
-COPY = 0.999  # of the variance: then the column is the target in another unit
 LACKING = 0.1  # by which the other columns together score less
 CARRYING = 0.1  # over chance, by which they score: in a law of one column the others carry nothing
-APART = 4.0  # deviations between the classes within the column: a threshold on a bell curve leaves 2.7
 
 
 def look(subject: Subject) -> Seen:
     """Returns a column that alone gives the answer almost perfectly, while all others together do not.
 
-    A law of one column looks alike. Told as a leak is a column that is a copy of the answer (each of its few values has
-    one class, or classes lie apart in it; or it is the target in another unit), or of which the other columns tell as
-    much as they tell of the answer, which they would not if they stood on their own.
+    A law of one column, such as a threshold or a straight line, looks alike; but then the others carry nothing of the
+    answer. Where they carry a part of it, as the columns of an honest task do, one that carries all is made from it.
     """
     given, are_classes = answers(subject, "read")
     table, _ = standard_tables(subject, "train")
@@ -53,16 +50,15 @@ def look(subject: Subject) -> Seen:
     if others > alone - LACKING:
         return Seen(compared)
     chance = 1 / kinds if are_classes else 0.0
-    copy = _is_copy(values[:, best], wanted, alone, are_classes)
-    if not copy and others < chance + CARRYING * (1 - chance):
+    if others < chance + CARRYING * (1 - chance) or not (are_classes or _is_monotone(values[:, best], wanted)):
         return Seen(f"{compared}: a law of that column")
     measure = "balanced accuracy" if are_classes else "share of the variance"
     message = f"input column {table.name(best)} holds the answer: alone it gives it with a {measure} of {alone:.3f}, all "
     message += f"others together with {others:.3f}."
     advice = f"Ask when column {table.name(best)} is known; if it is made from the target or after it, drop it."
-    evidence = (compared, f"it is {'a copy of the answer' if copy else 'told by the others as far as the answer is'}")
+    evidence = (compared, f"chance scores {chance:.3f}")
     where = Split("train", None, table.name(best))
-    finding = Finding("target-leakage", "warning", message, advice, where, "data", evidence, 0.9 if copy else 0.75)
+    finding = Finding("target-leakage", "warning", message, advice, where, "data", evidence, 0.85)
     return Seen(compared, (finding,))
 
 
@@ -112,15 +108,10 @@ def _cross_validated(model: Any, values: np.ndarray, wanted: np.ndarray, are_cla
     return 1 - float(np.square(predicted - wanted).mean() / wanted.var())
 
 
-def _is_copy(column: np.ndarray, wanted: np.ndarray, alone: float, are_classes: bool) -> bool:
-    if not are_classes:
-        return bool(np.corrcoef(column, wanted)[0, 1] ** 2 > COPY)
-    names = np.unique(wanted)
-    groups = [column[wanted == name] for name in names]
-    means = np.array([group.mean() for group in groups])
-    within = np.sqrt(np.mean([group.var() for group in groups]))
-    order = np.sort(means)
-    return bool((np.diff(order) > APART * within).all()) if len(names) > 1 else False
+def _is_monotone(column: np.ndarray, wanted: np.ndarray) -> bool:
+    from scipy.stats import spearmanr
+
+    return bool(spearmanr(column, wanted).statistic ** 2 > ALONE - LACKING)
 
 
 PROBES = (Probe("columns that hold the answer", ("target-leakage",), look),)

@@ -14,7 +14,7 @@ from verax.findings import Finding, Split
 CHANCE = 1e-3  # that the nearest row is so near, if rows lie as densely as the further ones do
 SHARE = 0.1  # of the held-out rows; chance gives 0.1 %
 FEWEST = 5  # held-out rows
-COPIES = 12  # rows of a group at most: in larger ones a new row finds its like by right
+COPIES = 8  # rows of a group at most: in larger ones a new row finds its like by right
 SAME = 0.95  # of near copies that have the answer of their original
 NEAR = 0.1  # standard deviations of the targets within which numbers are the same
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from verax.doctor._probe import Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject
 from verax.doctor.probes._changes import with_inputs
+from verax.doctor.probes._extreme_values import codes_of
 from verax.doctor.probes._tables import Table, is_dense, numeric_leaves, table
 from verax.findings import Finding, Split
 from verax.trees import Tree
@@ -21,7 +22,8 @@ RATIO = 10.0
 OFFSET = 10.0
 SIZE = 10.0  # or below 1 / SIZE: root mean square; layers are initialised for inputs of about 1
 SPARSE = 0.95  # a column that is one value in so many rows has no scale of its own: an indicator, a border pixel
-EXTREME = 10.0  # robust deviations: numbers beyond are for the probe of extreme values, and left out here
+EXTREME = 10.0  # robust deviations: numbers beyond are for the probe of extreme values, and left out here,
+TAIL = 0.3  # unless they are so large a share of the column that it is made of two parts
 CHANCE = 1e-6  # that a column which varies in the test rows was constant in training by chance
 SHOWN = 3
 
@@ -61,6 +63,7 @@ def column_scales(values: Float[np.ndarray, "rows columns"]) -> Scales:
     middle = np.median(values, axis=0)
     robust = 1.4826 * np.median(np.abs(values - middle), axis=0)
     usual = np.where(robust > 0, np.abs(values - middle) <= EXTREME * robust, True)
+    usual |= usual.mean(axis=0) < 1 - TAIL
     share = usual.sum(axis=0)
     mean = np.where(usual, values, 0).sum(axis=0) / share
     spread = np.sqrt(np.where(usual, np.square(values - mean), 0).sum(axis=0) / share)
@@ -74,7 +77,9 @@ def _is_usual(values: Float[np.ndarray, "rows columns"]) -> Bool[np.ndarray, " c
 
 def _reasons(whole: Table, scales: Scales, constant: Bool[np.ndarray, " columns"]) -> list[str]:
     reasons = []
+    coded = {code.column for code in codes_of(whole)}  # their scale is that of the code
     columns = np.flatnonzero(~constant & _is_usual(whole.values) & (scales.spread > 0))
+    columns = np.array([column for column in columns if column not in coded], int)
     if len(columns) > 1 and not whole.is_of_one_kind:
         spread = scales.spread[columns]
         if spread.max() > RATIO * spread.min():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -14,8 +15,9 @@ from verax.doctor._subject import Subject
 from verax.doctor.probes._changes import with_train_rows
 from verax.doctor.probes._extreme_values import by_column
 from verax.doctor.probes._scales import SPARSE
-from verax.doctor.probes._tables import Table, table
+from verax.doctor.probes._tables import Table, table, without_extremes
 from verax.findings import Finding, Split
+from verax.trees import Tree
 
 FEWEST = 30  # rows of a split: of fewer, a column's mean and deviation say little
 ROWS = 3000  # of each split that are told apart
@@ -25,6 +27,8 @@ NEARLY_ALL = 0.8  # of the columns
 FACTOR = 2.0  # of a column's deviation in the splits: a sample of 30 has 1.3 at most, nearly always
 OFFSET = 3.0  # deviations by which a column's mean is off
 AFFECTED = 0.5  # of the outputs' spread by which they move when the transform is undone
+MOST = 0.6  # of the columns must differ as they are, for one line to be looked for that maps all,
+LEFT = 0.1  # and no more than these with it
 CLOSE = 0.05  # to a mean of 0 and a deviation of 1, or to 0 and 1 for the ends
 EXACT = 1e-3
 
@@ -60,10 +64,12 @@ def look(subject: Subject) -> Seen:
     if transform and (moved := _moved(subject, train, transform)) > AFFECTED:
         finding = _mismatch(subject, train, held, varied, transform, moved)
         return Seen(f"splits differ by a transform: {transform.name}", (*findings, finding))
-    columns, said = _differing(train, held)
-    area = _told_apart(train, held) if columns.size else 0.5
+    columns, said = _differing(train, held, np.ptp(train.values, axis=0) > 0)
+    if not columns.size or transform:
+        return Seen(said, findings)
+    area = _told_apart(train, held)
     compared = f"{said}; a classifier tells the splits apart with an area of {area:.2f} under its curve"
-    if area < AREA or not columns.size or transform:
+    if area < AREA:
         return Seen(compared, findings)
     names = ", ".join(f"{train.name(c)} {_of(train, c)} against {_of(held, c)}" for c in columns[:3])
     message = f"inputs of {subject.held_out} follow another law than those of train: a classifier tells them apart with "
@@ -89,7 +95,7 @@ def found_transform(train: Table, held: Table, varied: Bool[np.ndarray, " column
     splits went through and the other did not; None if nearly all columns do not differ by far more than a sample does."""
     if not varied.any():
         return None
-    one, other = train.values[:, varied], held.values[:, varied]
+    one, other = without_extremes(train.values[:, varied]), without_extremes(held.values[:, varied])
     wide, narrow = one.std(axis=0), other.std(axis=0)
     if (narrow == 0).all():
         return None
@@ -98,7 +104,7 @@ def found_transform(train: Table, held: Table, varied: Bool[np.ndarray, " column
     off = np.abs(other.mean(axis=0) - one.mean(axis=0)) > OFFSET * np.maximum(wide, narrow)
     scaled = (factor > FACTOR) | (factor < 1 / FACTOR)
     if (off | scaled).mean() < NEARLY_ALL:
-        return None
+        return _one_map(train, held, varied)
     name = _scalers(one, other)
     constant = _constant_factor(one, other)
     size = train.values.shape[1]
@@ -110,6 +116,43 @@ def found_transform(train: Table, held: Table, varied: Bool[np.ndarray, " column
     factors[varied] = factor
     offsets[varied] = one.mean(axis=0) - factor * other.mean(axis=0)
     return Transform(name or "another scale and origin of nearly every column", factors, offsets)
+
+
+def _one_map(train: Table, held: Table, varied: Bool[np.ndarray, " columns"]) -> Transform | None:
+    """Returns the one line that brings all columns of a split to those of the other, where they differ without it."""
+    one, other = train.values[:, varied], held.values[:, varied]
+    before = _differ(one, other)
+    if before < MOST or one.shape[1] < 3:
+        return None
+    size = train.values.shape[1]
+    for factor, offset in _lines(one, other):
+        if _differ(one, other * factor + offset) <= LEFT:
+            name = f"x becomes {factor:.3g} x {offset:+.3g}"
+            return Transform(name, np.full(size, factor), np.full(size, offset))
+    return None
+
+
+def _lines(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[float, float]]:
+    """Yields lines that map the ends, or the means and deviations, of all columns together; upside down too."""
+    reach = np.ptp(one) / np.ptp(other)  # exact for pixels, which have few levels
+    yield reach, one.min() - reach * other.min()
+    yield -reach, one.max() + reach * other.min()
+    for sign in (1, -1):
+        factor = sign * _common(one.std(axis=0) / np.maximum(other.std(axis=0), 1e-30))
+        yield factor, _common(one.mean(axis=0) - factor * other.mean(axis=0))
+
+
+def _common(values: Float[np.ndarray, " columns"]) -> float:
+    return float(np.median(values))
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns the share of columns with other laws."""
+    from scipy.stats import ks_2samp
+
+    columns = range(min(one.shape[1], 100))
+    tests = [ks_2samp(one[:ROWS, column], other[:ROWS, column], method="asymp").pvalue for column in columns]
+    return float((np.array(tests) < RATE).mean())
 
 
 def _constant_factor(one: np.ndarray, other: np.ndarray) -> float:
@@ -151,7 +194,7 @@ def _scaler(values: np.ndarray) -> str:
     return ""
 
 
-def undone(train: Table, transform: Transform):
+def undone(train: Table, transform: Transform) -> Callable[[Tree], Tree]:
     """Returns the change of held-out inputs that brings them to the columns of training."""
 
     def change(column: int, values: np.ndarray) -> np.ndarray:
@@ -208,13 +251,13 @@ def _distance(train: Table, held: Table, varied: np.ndarray, transform: Transfor
     return float(np.median([ks_2samp(train.values[:ROWS, c], values[:, c], method="asymp").statistic for c in columns]))
 
 
-def _differing(train: Table, held: Table) -> tuple[np.ndarray, str]:
+def _differing(train: Table, held: Table, varied: np.ndarray) -> tuple[np.ndarray, str]:
     """Returns the columns of which the splits have different laws, the most different first."""
     from scipy.stats import ks_2samp
 
     one, other = _sample(train), _sample(held)
     tests = [ks_2samp(one[:, column], other[:, column], method="asymp") for column in range(one.shape[1])]
-    values = np.array([test.pvalue for test in tests])
+    values = np.where(varied, [test.pvalue for test in tests], 1.0)
     order = np.argsort(values)
     passed = values[order] <= RATE * np.arange(1, len(values) + 1) / len(values)
     count = int(np.flatnonzero(passed).max()) + 1 if passed.any() else 0

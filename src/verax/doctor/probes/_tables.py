@@ -20,6 +20,7 @@ from verax.trees import Tree, leaves_by_path
 
 ROWS = 50_000  # of a split that are scanned
 CELLS = 4_000_000  # numbers that are scanned: 32 MiB
+PIXELS = 16  # columns that may be those of a picture
 CLASSIFIED = ("classification", "binary")
 MEASURED = "regression"
 
@@ -94,15 +95,16 @@ def table(subject: Subject, split: str) -> Table:
 def standard_tables(subject: Subject, split: str) -> tuple[Table, Table]:
     """Returns training inputs, as read, and those of a split in standard deviations of the training inputs.
 
-    Of images, whose pixels are of one kind, the deviation of all of them is taken; constant columns are left out of
-    neither. Non-finite numbers stand at the mean.
+    Where all columns are of one kind and size, as the pixels of images are, their common deviation is taken: the noise
+    of a dark pixel is no more than that of a bright one. What is not finite stands at the mean.
     """
     train, other = table(subject, "read"), table(subject, split)
-    known = np.where(np.isfinite(train.values), train.values, np.nan)
-    with np.errstate(all="ignore"):
-        mean = np.nan_to_num(_quiet(np.nanmean, known))
-        spread = np.nan_to_num(_quiet(np.nanstd, known))
-    if train.is_of_one_kind:
+    finite = np.isfinite(train.values)
+    count = np.maximum(finite.sum(axis=0), 1)
+    known = without_extremes(np.where(finite, train.values, 0.0))
+    mean = np.where(finite, known, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(finite, np.square(known - mean), 0.0).sum(axis=0) / count)
+    if train.is_of_one_kind or _are_alike(known):
         spread = np.full_like(spread, np.sqrt(np.mean(np.square(spread))))
     spread = np.where(spread > 1e-9 * np.maximum(1e-30, np.abs(mean)), spread, 1.0)
 
@@ -113,12 +115,22 @@ def standard_tables(subject: Subject, split: str) -> tuple[Table, Table]:
     return standard(train), standard(other)
 
 
-def _quiet(function: Callable[..., Any], values: np.ndarray) -> np.ndarray:
-    import warnings
+def _are_alike(values: Float[np.ndarray, "rows columns"]) -> bool:
+    """Returns whether there are many columns with ranges that differ little."""
+    ranges = np.ptp(values, axis=0)
+    return values.shape[1] >= PIXELS and bool(np.quantile(ranges, 0.9) < 3 * np.median(ranges))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a column without a finite number
-        return function(values, axis=0)
+
+def without_extremes(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """Returns the columns with what is more than 10 robust deviations off brought there, unless it is a part of them.
+
+    That is, unless more than 5 % of a column are, or half of it is one value.
+    """
+    middle = np.median(values, axis=0)
+    reach = 10 * 1.4826 * np.median(np.abs(values - middle), axis=0)
+    few = (np.abs(values - middle) > reach).mean(axis=0) <= 0.05
+    reach = np.where(few & (reach > 0), reach, np.inf)
+    return np.clip(values, middle - reach, middle + reach)
 
 
 @remembered

@@ -11,7 +11,7 @@ import numpy as np
 from verax.data import Batch
 from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject
-from verax.doctor.probes._tables import numbers
+from verax.doctor.probes._tables import numbers, without_extremes
 from verax.findings import Finding, Split
 from verax.trees import Tree
 
@@ -26,7 +26,8 @@ def look(subject: Subject) -> Seen:
     targets = numbers(subject, "read")
     if targets is None:
         raise NotApplicable("targets are not one number for each example.")
-    mean, spread = float(targets.mean()), float(targets.std())
+    usual = without_extremes(targets[:, None])  # a few that are far off are for another probe
+    mean, spread = float(usual.mean()), float(usual.std())
     if spread == 0:
         raise NotApplicable("targets are constant.")
     outputs = [np.asarray(leaf) for leaf in jax.tree.leaves(_outputs(subject))]
@@ -36,7 +37,7 @@ def look(subject: Subject) -> Seen:
     first = outputs[0].astype(np.float64)
     compared = f"targets {mean:.3g} ± {spread:.3g}, first outputs {first.mean():.3g} ± {first.std():.3g}"
     off_scale = not 1 / FACTOR <= spread <= FACTOR
-    far = abs(first.mean() - mean) > OFFSET * spread
+    far = abs(first.mean() - mean) > OFFSET * spread and (off_scale or abs(mean) > OFFSET * spread)
     narrow = off_scale and not 1 / FACTOR <= (first.std() + 1e-30) / spread <= FACTOR
     if not np.isfinite(first).all() or not (far or narrow):
         return Seen(compared)
