@@ -113,6 +113,23 @@ class LossView:
         classes = self.outputs.shape[-1]
         return size * np.eye(classes)[(self.labels + wrong) % classes]
 
+    def reads_right(self, answers: np.ndarray, rows: np.ndarray) -> bool:
+        """Returns whether the program reads its own targets from outputs, for most of some rows.
+
+        Labels may be coded anew in the loss and back again in the reading: then the loss likes what is read rightly.
+        """
+        subject, targets = self.subject, self.targets
+        if subject.predict is not None:
+            read = np.asarray(subject.predict(np.asarray(answers, np.float32)))
+        elif self.layout == "logits":
+            read = answers > 0
+        else:
+            read = answers.argmax(-1)
+        one_hot = self.layout == "classes" and targets.shape == self.outputs.shape
+        wanted = self.labels if one_hot else targets
+        fits = read.size == wanted.size
+        return fits and bool(np.mean((read.reshape(wanted.shape) == wanted)[rows.reshape(wanted.shape)]) > 0.5)
+
     @property
     def labelled(self) -> np.ndarray:
         """Which rows have a label that names an output: not those that are marked to be left out."""
@@ -137,8 +154,7 @@ class LossView:
         targets."""
         generator = np.random.default_rng(seed)
         if self.layout == "numbers":
-            targets = self.targets.reshape(self.outputs.shape)
-            return 0.5 * (generator.permutation(targets) + generator.permutation(targets))
+            return generator.choice(self.targets.reshape(self.outputs.shape).astype(np.float64), len(self.targets))
         scores = 2.0 * generator.normal(size=self.outputs.shape)
         if not self.are_probabilities:
             return scores

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+from jax.extend.core import JaxprEqn, Literal
 
 from verax.jaxpr._evaluate import called_program, open_program
+from verax.jaxpr._walk import Equation
 
 
 class Range(NamedTuple):
@@ -25,15 +26,23 @@ class Range(NamedTuple):
 
 ANY = Range(-math.inf, math.inf)
 POSITIVE = Range(0.0, math.inf)
+NEGATIVE = Range(-math.inf, 0.0)
 UNIT = Range(0.0, 1.0)
 SIGNED_UNIT = Range(-1.0, 1.0)
 
 
-def output_ranges(closed: ClosedJaxpr) -> list[Range]:
+See = Callable[[Equation, Sequence[Range]], None]
+
+
+def output_ranges(closed: Any, see: See | None = None) -> list[Range]:
     """Returns the range of each output of a program; what is not known of an operation is taken to be any number.
 
     The inputs of the program may be any numbers; its constants are what they are. A range holds all values that can
     occur and may be too wide, never too narrow. Goes into calls and branches; what loops give back may be anything.
+
+    Args:
+      closed: what `jax.make_jaxpr` gave.
+      see: called as `see(equation, ranges of its operands)` for each operation that holds no program that was entered.
 
     Example:
       >>> import jax.numpy as jnp
@@ -45,10 +54,10 @@ def output_ranges(closed: ClosedJaxpr) -> list[Range]:
       Moore (1966), "Interval Analysis", chapter 2.
     """
     jaxpr, _ = open_program(closed)
-    return _run(closed, [ANY] * len(jaxpr.invars))
+    return _run(closed, [ANY] * len(jaxpr.invars), None, see)
 
 
-def _run(program: Any, given: Sequence[Range]) -> list[Range]:
+def _run(program: Any, given: Sequence[Range], outer: Equation | None, see: See | None) -> list[Range]:
     jaxpr, consts = open_program(program)
     known: dict[Any, Range] = dict(zip(jaxpr.invars, given, strict=True))
     known.update({var: _of_value(const) for var, const in zip(jaxpr.constvars, consts, strict=False)})
@@ -58,8 +67,9 @@ def _run(program: Any, given: Sequence[Range]) -> list[Range]:
         return _of_value(var.val) if isinstance(var, Literal) else known.get(var, ANY)
 
     for eqn in jaxpr.eqns:
-        known.update(zip(eqn.outvars, _equation(eqn, [of(var) for var in eqn.invars], makers), strict=True))
-        makers.update({var: eqn for var in eqn.outvars})
+        ranges = [of(var) for var in eqn.invars]
+        known.update(zip(eqn.outvars, _equation(Equation(eqn, outer), ranges, makers, see), strict=True))
+        makers.update(dict.fromkeys(eqn.outvars, eqn))
     return [of(var) for var in jaxpr.outvars]
 
 
@@ -67,25 +77,30 @@ def _of_value(value: Any) -> Range:
     if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         return ANY
     array = np.asarray(value)
-    if not array.size or array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    if not array.size or (array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16"):
         return ANY
     low, high = float(array.min()), float(array.max())
     return ANY if math.isnan(low) or math.isnan(high) else Range(low, high)
 
 
-def _equation(eqn: JaxprEqn, ranges: list[Range], makers: dict[Any, JaxprEqn]) -> list[Range]:
+def _equation(equation: Equation, ranges: list[Range], makers: dict[Any, JaxprEqn], see: See | None) -> Sequence[Range]:
+    eqn = equation.eqn
     name, inner = eqn.primitive.name, called_program(eqn)
     if inner is not None:
-        return _run(inner, ranges)
+        return _run(inner, ranges, equation, see)
     if name == "cond":
-        branches = [_run(branch, ranges[1:]) for branch in eqn.params["branches"]]
+        branches = [_run(branch, ranges[1:], equation, see) for branch in eqn.params["branches"]]
         return [_around(results) for results in zip(*branches, strict=True)]
+    if see is not None:
+        see(equation, ranges)
     if name == "select_n" and _is_nan_test(makers.get(eqn.invars[0])):
         return [ranges[1]]  # the other case is NaN
     if name == "mul" and eqn.invars[0] is eqn.invars[1]:
         return [_even(ranges[0])]
-    if name == "div" and ranges[0].low >= 0 and _is_own_sum(eqn, makers):
+    if name == "div" and ranges[0].low >= 0 and _is_own(eqn, "reduce_sum", makers):
         return [UNIT]
+    if name == "sub" and _is_own(eqn, "reduce_max", makers):
+        return [NEGATIVE]
     rule = _RULES.get(name)
     result = rule(eqn, ranges) if rule else ANY
     return [ANY if any(map(math.isnan, result)) else result] * len(eqn.outvars)
@@ -95,16 +110,17 @@ def _is_nan_test(maker: JaxprEqn | None) -> bool:
     return maker is not None and maker.primitive.name == "ne" and maker.invars[0] is maker.invars[1]
 
 
-def _is_own_sum(eqn: JaxprEqn, makers: dict[Any, JaxprEqn]) -> bool:
-    """Returns whether a division is by the sum of what is divided: softmax, or another normalisation of parts."""
+def _is_own(eqn: JaxprEqn, reduction: str, makers: dict[Any, JaxprEqn]) -> bool:
+    """Returns whether the second operand is a reduction of the first: softmax divides by the sum of what is divided,
+    and subtracts its largest number before."""
     var = eqn.invars[1]
     while not isinstance(var, Literal) and var in makers:
         maker = makers[var]
-        if maker.primitive.name == "reduce_sum":
+        if maker.primitive.name == reduction:
             return maker.invars[0] is eqn.invars[0]
-        if maker.primitive.name not in ("broadcast_in_dim", "reshape", "squeeze", "stop_gradient"):
+        if maker.primitive.name not in ("broadcast_in_dim", "reshape", "squeeze", "stop_gradient", "max"):
             return False
-        var = maker.invars[0]
+        var = maker.invars[-1]  # jax.nn.softmax takes the maximum with -inf, which comes first
     return False
 
 
@@ -177,8 +193,11 @@ def _logistic(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
 
 
-_SAME = "reshape broadcast_in_dim squeeze transpose convert_element_type copy slice rev gather dynamic_slice".split()
-_SAME += "stop_gradient reduce_precision expand_dims reduce_max reduce_min cummax cummin copy_p real".split()
+_SAME = (
+    *("reshape", "broadcast_in_dim", "squeeze", "transpose", "convert_element_type", "copy", "slice", "rev", "gather"),
+    *("dynamic_slice", "stop_gradient", "reduce_precision", "expand_dims", "reduce_max", "reduce_min", "cummax"),
+    *("cummin", "copy_p", "real"),
+)
 _BOOLS = ("eq", "ne", "lt", "le", "gt", "ge", "is_finite", "reduce_or", "reduce_and", "not", "and", "or")
 
 _RULES: dict[str, Callable[[JaxprEqn, list[Range]], Range]] = {

@@ -54,36 +54,28 @@ def _no_slope(view: LossView) -> Finding | None:
 
 
 def _classes(view: LossView) -> Seen:
-    rows = view.labelled
-    start = np.full(view.outputs.shape, 1 / view.outputs.shape[-1]) if view.are_probabilities else view.sample(0) * 0.0
-    slope = view.alone(start).slope
-    right = np.take_along_axis(slope, np.clip(view.labels, 0, view.outputs.shape[-1] - 1)[..., None], -1)[..., 0]
-    pulled = np.any(np.abs(slope) > 0, axis=-1) & rows
+    undecided = np.full(view.outputs.shape, 1 / view.outputs.shape[-1] if view.are_probabilities else 0.0)
+    slope, elsewhere = view.alone(undecided).slope, view.alone(view.sample(1)).slope
+    pulled = np.any(np.abs(slope) > 1e-5 * np.abs(elsewhere).max(), axis=-1) & view.labelled
     if not pulled.any():
-        raise NotApplicable("no output is pulled anywhere.")
-    upward = float(np.mean(right[pulled] > 0))
-    compared = f"{1 - upward:.0%} of {pulled.sum()} undecided answers are pulled towards their class"
-    liked = (-slope).argmax(-1)
-    if upward > MOST:
+        liked = elsewhere.argmin(-1)
+        if np.mean((liked == view.labels)[view.labelled]) > 0.5:
+            raise NotApplicable("an undecided answer is pulled nowhere.")
+        said = "an undecided answer is pulled nowhere, and other answers not towards their class"
+        return Seen(said, (_other_class(view, liked, view.labelled & (liked != view.labels), view.labelled),))
+    liked, unliked = slope.argmin(-1), slope.argmax(-1)
+    right = np.mean((liked == view.labels)[pulled])
+    compared = f"{right:.0%} of {pulled.sum()} undecided answers are pulled towards their class"
+    best = np.eye(view.outputs.shape[-1])[liked]
+    misread = not view.reads_right(best if view.are_probabilities else 10.0 * best, pulled)
+    if misread and np.mean((unliked == view.labels)[pulled]) > MOST:
         return _upside_down(view, compared)
     unlimited = _grows_without_answer(view)
     if unlimited is not None:
         return Seen(compared, (unlimited,))
-    wrong = pulled & (liked != view.labels)
-    told = view.subject.predict is None or _decodes_wrongly(view, liked, pulled)
-    if np.mean(wrong[pulled]) > 0.5 and told:
-        return Seen(compared, (_other_class(view, liked, wrong, pulled),))
+    if misread and right < 0.5:
+        return Seen(compared, (_other_class(view, liked, pulled & (liked != view.labels), pulled),))
     return Seen(compared, _silent_class(view))
-
-
-def _decodes_wrongly(view: LossView, liked: np.ndarray, pulled: np.ndarray) -> bool:
-    """Returns whether the program's own reading of outputs gives another class than the target, where the loss has the
-    answer that it likes best: labels may be coded anew in the loss and back again in the reading."""
-    best = 10.0 * np.eye(view.outputs.shape[-1])[liked]
-    best = best / best.sum(-1, keepdims=True) if view.are_probabilities else best
-    assert view.subject.predict is not None
-    given = np.asarray(view.subject.predict(np.asarray(best, np.float32)))
-    return given.shape == view.labels.shape and bool(np.mean((given != view.labels)[pulled]) > 0.5)
 
 
 def _other_class(view: LossView, liked: np.ndarray, wrong: np.ndarray, pulled: np.ndarray) -> Finding:
@@ -211,6 +203,9 @@ def _yes_or_no(view: LossView) -> Seen:
     if not np.all(np.isfinite(curves)):
         raise NotApplicable("the loss is not finite at some outputs.")
     if low.likes > 0 and high.likes < 0:
+        best = grid[-1] * np.where(view.yes, -1.0, 1.0) if not view.are_probabilities else np.where(view.yes, 0.0, 1.0)
+        if view.reads_right(best, np.ones(view.outputs.shape, bool)):
+            return Seen(f"{compared}, and the program reads it so")
         return _upside_down(view, compared)
     if any(each.likes == 0 and not each.constant for each in (low, high)):
         return Seen(compared)  # a distance from the label: whether it fits the task is another probe's question

@@ -153,6 +153,8 @@ def _positions_or_classes(view: LossView) -> tuple[float, str]:
         return float(positions), f"the loss is a sum over {positions} positions"
     if classes > 2 and abs(factor * classes - 1) < 1e-3:
         return 1 / classes, f"the loss is a mean over {classes} classes, all but one of which are 0"
+    if abs(factor * len(view.labels) - 1) < 1e-3:
+        return 1 / len(view.labels), f"the loss is divided by the {len(view.labels)} examples twice"
     return 1.0, ""
 
 

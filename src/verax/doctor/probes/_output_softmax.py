@@ -108,10 +108,10 @@ def _twice(name: str, part: Part, perfect: float, best: float, undecided: float,
     return Finding(
         f"double-{name}",
         "error",
-        f"{name} is applied {where}: the loss of a perfect answer is {perfect:.3g} and cannot fall to {max(best, 0.0):.2g}.",
+        f"{name} is applied {where}: a perfect answer costs {perfect:.3g}, of {undecided:.3g} for an undecided one.",
         f"{remedy}; apply {call} once.",
         part=part,
-        evidence=(f"loss of an undecided answer {undecided:.3g}, of a sure and right one {perfect:.3g}",),
+        evidence=(f"were the scores not held between 0 and 1, the same loss would fall to {max(best, 0.0):.2g}",),
         confidence=1.0,
     )
 
