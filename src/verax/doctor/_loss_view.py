@@ -165,12 +165,12 @@ class LossView:
     def together(self, outputs: Any, targets: Any = None) -> Asked:
         """Returns the mean loss of the batch for other outputs (and targets), as a training step computes it."""
         batch = self.batch if targets is None else self.batch._replace(targets=self._targets(targets))
-        return Asked(*(np.asarray(each, np.float64) for each in self._together(self._tree(outputs), batch)))
+        return Asked(*(np.asarray(each, np.float64) for each in self._together(self.tree(outputs), batch)))
 
     def alone(self, outputs: Any, targets: Any = None) -> Asked:
         """Returns the loss of each example as if it were a batch of its own."""
         batch = self.batch if targets is None else self.batch._replace(targets=self._targets(targets))
-        return Asked(*(np.asarray(each, np.float64) for each in self._alone(self._tree(outputs), batch)))
+        return Asked(*(np.asarray(each, np.float64) for each in self._alone(self.tree(outputs), batch)))
 
     @cached_property
     def _together(self) -> Any:
@@ -185,7 +185,8 @@ class LossView:
 
         return jax.jit(jax.vmap(one))
 
-    def _tree(self, outputs: Any) -> Tree:
+    def tree(self, outputs: Any) -> Tree:
+        """Returns numbers in the form and type of the network's outputs."""
         leaves, structure = jax.tree.flatten(self.outputs_tree)
         return jax.tree.unflatten(structure, [jnp.asarray(outputs, leaves[0].dtype).reshape(leaves[0].shape)])
 

@@ -27,15 +27,16 @@ def with_operations(subject: Subject, choose: Choose) -> Subject:
     network = subject.network
 
     def apply(variables: Variables, inputs: Tree, key: Any, train: bool) -> tuple[Tree, Tree]:
-        return _rewritten(lambda *given: network.apply_fn(*given, train), choose, variables, inputs, key)
+        return rewritten(lambda *given: network.apply_fn(*given, train), choose, variables, inputs, key)
 
     def evaluated(variables: Variables, inputs: Tree, key: Any) -> Tree:
-        return _rewritten(subject.evaluate, choose, variables, inputs, key)
+        return rewritten(subject.evaluate, choose, variables, inputs, key)
 
     return subject.changed(network=replace(network, apply_fn=apply), evaluate=evaluated)
 
 
-def _rewritten(function: Callable[..., Tree], choose: Choose, *args: Any) -> Tree:
+def rewritten(function: Callable[..., Tree], choose: Choose, *args: Any) -> Tree:
+    """Returns `function(*args)` with some of its operations replaced; may be traced."""
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*args)
     chosen = choose(closed)
     new: Mapping[Any, Any] = {equation.key: result for equation, result in chosen}

@@ -106,7 +106,7 @@ def _bad(view: LossView, outputs: np.ndarray) -> Bad | None:
     asked = view.together(outputs)
     if np.all(np.isfinite(asked.loss)) and np.all(np.isfinite(asked.slope)):
         return None
-    given = view._tree(outputs)
+    given = view.tree(outputs)
     forward = jax.make_jaxpr(view.subject.mean_loss)(given, view.batch)
     first = _first_bad(forward, jax.tree.leaves((given, view.batch)))
     if first is None:

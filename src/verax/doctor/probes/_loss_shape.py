@@ -8,15 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Literal
 
+from verax.doctor._depends import dependencies
 from verax.doctor._loss_view import LossView, loss_view
 from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
 from verax.doctor._step_sizes import minds_scale, steps_raise_loss
 from verax.doctor._subject import Subject
 from verax.findings import Finding
 from verax.jaxpr import Equation
-from verax.jaxpr._evaluate import called_program, open_program
 
 SAME = 1e-4  # relative: sums of float32 numbers in another order differ by less
 ELEMENTWISE = ("add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem", "squared_difference")
@@ -45,35 +44,15 @@ def _table(view: LossView) -> Equation | None:
     """Returns the equation that makes a table of rows by rows from a column of outputs and a row of targets."""
     if view.outputs.shape == view.targets.shape:
         return None
-    flat, structure = jax.tree.flatten((view.outputs_tree, view.batch))
+    closed = jax.make_jaxpr(view.subject.losses)(view.outputs_tree, view.batch)
+    found: list[Equation] = []
 
-    def losses(*leaves: Any) -> Any:
-        return view.subject.losses(*jax.tree.unflatten(structure, leaves))
+    def see(equation: Equation, operands: Sequence[frozenset[str]]) -> None:
+        if _makes_table(equation.eqn, operands, len(view.batch.weight)):
+            found.append(equation)
 
-    closed = jax.make_jaxpr(losses)(*flat)
-    states = ["outputs", *["targets"] * (len(flat) - 1)]
-    return _find_table(closed, [frozenset((each,)) for each in states], None, len(view.batch.weight))[1]
-
-
-def _find_table(program: Any, given: Sequence[frozenset[str]], outer: Equation | None, rows: int) -> tuple[Any, Any]:
-    """Returns what each output of a program depends on, and the first equation that makes such a table."""
-    jaxpr, _ = open_program(program)
-    known: dict[Any, frozenset[str]] = dict(zip(jaxpr.invars, given, strict=True))
-    found: Equation | None = None
-
-    def of(var: Any) -> frozenset[str]:
-        return frozenset() if isinstance(var, Literal) else known.get(var, frozenset())
-
-    for eqn in jaxpr.eqns:
-        operands, equation, inner = [of(var) for var in eqn.invars], Equation(eqn, outer), called_program(eqn)
-        if inner is not None:
-            results, table = _find_table(inner, operands, equation, rows)
-        else:
-            results = [frozenset().union(*operands)] * len(eqn.outvars)
-            table = equation if _makes_table(eqn, operands, rows) else None
-        found = found or table
-        known.update(zip(eqn.outvars, results, strict=True))
-    return [of(var) for var in jaxpr.outvars], found
+    dependencies(closed, ["outputs", *["targets"] * len(jax.tree.leaves(view.batch))], see)
+    return found[0] if found else None
 
 
 def _makes_table(eqn: Any, operands: Sequence[frozenset[str]], rows: int) -> bool:
