@@ -8,6 +8,7 @@ from verax.jaxpr._float64 import in_float64
 from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._nearest import Near, Nearest, nearest_inputs
 from verax.jaxpr._products import float32_products, with_narrow_products
+from verax.jaxpr._ranges import Range, output_ranges
 from verax.jaxpr._rows import rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
 from verax.jaxpr._walk import Equation, Place, equations, first_difference, has_primitive, same_program
@@ -33,6 +34,8 @@ __all__ = [
     "KeyReuse",
     "key_reuses",
     "nearest_inputs",
+    "Range",
+    "output_ranges",
     "rows_are_independent",
     "run_equation",
     "same_program",
