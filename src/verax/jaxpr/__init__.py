@@ -5,10 +5,11 @@ from verax.jaxpr._cpu import rewritten_for_cpu
 from verax.jaxpr._derivatives import OwnDerivative, has_own_derivatives, own_derivatives, without_own
 from verax.jaxpr._evaluate import evaluate, run_equation
 from verax.jaxpr._float64 import in_float64
+from verax.jaxpr._flow import flow
 from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._nearest import Near, Nearest, nearest_inputs
 from verax.jaxpr._products import float32_products, with_narrow_products
-from verax.jaxpr._rows import rows_are_independent
+from verax.jaxpr._rows import mixing_equations, rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
 from verax.jaxpr._walk import Equation, Place, equations, first_difference, has_primitive, same_program
 
@@ -24,6 +25,7 @@ __all__ = [
     "evaluate",
     "first_difference",
     "float32_products",
+    "flow",
     "has_own_derivatives",
     "has_primitive",
     "in_float64",
@@ -32,6 +34,7 @@ __all__ = [
     "own_derivatives",
     "KeyReuse",
     "key_reuses",
+    "mixing_equations",
     "nearest_inputs",
     "rows_are_independent",
     "run_equation",
