@@ -13,6 +13,7 @@ from verax.doctor._probe import Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject
 from verax.findings import Finding
 from verax.jaxpr import Equation, flow, run_equation
+from verax.trees import is_key
 
 MOST = 0.7  # keeps under a third: beyond the 0.2 to 0.5 of the literature, and then a repair decides
 KEEPS = ("broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "stop_gradient", "expand_dims")
@@ -89,14 +90,20 @@ def _of_uniform(name: str, known: Sequence[Any]) -> Any:
 
 def _folded(equation: Equation, known: Sequence[Any]) -> float | None:
     """Returns the number that an equation makes of numbers."""
-    if len(equation.eqn.outvars) != 1 or any(np.size(np.empty(var.aval.shape)) != 1 for var in equation.eqn.invars):
+    if len(equation.eqn.outvars) != 1 or not _is_plain(equation.eqn.outvars[0]) or any(np.size(np.empty(var.aval.shape)) != 1 for var in equation.eqn.invars):
         return None
     operands = [np.asarray(each, var.aval.dtype).reshape(var.aval.shape) for each, var in zip(known, equation.eqn.invars, strict=True)]
     return _number(run_equation(equation, operands)[0])
 
 
+def _is_plain(var: Any) -> bool:
+    return not jax.dtypes.issubdtype(var.aval.dtype, jax.dtypes.extended)
+
+
 def _number(value: Any) -> float | None:
-    return float(np.ravel(value)[0]) if np.size(value) == 1 and np.asarray(value).dtype.kind in "fiub" else None
+    if is_key(value) or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiub":
+        return None
+    return float(np.ravel(value)[0])
 
 
 def _is_zero(known: Any) -> bool:

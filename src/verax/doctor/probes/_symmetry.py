@@ -27,8 +27,7 @@ def look(subject: Subject) -> Seen:
     if still:
         return _all_zero(subject, still)
     alike = [found for index in range(len(params)) for found in _alike(index, params, gradients)]
-    units = {count for _, _, count in alike}
-    paired = [each for each in alike if sum(other[2] == each[2] for other in alike) > 1 or each[1] == 0 < _rank(params, each)]
+    paired = [each for each in alike if _is_stack(params, each) or sum(other[2] == each[2] for other in alike) > 1]
     compared = f"units of {len(params)} leaves: {len(paired)} leaves in which all units have equal weights and gradients."
     if not paired:
         return Seen(compared)
@@ -37,14 +36,13 @@ def look(subject: Subject) -> Seen:
     message = f"all {count} units of {path} (axis {axis}) start equal and get equal gradients, so they stay one unit."
     evidence = tuple(f"{subject.paths[i]} axis {a}: {n} equal slices, of weights and of gradients" for i, a, n in paired[:4])
     advice = "Draw the weights at random (lecun_normal, he_normal), each layer and copy with a key of its own."
-    del units
     finding = Finding("symmetric-initialization", "error", message, advice, Leaf(f"params/{path}"), "model", evidence, 1.0)
     return Seen(compared, (finding,))
 
 
-def _rank(params: Arrays, found: tuple[int, int, int]) -> int:
-    """Returns the rank beyond a matrix: stacked copies of a layer need no partner."""
-    return max(0, params[found[0]].ndim - 2)
+def _is_stack(params: Arrays, found: tuple[int, int, int]) -> bool:
+    """Returns whether a leaf holds copies of a layer (vmapped), whose outgoing weights are in the leaf itself."""
+    return found[1] == 0 and params[found[0]].ndim > 2
 
 
 def _alike(index: int, params: Arrays, gradients: Sequence[Arrays]) -> list[tuple[int, int, int]]:
