@@ -79,9 +79,7 @@ class _Flow:
                 return results
         return [self.rule(equation, operands)] * len(eqn.outvars)
 
-    def loop(
-        self, body: Any, operands: list[Known], consts: int, carries: int, equation: Equation
-    ) -> list[Known]:
+    def loop(self, body: Any, operands: list[Known], consts: int, carries: int, equation: Equation) -> list[Known]:
         """Runs the body until what is carried is known."""
         fixed, carry, scanned = operands[:consts], operands[consts : consts + carries], operands[consts + carries :]
         while True:

@@ -69,9 +69,7 @@ class _Walk(NamedTuple):
     mixing: dict[tuple[int, ...], Equation]
 
 
-def _followed(
-    closed: ClosedJaxpr, tracked: Sequence[bool], examples: int
-) -> tuple[list[State], tuple[Equation, ...]]:
+def _followed(closed: ClosedJaxpr, tracked: Sequence[bool], examples: int) -> tuple[list[State], tuple[Equation, ...]]:
     """Returns the states of a program's outputs, and the equations that mix examples."""
     walk = _Walk(examples, {})
     states = _run(closed.jaxpr, [Rows(0) if mark else None for mark in tracked], walk, None)

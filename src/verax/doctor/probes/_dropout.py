@@ -11,6 +11,7 @@ import numpy as np
 
 from verax.doctor._probe import Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject
+from verax.doctor.probes._points import shape_of
 from verax.findings import Finding
 from verax.jaxpr import Equation, flow, run_equation
 from verax.trees import is_key
@@ -72,7 +73,13 @@ def dropped(subject: Subject) -> list[tuple[float, Equation]]:
         return _folded(equation, known) if known and all(isinstance(each, float) for each in known) else None
 
     program = subject.training_program
-    flow(program, [None] * len(program.jaxpr.invars), rule, lambda one, two: one if one == two else OTHER, literal=_number)
+    flow(
+        program,
+        [None] * len(program.jaxpr.invars),
+        rule,
+        lambda one, two: one if one == two else OTHER,
+        literal=_number,
+    )
     return list(found.values())
 
 
@@ -90,9 +97,11 @@ def _of_uniform(name: str, known: Sequence[Any]) -> Any:
 
 def _folded(equation: Equation, known: Sequence[Any]) -> float | None:
     """Returns the number that an equation makes of numbers."""
-    if len(equation.eqn.outvars) != 1 or not _is_plain(equation.eqn.outvars[0]) or any(np.size(np.empty(var.aval.shape)) != 1 for var in equation.eqn.invars):
+    eqn = equation.eqn
+    if len(eqn.outvars) != 1 or not _is_plain(eqn.outvars[0]) or any(np.prod(shape_of(var)) != 1 for var in eqn.invars):
         return None
-    operands = [np.asarray(each, var.aval.dtype).reshape(var.aval.shape) for each, var in zip(known, equation.eqn.invars, strict=True)]
+    types: list[Any] = [var.aval for var in eqn.invars]
+    operands = [np.asarray(each, aval.dtype).reshape(aval.shape) for each, aval in zip(known, types, strict=True)]
     return _number(run_equation(equation, operands)[0])
 
 

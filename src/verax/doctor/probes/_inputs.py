@@ -93,14 +93,14 @@ def _by_position(subject: Subject, variables: Any, outputs: np.ndarray, spread: 
         for axis in range(1, np.ndim(leaf)):
             length = np.shape(leaf)[axis]
             places = np.unique(np.linspace(0, length - 1, min(length, POSITIONS)).astype(int))
-            varying = [place for place in places if not _constant(np.take(leaf, place, axis))]
+            varying = [place for place in places.tolist() if not _constant(np.take(leaf, place, axis))]
             if len(varying) < 4:
                 continue
             silent = []
             for place in varying:
                 moved = rows_of(subject.evaluated(variables, _rolled_at(inputs, index, axis, place), key), rows)
                 if np.max(np.abs(moved - outputs)) <= 1e-7 * spread:
-                    silent.append(int(place))
+                    silent.append(place)
             said.append(f"{len(silent)} of {len(varying)} places of axis {axis}")
             if len(silent) > MOST * len(varying):
                 found.append(_unread(axis, length, silent, varying))
@@ -118,8 +118,8 @@ def _rolled_at(inputs: Tree, index: int, axis: int, place: int) -> Tree:
     return jax.tree.unflatten(tree, leaves)
 
 
-def _unread(axis: int, length: int, silent: list[int], varying: list[Any]) -> Finding:
-    read = [int(place) for place in varying if int(place) not in silent]
+def _unread(axis: int, length: int, silent: list[int], varying: list[int]) -> Finding:
+    read = [place for place in varying if place not in silent]
     share = len(silent) / len(varying)
     message = f"the outputs do not depend on {share:.0%} of the inputs along axis {axis} (of length {length})."
     evidence = (f"places that have an effect: {', '.join(map(str, read[:10]))}{' ...' if len(read) > 10 else ''}",)
@@ -144,14 +144,20 @@ def look_at_later_positions(subject: Subject) -> Seen:
             later = np.array(inputs)
             later[:, cut:] = np.roll(later[:, cut:], 1, axis=0)
             moved = ask(subject, variables, later, key)
-            here = distance(moved[:, :cut].reshape(rows, -1), outputs[:, :cut].reshape(rows, -1), outputs.reshape(rows, -1))
+            here = distance(
+                moved[:, :cut].reshape(rows, -1), outputs[:, :cut].reshape(rows, -1), outputs.reshape(rows, -1)
+            )
             felt, where = max((felt, where), (here, cut))
         said.append(f"{felt:.2g} in {mode}")
         if felt:
-            message = f"outputs before position {where} move by {felt:.2g} of their spread when later inputs change ({mode})."
+            message = (
+                f"outputs before position {where} move by {felt:.2g} of their spread when later inputs change ({mode})."
+            )
             advice = "Mask attention to later positions (nn.make_causal_mask), pad convolutions on the left only."
             found.append(Finding("causal-leak", "error", message, advice, None, "model", (), 1.0))
-    return Seen(f"earlier outputs when later inputs change, as a share of their spread: {', '.join(said)}.", tuple(found[:1]))
+    return Seen(
+        f"earlier outputs when later inputs change, as a share of their spread: {', '.join(said)}.", tuple(found[:1])
+    )
 
 
 def _predicts_next(inputs: Tree, targets: Tree) -> bool:
@@ -166,7 +172,9 @@ def _predicts_next(inputs: Tree, targets: Tree) -> bool:
     counted = wanted[:, :-1] >= 0 if np.issubdtype(wanted.dtype, np.integer) else np.ones_like(wanted[:, :-1], bool)
     same = np.isclose(given[:, 1:], wanted[:, :-1])
     still = np.isclose(given[:, :-1], wanted[:, :-1])  # a constant sequence is its own next
-    return bool(counted.any()) and same[counted].mean() > SHIFTED and still[counted].mean() < 1 - FELT
+    if not counted.any():
+        return False
+    return bool(same[counted].mean() > SHIFTED and still[counted].mean() < 1 - FELT)
 
 
 def _evaluated(subject: Subject, variables: Any, inputs: Any, key: Any) -> Any:

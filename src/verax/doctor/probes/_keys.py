@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from verax.debug import key_reuse
 from verax.doctor._probe import Probe, Seen
 from verax.doctor._subject import Subject
-from verax.doctor.probes._points import marks
+from verax.doctor.probes._points import shape_of
 from verax.doctor.probes._symmetry import equal_leaves, moving_alike
 from verax.findings import Finding, Leaf
 from verax.jaxpr import KeyReuse, key_reuses
@@ -23,7 +22,9 @@ def look_at_init(subject: Subject) -> Seen:
     """Looks for leaves that start with the same random numbers, and for keys that were used twice to draw them."""
     groups = equal_leaves(subject)
     key, inputs = subject.key, subject.batch.inputs
-    remarks = key_reuse(lambda key: subject.network.init(key, inputs), jax.random.wrap_key_data(jax.random.key_data(key)))
+    remarks = key_reuse(
+        lambda key: subject.network.init(key, inputs), jax.random.wrap_key_data(jax.random.key_data(key))
+    )
     reused = [remark for remark in remarks if remark.id == "key-reuse"]
     compared = f"initial weights: {sum(map(len, groups))} leaves equal to another; keys used twice: {len(reused)}."
     if not groups:
@@ -54,7 +55,6 @@ def _remark(finding: Finding) -> Finding:
 def look_at_training(subject: Subject) -> Seen:
     """Follows the keys of the training program: a key that is drawn from twice in one shape gives the same numbers."""
     program = subject.training_program
-    marks(subject)
     reuses = [each for each in key_reuses(program) if each.kind != "fixed"]
     harmful = [each for each in reuses if each.kind == "twice" and _same_draw(each)]
     compared = f"keys of the training program: {len(reuses)} used again, {len(harmful)} of them for the same numbers."
@@ -63,7 +63,7 @@ def look_at_training(subject: Subject) -> Seen:
     chosen = (harmful or reuses)[0]
     (_, first), (_, second) = chosen.first, chosen.second
     if harmful:
-        shape = tuple(second.eqn.outvars[0].aval.shape)
+        shape = shape_of(second.eqn.outvars[0])
         message = f"the same {shape} random numbers are drawn twice in a step, in {first.place} and {second.place}."
         finding = Finding("key-reuse", "warning", message, SPLIT, second.place.span, "model", (), 0.9)
     else:
@@ -75,7 +75,7 @@ def look_at_training(subject: Subject) -> Seen:
 def _same_draw(reuse: KeyReuse) -> bool:
     """Returns whether both uses draw, the same number of numbers: those are then the same bits."""
     (first, one), (second, other) = reuse.first, reuse.second
-    sizes: list[Any] = [[np.shape(np.empty(var.aval.shape)) for var in each.eqn.outvars] for each in (one, other)]
+    sizes = [[shape_of(var) for var in each.eqn.outvars] for each in (one, other)]
     return first == second == "draw" and sizes[0] == sizes[1] and any(np.prod(shape) > 1 for shape in sizes[0])
 
 

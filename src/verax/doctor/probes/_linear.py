@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject
-from verax.doctor.probes._parameters import rewritten
-from verax.doctor.probes._points import marks
+from verax.doctor.probes._parameters import applied_as_is, rewritten
+from verax.doctor.probes._points import marks, shape_of
 from verax.findings import Finding
 from verax.jaxpr import Equation, equations, flow
 from verax.trees import is_floating
@@ -22,7 +24,7 @@ BILINEAR = (*CONTRACTIONS, "mul")
 LINEAR = (
     "add", "sub", "neg", "reshape", "transpose", "broadcast_in_dim", "reduce_sum", "squeeze", "slice", "concatenate",
     "pad", "rev", "cumsum", "convert_element_type", "copy", "copy_p", "add_any", "reduce_window_sum", "expand_dims",
-    "stop_gradient", "optimization_barrier", "real", "name",
+    "stop_gradient", "optimization_barrier", "stack", "split", "tile", "real", "name",
 )  # fmt: skip
 
 
@@ -78,12 +80,15 @@ def _join(one: Map, other: Map) -> Map:
 def _straight(subject: Subject, chain: Sequence[Equation], layers: int) -> Seen:
     leaves = jax.tree.leaves(subject.batch.inputs)
     inputs = sum(leaf[0].size for leaf in leaves)  # numbers for each example, as are the widths
-    widths = [each.eqn.outvars[0].aval.size // len(leaves[0]) for each in chain]
+    widths = [int(np.prod(shape_of(each.eqn.outvars[0]))) // len(leaves[0]) for each in chain]
     least = min(inputs, widths[-1])
-    compared = f"operations between inputs and outputs: {layers} layers of widths {', '.join(map(str, widths))}, and nothing bends between them."
+    compared = f"layers of widths {', '.join(map(str, widths))}, and nothing that bends between them."
     places = [str(each.place) for each in chain]
     message = f"{layers} layers follow one another with nothing between them, so they are one affine map."
-    evidence = (f"widths {inputs} -> {' -> '.join(map(str, widths))}", f"layers in {', '.join(dict.fromkeys(places[:4]))}")
+    evidence = (
+        f"widths {inputs} -> {' -> '.join(map(str, widths))}",
+        f"layers in {', '.join(dict.fromkeys(places[:4]))}",
+    )
     advice = "Put an activation (relu, gelu, tanh) after each layer but the last."
     finding = Finding("missing-nonlinearity", "error", message, advice, chain[1].place.span, "model", evidence, 1.0)
     if all(width >= least for width in widths[:-1]):
@@ -97,9 +102,9 @@ def _with_rectifiers(subject: Subject) -> Subject:
     network = subject.network
 
     def applied(variables: Any, inputs: Any, key: Any, training: bool) -> Any:
-        program = jax.make_jaxpr(lambda *given: network.apply_fn(*given, training))(variables, inputs, key)
-        names = [eqn.primitive.name for eqn in _flat(program)]
-        last, seen = sum(name in CONTRACTIONS for name in names), [0]
+        program = jax.make_jaxpr(partial(applied_as_is, network.apply_fn, training))(variables, inputs, key)
+        last = sum(each.eqn.primitive.name in CONTRACTIONS for each in equations(program))
+        seen = [0]
 
         def visit(equation: Equation, operands: Any, outputs: Any, turns: Any) -> Any:
             if equation.eqn.primitive.name not in CONTRACTIONS:
@@ -110,10 +115,6 @@ def _with_rectifiers(subject: Subject) -> Subject:
         return rewritten(network.apply_fn, visit)(variables, inputs, key, training)
 
     return subject.changed(network=replace(network, apply_fn=applied))
-
-
-def _flat(program: Any) -> list[Any]:
-    return [each.eqn for each in equations(program)]
 
 
 PROBES = (Probe("nonlinearity", ("missing-nonlinearity",), look),)

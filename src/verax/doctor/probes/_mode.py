@@ -44,7 +44,16 @@ def look_at_evaluation_noise(subject: Subject) -> Seen:
     if FRESH in training or MASK in evaluation:
         advice = "Turn noise off in evaluation: deterministic=not train, is_training, model.eval() or inference_mode."
         found = [
-            Finding("train-mode-at-eval", "error", f"{message}: noise of the training is on.", advice, None, "model", evidence, 1.0)
+            Finding(
+                "train-mode-at-eval",
+                "error",
+                f"{message}: noise of the training is on.",
+                advice,
+                None,
+                "model",
+                evidence,
+                1.0,
+            )
         ]
         if FRESH not in training:
             message = "the noise is on in evaluation and off in training: the mode is the wrong way round."
@@ -162,6 +171,10 @@ def _add(rates: list[float], rate: Any) -> None:
 
 
 PROBES = (
-    Probe("determinism of the evaluation", ("train-mode-at-eval", "nondeterministic-eval", "eval-mode-in-training"), look_at_evaluation_noise),
+    Probe(
+        "determinism of the evaluation",
+        ("train-mode-at-eval", "nondeterministic-eval", "eval-mode-in-training"),
+        look_at_evaluation_noise,
+    ),
     Probe("noise of the training", ("fixed-dropout-key", "eval-mode-in-training"), look_at_training_noise),
 )

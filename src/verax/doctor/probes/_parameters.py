@@ -33,7 +33,9 @@ def look(subject: Subject) -> Seen:
         return Seen(f"{len(floating)} parameters: each has a way to the loss that has a derivative.")
     frozen = never_updated(subject)
     cut_off, unused = [i for i in lost if i in any_way], [i for i in lost if i not in any_way]
-    compared = f"{len(floating)} parameters: {len(cut_off)} reach the loss without a derivative, {len(unused)} not at all."
+    compared = (
+        f"{len(floating)} parameters: {len(cut_off)} reach the loss without a derivative, {len(unused)} not at all."
+    )
     findings, suspicions = [], []
     if cut_off:
         finding = _cut_off(subject, cut_off, cut)
@@ -98,8 +100,12 @@ def _is_cast(eqn: Any) -> bool:
 def _cut_off(subject: Subject, indices: Sequence[int], cut: dict[int, Equation]) -> Finding:
     by = next((cut[index] for index in indices if index in cut), None)
     how = f" by {by.eqn.primitive.name} in {by.place}" if by else ""
-    message = f"the gradient of {_names(subject, indices)}, {_share(subject, indices):.0%} of all parameters, is cut{how}."
-    advice = f"Remove {by.eqn.primitive.name if by else 'what cuts it'}, or put something with a derivative in its place."
+    message = (
+        f"the gradient of {_names(subject, indices)}, {_share(subject, indices):.0%} of all parameters, is cut{how}."
+    )
+    advice = (
+        f"Remove {by.eqn.primitive.name if by else 'what cuts it'}, or put something with a derivative in its place."
+    )
     where = Leaf(f"params/{subject.paths[indices[0]]}")
     evidence = ("they reach the loss by no way that has a derivative, so they keep their initial values",)
     return Finding("parameter-without-gradient", "error", message, advice, where, "model", evidence, 1.0)
@@ -116,7 +122,7 @@ def _share(subject: Subject, indices: Iterable[int]) -> float:
 
 
 def _reaching_outputs(subject: Subject) -> Marks:
-    """Returns the parameters that some output depends on, in either mode: a head that the loss leaves out is a choice."""
+    """Returns the parameters that some output depends on, in either mode: a head left out of the loss is a choice."""
     leaves = len(jax.tree.leaves(subject.variables.params))
     reached: Marks = frozenset()
     for program in (subject.evaluation_program, subject.training_program):
@@ -158,14 +164,15 @@ def rewritten(apply: Callable[..., Any], visit: Callable[..., Any]) -> Callable[
 
     def applied(variables: Any, inputs: Tree, key: Any, training: bool) -> Any:
         given = (variables, inputs, key)
-        program, shape = jax.make_jaxpr(partial(_applied, apply, training), return_shape=True)(*given)
+        program, shape = jax.make_jaxpr(partial(applied_as_is, apply, training), return_shape=True)(*given)
         results = evaluate(program, jax.tree.leaves(given), visit, over=_not_into_loops)
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 
     return applied
 
 
-def _applied(apply: Callable[..., Any], training: bool, variables: Any, inputs: Tree, key: Any) -> Any:
+def applied_as_is(apply: Callable[..., Any], training: bool, variables: Any, inputs: Tree, key: Any) -> Any:
+    """Returns a forward pass, the mode before what is traced."""
     return apply(variables, inputs, key, training)
 
 

@@ -48,6 +48,11 @@ def rows_of(outputs: Tree, rows: int) -> np.ndarray:
     return np.concatenate([leaf.reshape(rows, -1).astype(np.float64) for leaf in leaves], axis=1)
 
 
+def shape_of(var: Any) -> tuple[int, ...]:
+    """Returns the shape of a variable or literal of a jaxpr."""
+    return tuple(var.aval.shape)
+
+
 def row_count(inputs: Tree) -> int:
     """Returns the number of rows of a batch."""
     return np.shape(jax.tree.leaves(inputs)[0])[0]
@@ -65,8 +70,10 @@ def distance(one: np.ndarray, other: np.ndarray, among: np.ndarray) -> float:
     return share if share > FELT else 0.0
 
 
-def marks(subject: Subject, *, params: Any = None, model_state: Any = None, inputs: Any = None, key: Any = None) -> list:
-    """Returns what is known of each input of `evaluation_program` and `training_program`: the same for all of a part."""
+def marks(
+    subject: Subject, *, params: Any = None, model_state: Any = None, inputs: Any = None, key: Any = None
+) -> list[Any]:
+    """Returns what is known of each input of `evaluation_program` and `training_program`, part by part."""
     parts = (
         (subject.variables.params, params),
         (subject.variables.model_state, model_state),

@@ -45,7 +45,9 @@ def _differing(subject: Subject) -> list[Finding]:
 
 
 def _of_model(finding: Finding) -> Finding:
-    return Finding(finding.id, finding.severity, finding.message, finding.advice, finding.where, "model", finding.evidence, 1.0)
+    return Finding(
+        finding.id, finding.severity, finding.message, finding.advice, finding.where, "model", finding.evidence, 1.0
+    )
 
 
 PROBES = (Probe("purity", ("unseeded-randomness", "impure-function", "tracer-leak"), look),)

@@ -10,23 +10,30 @@ import numpy as np
 
 from verax.doctor._probe import NotApplicable, Probe, Seen
 from verax.doctor._subject import Subject
-from verax.doctor.probes._points import distance, marks, row_count, rows_of, stirred
+from verax.doctor.probes._points import distance, marks, row_count, rows_of, shape_of, stirred
 from verax.findings import Finding
 from verax.jaxpr import Equation, equations, has_primitive, mixing_equations
 from verax.trees import Tree, is_floating
 
 RANDOM = ("random_bits", "random_gamma", "threefry2x32")
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "argmax", "argmin")
+RUNNING = "Use the running statistics in evaluation: use_running_average=not train, is_training=False, model.eval()."
 NEARBY = 60  # equations within which a mean becomes a normalisation: those of Flax, Haiku and by hand have under 40
 
 
 def look_at_rows(subject: Subject) -> Seen:
-    """Compares the output for a row among other rows than before. Weights are stirred, so that no zero hides anything."""
+    """Compares the output for a row among other rows than before, at stirred weights: no zero hides anything."""
     inputs, variables = subject.batch.inputs, stirred(subject)
     rows = row_count(inputs)
     if rows < 2:
         raise NotApplicable("batches hold one row.")
-    mixing = mixing_equations(subject.evaluation_program, marks(subject, params=False, model_state=False, inputs=True, key=False))
+    try:
+        program = subject.evaluation_program
+    except Exception as error:
+        if type(error).__name__ != "ModifyScopeVariableError":
+            raise
+        return _refused(str(error))
+    mixing = mixing_equations(program, marks(subject, params=False, model_state=False, inputs=True, key=False))
     if mixing is None:
         return Seen("the program of the evaluation keeps rows apart.")
     key = subject.noise(0)
@@ -38,6 +45,13 @@ def look_at_rows(subject: Subject) -> Seen:
         felt = max(felt, distance(outputs[row], moved[row], outputs))
     compared = f"outputs of 2 of {rows} rows when the other rows change: they move by {felt:.2g} of their spread."
     return Seen(compared, (_coupled(subject, mixing, felt),) if felt else ())
+
+
+def _refused(error: str) -> Seen:
+    """Flax refuses to update batch statistics where nobody asked for them back: in evaluation."""
+    message = f"the model updates its batch statistics in evaluation too: {error.split('. ')[0]}."
+    finding = Finding("train-mode-at-eval", "error", message, RUNNING, None, "model", (), 1.0)
+    return Seen("the model applied in evaluation.", (finding,))
 
 
 def _among_others(leaf: Any, row: int) -> Any:
@@ -74,7 +88,10 @@ def _kind(subject: Subject, mixing: Sequence[Equation]) -> tuple[str, str]:
     for first in mixing[:1]:
         name = first.eqn.primitive.name
         if name == "reshape":
-            return "cross-example-leak", "Move an axis with transpose or swapaxes; a reshape keeps the order of numbers."
+            return (
+                "cross-example-leak",
+                "Move an axis with transpose or swapaxes; a reshape keeps the order of numbers.",
+            )
         if name not in REDUCTIONS:
             break
         start = keys.index(first.key)
@@ -94,17 +111,20 @@ def _normalisation(subject: Subject, first: Equation) -> tuple[str, str]:
     layer = first.place.layer.lower().replace("_", "")
     statistics = any(is_floating(leaf) for leaf in jax.tree.leaves(subject.variables.model_state))
     if "batchnorm" in layer or (statistics and "norm" not in layer):
-        advice = "Use the running statistics in evaluation: use_running_average=True (is_training=False, model.eval())."
-        return "train-mode-at-eval", advice
+        return "train-mode-at-eval", RUNNING
     return "normalization-wrong-axis", "Normalise each example over its features: axis=-1."
 
 
 def _described(equation: Equation) -> str:
     eqn = equation.eqn
-    taken, given = eqn.invars[0].aval, eqn.outvars[0].aval
+    taken, given = shape_of(eqn.invars[0]), shape_of(eqn.outvars[0])
     over = eqn.params.get("axes", eqn.params.get("dimension"))
-    axes = f" over axis {', '.join(map(str, np.atleast_1d(over)))}" if over is not None and len(np.atleast_1d(over)) else ""
-    return f"{eqn.primitive.name}{axes} from {tuple(taken.shape)} to {tuple(given.shape)}"
+    axes = (
+        f" over axis {', '.join(map(str, np.atleast_1d(over)))}"
+        if over is not None and len(np.atleast_1d(over))
+        else ""
+    )
+    return f"{eqn.primitive.name}{axes} from {taken} to {given}"
 
 
 def look_at_batch_size(subject: Subject) -> Seen:
@@ -140,7 +160,9 @@ def _numbers(program: Any) -> list[tuple[str, tuple[float, ...]]]:
     found = []
     for equation in equations(program):
         constants = [getattr(var, "val", None) for var in equation.eqn.invars]
-        numbers = tuple(float(each) for each in constants if each is not None and np.ndim(each) == 0 and is_floating(each))
+        numbers = tuple(
+            float(each) for each in constants if each is not None and np.ndim(each) == 0 and is_floating(each)
+        )
         found.append((equation.eqn.primitive.name, numbers))
     return found
 

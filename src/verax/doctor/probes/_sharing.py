@@ -49,20 +49,23 @@ def met_again(subject: Subject) -> tuple[Equation, list[str], int] | None:
     def rule(equation: Equation, known: Sequence[Any]) -> int:
         eqn, name = equation.eqn, equation.eqn.primitive.name
         operands = tuple(_shape_free(each, var) for each, var in zip(known, eqn.invars, strict=True))
-        params = tuple(sorted((key, str(value)) for key, value in eqn.params.items() if key not in ("sharding", "ctx_mesh")))
+        params = tuple(
+            sorted((key, str(value)) for key, value in eqn.params.items() if key not in ("sharding", "ctx_mesh"))
+        )
         value = OTHER if OTHER in known else number((name, params, operands))
         if value == OTHER:
             return OTHER
-        weights[value] = frozenset().union(*(weights.get(each, frozenset()) for each in known if isinstance(each, int)))
-        if name in CONTRACTIONS and weights[value]:
-            layers.add(value)
-        elif any(each in layers for each in known if isinstance(each, int)):
-            layers.add(value)
+        weights[value] = frozenset().union(*(weights.get(each, frozenset()) for each in known if each is not None))
+        made_of = [each for each in known if each is not None]
+        if (name in CONTRACTIONS and weights[value]) or layers.intersection(made_of):
+            layers.add(value)  # a layer, or what is made of one
         first_made.setdefault(value, set()).add(equation.key)
-        parts = [part for each in known if isinstance(each, int) for part in terms.get(each, (each,))]
+        parts = [part for each in known if each is not None for part in terms.get(each, (each,))]
         if name in ("add", "add_any", "concatenate"):
             terms[value] = tuple(parts)
-            again = [part for part in set(parts) if parts.count(part) > 1 and part in layers and len(first_made[part]) > 1]
+            again = [
+                part for part in set(parts) if parts.count(part) > 1 and part in layers and len(first_made[part]) > 1
+            ]
             if again:
                 found.append((equation, again[0], parts.count(again[0])))
         elif name in SHAPING and len(parts) == 1:
@@ -73,7 +76,13 @@ def met_again(subject: Subject) -> tuple[Equation, list[str], int] | None:
     leaves = len(jax.tree.leaves(subject.variables.params))
     given = [number(("input", index)) for index in range(len(program.jaxpr.invars))]
     weights.update({given[index]: frozenset([index]) for index in range(leaves)})
-    flow(program, given, rule, lambda one, other: one if one == other else OTHER, literal=lambda value: number(_constant(value)))
+    flow(
+        program,
+        given,
+        rule,
+        lambda one, other: one if one == other else OTHER,
+        literal=lambda value: number(_constant(value)),
+    )
     if not found:
         return None
     equation, part, times = max(found, key=lambda each: each[2])
@@ -99,7 +108,9 @@ def _one_array(subject: Subject) -> Seen:
         return Seen(compared)
     paths = [subject.paths[index] for index in max(groups, key=len)]
     message = f"{', '.join(paths[:3])} start as one array and part in training."
-    return Seen(compared, (Finding("unintended-weight-sharing", "info", message, "", Leaf(f"params/{paths[0]}"), "model"),))
+    return Seen(
+        compared, (Finding("unintended-weight-sharing", "info", message, "", Leaf(f"params/{paths[0]}"), "model"),)
+    )
 
 
 PROBES = (Probe("shared weights", ("unintended-weight-sharing",), look),)

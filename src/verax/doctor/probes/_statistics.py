@@ -13,7 +13,7 @@ import numpy as np
 
 from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject, shuffled
-from verax.doctor.probes._points import marks
+from verax.doctor.probes._points import marks, shape_of
 from verax.findings import Finding, Leaf
 from verax.jaxpr import Equation, equations, mixing_equations
 from verax.trees import is_floating, leaves_by_path
@@ -52,8 +52,12 @@ def look_at_running_statistics(subject: Subject) -> Seen:
         raise NotApplicable("the model's state does not move as running means do.")
     slow = max(moving, key=lambda each: each.share)
     left = slow.share**subject.steps
-    compared = f"a step keeps {slow.share:.4g} of the statistics: {left:.2g} of the initial ones is left after {subject.steps} steps."
-    message = f"running statistics keep {slow.share:.4g} a step, so {left:.0%} of their initial values are left after the {subject.steps} steps."
+    steps = subject.steps
+    compared = f"a step keeps {slow.share:.4g} of the statistics: {left:.2g} of the initial ones after {steps} steps."
+    message = (
+        f"running statistics keep {slow.share:.4g} a step, so {left:.0%} of their initial values are left after the "
+        f"{steps} steps."
+    )
     advice = "Use a momentum of 0.9 to 0.99 (in Flax and Haiku it is the share that is kept, in PyTorch the reverse)."
     where = Leaf(f"model_state/{slow.path}")
     if left > LEFT and (off := _off(moving, subject.steps)):
@@ -63,7 +67,9 @@ def look_at_running_statistics(subject: Subject) -> Seen:
     if left > SUSPECT:
         return Seen(compared, (), (Suspicion(finding, repair),))
     if slow.share < FORGETFUL:
-        message = f"running statistics keep only {slow.share:.3g} a step: evaluation uses those of the last batch or two."
+        message = (
+            f"running statistics keep only {slow.share:.3g} a step: evaluation uses those of the last batch or two."
+        )
         return Seen(compared, (), (Suspicion(replace(finding, message=message), repair),))
     return Seen(compared)
 
@@ -75,7 +81,9 @@ def running_statistics(subject: Subject) -> list[Kept]:
     if not paths:
         return []
     raised = jax.tree.map(lambda leaf: leaf + jnp.ones_like(leaf) if is_floating(leaf) else leaf, state)
-    after, after_raised = (_floating(subject.gradient(params, each, subject.batch, subject.noise(0))[0][1][1]) for each in (state, raised))
+    after, after_raised = (
+        _floating(subject.gradient(params, each, subject.batch, subject.noise(0))[0][1][1]) for each in (state, raised)
+    )
     before, found = _floating(state), []
     for path in paths:
         if path not in after or after[path].shape != before[path].shape or not np.isfinite(after[path]).all():
@@ -96,8 +104,12 @@ def _unmoved(kept: Sequence[Kept], batch_used: bool) -> Seen:
     initial = all(np.ptp(each.before) == 0 and each.before.flat[0] in (0, 1) for each in kept if each.before.size)
     where = Leaf(f"model_state/{kept[0].path}")
     if batch_used:
-        message = "training uses the statistics of each batch and never updates the running ones, which evaluation uses."
-        advice = "Take the new model state from the forward pass: mutable=['batch_stats'], and carry it to the next step."
+        message = (
+            "training uses the statistics of each batch and never updates the running ones, which evaluation uses."
+        )
+        advice = (
+            "Take the new model state from the forward pass: mutable=['batch_stats'], and carry it to the next step."
+        )
         return Seen(compared, (Finding("stale-batch-stats", "error", message, advice, where, "model", (), 0.95),))
     if not initial:  # measured before, and kept as they are: fine-tuning
         return Seen(f"{compared} They were measured before, so this is a choice.")
@@ -115,14 +127,18 @@ def _off(moving: Sequence[Kept], steps: int) -> str:
         if "var" in name and each.batch.min() > 0:
             ratio = float(np.median(np.maximum(final / each.batch, each.batch / final)))
             if ratio > FACTOR:
-                return f"{each.path}: at the end off by a factor of {ratio:.2g} from that of a batch (median over channels)"
-    spreads = {each.path.rpartition("var")[0]: np.sqrt(np.maximum(each.batch, 1e-12)) for each in moving if "var" in each.path}
+                return f"{each.path}: at the end off by a factor of {ratio:.2g} from a batch's (median over channels)"
+    spreads = {
+        each.path.rpartition("var")[0]: np.sqrt(np.maximum(each.batch, 1e-12)) for each in moving if "var" in each.path
+    }
     for each in moving:
         spread = spreads.get(each.path.rpartition("mean")[0])
         if "mean" in each.path and spread is not None and spread.shape == each.batch.shape:
             gap = float(np.median(each.share**steps * np.abs(each.before - each.batch) / spread))
             if gap > OFF:
-                return f"{each.path}: at the end {gap:.2g} standard deviations from that of a batch (median over channels)"
+                return (
+                    f"{each.path}: at the end {gap:.2g} standard deviations from that of a batch (median over channels)"
+                )
     return ""
 
 
@@ -155,8 +171,10 @@ def look_at_batch_statistics(subject: Subject) -> Seen:
     if first is None:
         raise NotApplicable("no normalisation over the examples of a batch in training.")
     if not running_statistics(subject) and not _evaluation_differs(subject):
-        raise NotApplicable("the normalisation is the same in both modes, and the probe of batch independence looks at that.")
-    taken, axes = first.eqn.invars[0].aval.shape, first.eqn.params["axes"]
+        raise NotApplicable(
+            "the normalisation is the same in both modes, and the probe of batch independence looks at that."
+        )
+    taken, axes = shape_of(first.eqn.invars[0]), first.eqn.params["axes"]
     numbers = int(np.prod([taken[axis] for axis in axes]))
     error = np.sqrt(2 / max(numbers - 1, 1))
     compared = f"numbers behind each batch statistic: {numbers}, so a variance is uncertain by {error:.0%}."
@@ -164,7 +182,9 @@ def look_at_batch_statistics(subject: Subject) -> Seen:
         return Seen(compared)
     message = f"batch statistics are taken of {numbers} numbers, so each variance is uncertain by {error:.0%}."
     advice = "Use batches of 16 or more, or a normalisation within each example (LayerNorm, GroupNorm)."
-    finding = Finding("batchnorm-small-batch", "warning", message, advice, first.place.span, "batches", (f"in {first.place}",), 0.9)
+    finding = Finding(
+        "batchnorm-small-batch", "warning", message, advice, first.place.span, "batches", (f"in {first.place}",), 0.9
+    )
     if numbers <= FEW_ROWS or subject.own_batches:
         return Seen(compared, (finding,) if numbers <= FEW_ROWS else ())
     return Seen(compared, (), (Suspicion(finding, (Repair("batches of 32", partial(_with_batches, 32)),)),))

@@ -28,15 +28,21 @@ def look(subject: Subject) -> Seen:
         return _all_zero(subject, still)
     alike = [found for index in range(len(params)) for found in _alike(index, params, gradients)]
     paired = [each for each in alike if _is_stack(params, each) or sum(other[2] == each[2] for other in alike) > 1]
-    compared = f"units of {len(params)} leaves: {len(paired)} leaves in which all units have equal weights and gradients."
+    compared = (
+        f"units of {len(params)} leaves: {len(paired)} leaves in which all units have equal weights and gradients."
+    )
     if not paired:
         return Seen(compared)
     index, axis, count = max(paired, key=lambda each: params[each[0]].size)
     path = subject.paths[index]
     message = f"all {count} units of {path} (axis {axis}) start equal and get equal gradients, so they stay one unit."
-    evidence = tuple(f"{subject.paths[i]} axis {a}: {n} equal slices, of weights and of gradients" for i, a, n in paired[:4])
+    evidence = tuple(
+        f"{subject.paths[i]} axis {a}: {n} equal slices, of weights and of gradients" for i, a, n in paired[:4]
+    )
     advice = "Draw the weights at random (lecun_normal, he_normal), each layer and copy with a key of its own."
-    finding = Finding("symmetric-initialization", "error", message, advice, Leaf(f"params/{path}"), "model", evidence, 1.0)
+    finding = Finding(
+        "symmetric-initialization", "error", message, advice, Leaf(f"params/{path}"), "model", evidence, 1.0
+    )
     return Seen(compared, (finding,))
 
 
@@ -66,21 +72,30 @@ def _equal_slices(leaf: np.ndarray, axis: int, within: float) -> bool:
 
 def _standing_still(subject: Subject, params: Arrays, gradients: Sequence[Arrays]) -> list[int]:
     """Returns the weight matrices that are zero and get no gradient, though others were moved."""
-    zero = [i for i, leaf in enumerate(params) if leaf.ndim >= 2 and not leaf.any() and not any(g[i].any() for g in gradients)]
+    zero = [
+        i
+        for i, leaf in enumerate(params)
+        if leaf.ndim >= 2 and not leaf.any() and not any(g[i].any() for g in gradients)
+    ]
     if len(zero) < 2:
         return []
     leaves, tree = jax.tree.flatten(subject.variables.params)
     for _ in range(3):  # as three steps of Adam would move them: a zero head moves first, then what is below it
         moved = jax.tree.unflatten(tree, leaves)
         _, grads = subject.gradient(moved, subject.variables.model_state, subject.batch, subject.noise(0))
-        leaves = [leaf - 1e-2 * jnp.sign(grad) if is_floating(leaf) else leaf for leaf, grad in zip(leaves, jax.tree.leaves(grads), strict=True)]
+        leaves = [
+            leaf - 1e-2 * jnp.sign(grad) if is_floating(leaf) else leaf
+            for leaf, grad in zip(leaves, jax.tree.leaves(grads), strict=True)
+        ]
     floating = [np.asarray(leaf) for leaf in leaves if is_floating(leaf)]
     return [index for index in zero if not floating[index].any()]
 
 
 def _all_zero(subject: Subject, still: list[int]) -> Seen:
     paths = ", ".join(subject.paths[index] for index in still[:4])
-    message = f"{len(still)} weight matrices start at zero and get no gradient, at the start and after three steps: {paths}."
+    message = (
+        f"{len(still)} weight matrices start at zero and get no gradient, at the start and after three steps: {paths}."
+    )
     advice = "Draw all but the last layer at random: lecun_normal, he_normal."
     where = Leaf(f"params/{subject.paths[still[0]]}")
     finding = Finding("symmetric-initialization", "error", message, advice, where, "model", (), 1.0)
@@ -97,7 +112,7 @@ def equal_leaves(subject: Subject) -> list[list[int]]:
 
 
 def _is_drawn(subject: Subject, group: list[int]) -> bool:
-    """Returns whether equal leaves hold numbers that nobody would write down: a scale of 1 is written twice by right."""
+    """Returns whether equal leaves hold numbers that nobody would write down; a scale of 1 is written twice."""
     leaf = _params(subject)[group[0]]
     return leaf.size > 1 or float(np.ravel(leaf)[0] * 1000) % 1 != 0
 
@@ -117,7 +132,10 @@ def moving_alike(subject: Subject, groups: list[list[int]]) -> list[list[int]]:
 
 
 def _params(subject: Subject) -> Arrays:
-    return [np.asarray(leaf, np.float64) if is_floating(leaf) else np.zeros(()) for leaf in jax.tree.leaves(subject.variables.params)]
+    return [
+        np.asarray(leaf, np.float64) if is_floating(leaf) else np.zeros(())
+        for leaf in jax.tree.leaves(subject.variables.params)
+    ]
 
 
 def _gradients(subject: Subject) -> list[Arrays]:
