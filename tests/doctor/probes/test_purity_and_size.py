@@ -45,7 +45,7 @@ def kept(params, x, **_):
     [
         (lambda p, x, **_: perceptron(p, x) + np.random.default_rng().normal(), "unseeded-randomness"),
         (counting, "impure-function"),
-        (kept, "tracer-leak"),
+        pytest.param(kept, "tracer-leak", marks=pytest.mark.slow),  # JAX searches all objects for who holds it
     ],
     ids=["random", "counting", "leaking"],
 )
