@@ -5,11 +5,12 @@ from verax.jaxpr._cpu import rewritten_for_cpu
 from verax.jaxpr._derivatives import OwnDerivative, has_own_derivatives, own_derivatives, without_own
 from verax.jaxpr._evaluate import evaluate, run_equation
 from verax.jaxpr._float64 import in_float64
+from verax.jaxpr._flow import flow
 from verax.jaxpr._keys import KeyReuse, key_reuses
 from verax.jaxpr._nearest import Near, Nearest, nearest_inputs
 from verax.jaxpr._products import float32_products, with_narrow_products
 from verax.jaxpr._ranges import Range, output_ranges
-from verax.jaxpr._rows import rows_are_independent
+from verax.jaxpr._rows import mixing_equations, rows_are_independent
 from verax.jaxpr._threefry import straight_threefry
 from verax.jaxpr._walk import Equation, Place, equations, first_difference, has_primitive, same_program
 
@@ -25,6 +26,7 @@ __all__ = [
     "evaluate",
     "first_difference",
     "float32_products",
+    "flow",
     "has_own_derivatives",
     "has_primitive",
     "in_float64",
@@ -33,6 +35,7 @@ __all__ = [
     "own_derivatives",
     "KeyReuse",
     "key_reuses",
+    "mixing_equations",
     "nearest_inputs",
     "Range",
     "output_ranges",

@@ -129,6 +129,19 @@ def _reshape(eqn: JaxprEqn, states: list[State], examples: int) -> State:
     return MIXED
 
 
+def _stack(eqn: JaxprEqn, states: list[State], examples: int) -> State:
+    """A new axis, before or after that of the examples."""
+    rows, axis = common(states), eqn.params["axis"]
+    if not isinstance(rows, Rows):
+        return MIXED
+    return Rows(rows.axis + (axis <= rows.axis), *rows.merged)
+
+
+def _tile(eqn: JaxprEqn, states: list[State], examples: int) -> State:
+    rows = states[0]
+    return rows if isinstance(rows, Rows) and eqn.params["reps"][rows.axis] == 1 else MIXED
+
+
 def _transpose(eqn: JaxprEqn, states: list[State], examples: int) -> State:
     rows = states[0]
     if not isinstance(rows, Rows):
@@ -276,6 +289,9 @@ RULES: dict[str, Callable[[JaxprEqn, list[State], int], State]] = {
     "rev": _along("dimensions"),
     "concatenate": _along("dimension"),
     "top_k": _along("axis"),
+    "split": _along("axis"),
+    "stack": _stack,
+    "tile": _tile,
     "fft": _fft,
     "broadcast_in_dim": _broadcast_in_dim,
     "reshape": _reshape,
