@@ -14,7 +14,7 @@ from verax.trees import Tree
 OVER = 100  # times the limit
 OFTEN = 0.9  # of the first steps
 LEVEL = 0.05  # by which updates may differ that are called equal, or in proportion
-LEAST = 1e-8  # a gradient in the middle of what is still proportional: Adam with an epsilon of 1e-6 is at 5e-9
+LEAST = 5e-10  # a gradient in the middle of what is still proportional: Adam with an epsilon of 1e-8 is at 5e-11
 
 
 def look(subject: Subject) -> Seen:
@@ -33,7 +33,8 @@ def look(subject: Subject) -> Seen:
         return Seen(compared)
     said = f"clipping at a norm of about {limit:.2g} leaves 1/{np.median(over):,.0f} of the median gradient."
     evidence = (
-        f"norm of the first {len(norms)} gradients: {norms.min():.3g} to {norms.max():.3g}, median {np.median(norms):.3g}",
+        f"norm of the first {len(norms)} gradients: {norms.min():.3g} to {norms.max():.3g}, "
+        f"median {np.median(norms):.3g}",
         f"updates are proportional to a gradient up to a norm of {limit:.3g}, and equal for all above it",
     )
     advice = f"Clip at about the median norm, {np.median(norms):.2g}, or not at all."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
@@ -69,11 +68,10 @@ def _is_identity(own: OwnDerivative) -> bool:
     if program is None:
         return False
     rng = np.random.default_rng(0)
+    avals: list[Any] = [var.aval for var in own.eqn.invars]
     operands = [
-        rng.normal(size=var.aval.shape).astype(var.aval.dtype)
-        if is_floating(var.aval)
-        else np.ones(var.aval.shape, var.aval.dtype)
-        for var in own.eqn.invars
+        rng.normal(size=aval.shape).astype(aval.dtype) if is_floating(aval) else np.ones(aval.shape, aval.dtype)
+        for aval in avals
     ]
     results = jaxpr_as_fun(program)(*operands)
     return any(

@@ -85,7 +85,9 @@ def types(subject: Subject) -> Seen:
     ):
         changed = _changed(before, after)
         if changed:
-            said = f"the {what} changes its type at the first step ({', '.join(changed[:3])}): the second one compiles anew."
+            said = (
+                f"the {what} changes its type at the first step, so the second compiles anew: {', '.join(changed[:3])}."
+            )
             advice = "Create it in the type that it has later."
             found.append(Finding("dtype-promotion", "info", said, advice, None, part))  # pyright: ignore[reportArgumentType]
     return Seen("types before and after a step", tuple(found))

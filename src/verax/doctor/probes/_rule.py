@@ -160,7 +160,7 @@ def flat(tree: Tree) -> np.ndarray:
     return np.concatenate([np.asarray(leaf).astype(np.float64).ravel() for leaf in jax.tree.leaves(tree)])
 
 
-def scaled(tree: Tree, factor: float) -> Tree:
+def scaled(tree: Tree, factor: Any) -> Tree:
     """Returns a tree of the same types, times a number."""
     return jax.tree.map(lambda leaf: leaf * jnp.asarray(factor, leaf.dtype), tree)
 

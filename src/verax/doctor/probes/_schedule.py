@@ -75,7 +75,7 @@ def look(subject: Subject) -> Seen:
 
 
 def too_short(rule: Rule) -> bool:
-    """Returns whether the schedule leaves hardly any steps of a size near its peak, so that it explains slow learning."""
+    """Returns whether the schedule leaves too few steps near its peak, which explains slow learning."""
     found = rule.schedule.faults if rule.schedule else ()
     return any(fault.id in ("warmup-too-long", "lr-decayed-early") for fault in found)
 

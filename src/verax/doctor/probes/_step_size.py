@@ -22,7 +22,7 @@ BATCHES = 8  # from which the noise is measured
 
 
 def too_high(subject: Subject) -> Seen:
-    """Takes the first steps and looks at the loss of each on its own batch, before and after, and after a tenth of it."""
+    """Looks at the loss of each of the first steps on its own batch: before, after, and after a tenth of it."""
     rule = rule_of(subject)
     walk = rule.walk
     if not np.isfinite(walk[0].before):
