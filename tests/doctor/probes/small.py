@@ -11,7 +11,7 @@ import optax
 from tests.doctor.programs import MLP, binary, classifier, regressor, subject
 from verax.doctor import TrainingProgram
 from verax.doctor._probe import Seen
-from verax.doctor._subject import Subject
+from verax.doctor._subject import Subject, subject_of
 from verax.doctor.probes._rule import Rule
 from verax.train import Experiment
 
@@ -42,7 +42,7 @@ def ruled(optimizer: optax.GradientTransformation) -> Subject:
 
 def asked(look: Any, program: TrainingProgram | Experiment | Subject) -> Seen:
     """What a probe sees, as the doctor asks it: programs may rely on JAX's standard promotion."""
-    whole = program if isinstance(program, Subject) else subject(program)
+    whole = program if isinstance(program, Subject) else subject_of(program)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         return look(whole)
 

@@ -6,7 +6,8 @@ import pytest
 
 import verax as vx
 from tests.doctor.probes.small import PARAMS, asked, changed, gradients, ruled, small, updates_of
-from tests.doctor.programs import MLP, digits, ids, subject, suspected
+from tests.doctor.programs import MLP, digits, ids, suspected
+from verax.doctor._subject import subject_of
 from verax.doctor.probes._decay import look
 
 
@@ -68,4 +69,4 @@ def test_a_penalty_in_the_objective_is_weighed_too(penalty, suspicious):
     seen = asked(look, experiment)
     assert suspected(seen) == ["excessive-weight-decay"] * suspicious
     if suspicious:
-        assert seen.suspicions[0].repairs[0].change(subject(experiment)).penalty is None
+        assert seen.suspicions[0].repairs[0].change(subject_of(experiment)).penalty is None

@@ -1,5 +1,7 @@
 """Half precision that overflows, sums badly or rounds updates away is found; half precision that does is passed."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -16,7 +18,7 @@ class Half(nn.Module):
     """A perceptron in half precision; its hidden units are passed on by `use`."""
 
     dtype: jnp.dtype
-    use: object = None
+    use: Any = None
     param_dtype: jnp.dtype = jnp.float32
 
     @nn.compact

@@ -74,7 +74,7 @@ def test_a_state_that_changes_its_type_is_a_remark():
 def test_a_slow_reader_is_a_remark():
     def slowly(x, y, epoch):
         for start in range(0, 320, 32):
-            time.sleep(0.05)
+            time.sleep(0.1)
             yield x[start : start + 32], y[start : start + 32]
 
     seen = asked(waiting, small(batches=slowly))
