@@ -22,7 +22,9 @@ def test_the_same_numbers_from_every_library(kind):
     params = five.weights(drawn.params)
     weights = five.canonical(params)
     before = INPUTS @ weights["hidden/kernel"] + weights["hidden/bias"]
-    seen = activations(lambda variables, x: network.apply(variables, x)[0], Variables(params, drawn.model_state), INPUTS)
+    seen = activations(
+        lambda variables, x: network.apply(variables, x)[0], Variables(params, drawn.model_state), INPUTS
+    )
     hidden, out = seen
     assert (hidden.function, hidden.role, hidden.units) == ("relu", "hidden", five.HIDDEN)
     assert (out.function, out.role) == ("linear", "output")
@@ -47,7 +49,12 @@ def test_a_normalisation_between_layer_and_activation_is_passed(kind):
 
 
 SPELLINGS = {
-    "relu": (jax.nn.relu, lambda x: jnp.maximum(x, 0), lambda x: jnp.where(x > 0, x, 0), lambda x: x * (x > 0).astype(x.dtype)),
+    "relu": (
+        jax.nn.relu,
+        lambda x: jnp.maximum(x, 0),
+        lambda x: jnp.where(x > 0, x, 0),
+        lambda x: x * (x > 0).astype(x.dtype),
+    ),
     "leaky_relu": (jax.nn.leaky_relu, lambda x: jnp.where(x > 0, x, 0.1 * x), lambda x: jnp.maximum(x, 0.1 * x)),
     "relu6": (jax.nn.relu6, lambda x: jnp.clip(x, 0, 1)),
     "hard_tanh": (jax.nn.hard_tanh, lambda x: jnp.clip(x, -1, 1)),
@@ -151,9 +158,13 @@ def test_prints_as_a_table_and_says_which_layers_there_are():
     seen = activations(lambda w, x: jnp.tanh(x @ w["hidden"]) @ w["out"], {
         "hidden": jnp.eye(COLUMNS), "out": jnp.ones((COLUMNS, 1))}, INPUTS)  # fmt: skip
     lines = str(seen).splitlines()
-    assert lines[0].split()[:3] == ["layer", "activation", "role"] and lines[1].split()[:3] == ["hidden", "tanh", "hidden"]
+    assert lines[0].split()[:3] == ["layer", "activation", "role"] and lines[1].split()[:3] == [
+        "hidden",
+        "tanh",
+        "hidden",
+    ]
     assert seen.to_json()["layers"][0]["function"] == "tanh"
-    with pytest.raises(KeyError, match="no layer 'head'. There are: hidden, out."):
+    with pytest.raises(KeyError, match=r"no layer 'head'\. There are: hidden, out\."):
         seen["head"]
 
 

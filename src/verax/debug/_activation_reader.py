@@ -11,7 +11,7 @@ import numpy as np
 
 from verax.debug._activation_names import IGNORED, RECTIFIERS, function_name, label_of
 from verax.debug._activation_result import Activations, LayerActivation, Role, measured
-from verax.debug._activation_shapes import as_rows, units_of_product, units_through
+from verax.debug._activation_shapes import as_rows, shape_of, units_of_product, units_through
 from verax.debug._slopes import AFFINE, SLOPES, slope_of
 from verax.jaxpr import Equation
 
@@ -38,7 +38,7 @@ class Fact:
       reduced: a sum or mean of something, with no product since.
       root: of what it is an elementwise function: what has the same root has the same.
       slope: the derivative by that.
-      point: the value, with its slope, that is the pre-activation if a function of it follows: what bears the last bias.
+      point: what bears the last bias, with its slope: the pre-activation, if a function of it follows.
       before: the pre-activation, with its slope; None while the function is affine.
       functions: the operations that made it more than affine.
       made: the equation that made it what it is.
@@ -78,7 +78,13 @@ class Record:
 
 
 class Reader:
-    """Visits an evaluation; `given` are what is known of the program's arguments, in their order."""
+    """Visits an evaluation; `given` are what is known of the program's arguments, in their order.
+
+    Attributes:
+      activations: what was seen, once it is finished.
+      hidden_sigmoids: which of the program's `logistic` operations are activations of hidden layers, by their number
+        among those outside of loops and branches.
+    """
 
     def __init__(self, args: Sequence[Any], given: Sequence[Fact]):
         self._facts: dict[int, tuple[Any, Fact]] = {}  # by identity of a value, which is held so that it stays its own
@@ -87,17 +93,21 @@ class Reader:
         self._recorded: dict[int, Record] = {}
         self._places: dict[Key, tuple[str, str]] = {}  # name stack and weight of layers, in the order in which they ran
         self._affine: dict[Key, tuple[Any, Fact]] = {}
+        self._sigmoids: list[Key] = []
+        self.activations, self.hidden_sigmoids = Activations(()), ()
         for value, fact in zip(args, given, strict=True):
             self._note(value, fact)
 
-    def finish(self, outputs: Sequence[Any]) -> Activations:
-        """Returns what was seen, given the program's outputs."""
+    def finish(self, outputs: Sequence[Any]) -> None:
+        """Takes note of the program's outputs, which end it."""
         for value in outputs:
             fact = self._fact(value, None)
             record = fact.record or self._end(value, fact, "output")
             if record is not None:
                 record.role = "output"
-        return Activations(tuple(self._layers([self._fact(value, None).layer for value in outputs])))
+        self.activations = Activations(tuple(self._layers([self._fact(value, None).layer for value in outputs])))
+        hidden = {key[0] for key, record in self._records.items() if record.role == "hidden"}
+        self.hidden_sigmoids = tuple(number for number, key in enumerate(self._sigmoids) if key in hidden)
 
     def over(self, equation: Equation, operands: Sequence[Any]) -> None:
         """Notes what is known of the operands of a call, loop or branch before it is entered."""
@@ -112,18 +122,18 @@ class Reader:
         body = eqn.params["jaxpr" if eqn.primitive.name == "scan" else "body_jaxpr"].jaxpr
         facts = facts[len(facts) - len(body.invars) :]
         for var, outer, fact in zip(body.invars, eqn.invars[-len(body.invars) :], facts, strict=True):
-            cut = var.aval.shape != outer.aval.shape
+            cut = shape_of(var) != shape_of(outer)
             units = tuple(axis - 1 for axis in fact.units if axis) if cut and fact.units else fact.units
             stacked = cut and not fact.data
             self._by_var[var] = replace(fact, root=object(), point=None, units=units, stacked=stacked, record=None)
 
-    def visit(
-        self, equation: Equation, inputs: Sequence[Any], outputs: Sequence[Any], turns: tuple[int, ...]
-    ) -> None:
+    def visit(self, equation: Equation, inputs: Sequence[Any], outputs: Sequence[Any], turns: tuple[int, ...]) -> None:
         """Notes what is known of an equation's results."""
         eqn = equation.eqn
         facts = [self._fact(*pair) for pair in zip(inputs, eqn.invars, strict=True)]
         fact = self._result(equation, inputs, outputs, facts, turns)
+        if eqn.primitive.name == "logistic" and not turns and not _within_branch(equation):
+            self._sigmoids.append(equation.key)
         for output in outputs:
             fact = fact if output is outputs[0] else replace(fact, root=object(), point=None)
             self._note(output, replace(fact, point=fact.point or (output, fact.slope)) if fact.data else fact)
@@ -144,9 +154,7 @@ class Reader:
             return self._elementwise(equation, inputs, outputs[0], facts)
         return self._mixed(equation, inputs, outputs[0], facts)
 
-    def _product(
-        self, equation: Equation, inputs: Sequence[Any], output: Any, facts: list[Fact], turns: tuple
-    ) -> Fact:
+    def _product(self, equation: Equation, inputs: Sequence[Any], output: Any, facts: list[Fact], turns: tuple) -> Fact:
         for value, fact in zip(inputs, facts, strict=True):
             self._end(value, fact, "product")
         weights = [fact for fact in facts[:2] if not fact.data]
@@ -222,7 +230,7 @@ class Reader:
             biases=tuple(dict.fromkeys([*(path for fact in pending for path in fact.biases), *biases])),
             units=units_through(eqn, data[0][1].units, facts.index(data[0][1])),
             reduced=reduced,
-            record=ended[0] if name in RESHAPING or ended[0] and ended[0].function == "softmax" else None,
+            record=ended[0] if name in RESHAPING or (ended[0] and ended[0].function == "softmax") else None,
         )
         return fact
 
@@ -272,9 +280,7 @@ class Reader:
             before, after = (np.concatenate(part) for part in (record.before, record.after))
             slopes = np.concatenate(record.slopes) if record.slopes else None
             name = names[record.layer] if record.layer else ""
-            yield measured(
-                name, record.function, record.role, record.kernels, record.biases, before, after, slopes
-            )
+            yield measured(name, record.function, record.role, record.kernels, record.biases, before, after, slopes)
 
     def _names(self) -> dict[Key, str]:
         """Returns the name stack of each layer, or the path of its weight where there is none or others share it."""
@@ -300,3 +306,8 @@ class Reader:
     def _note(self, value: Any, fact: Fact) -> None:
         if not isinstance(value, int | float | bool | complex | np.generic):
             self._facts[id(value)] = value, fact
+
+
+def _within_branch(equation: Equation) -> bool:
+    outer = equation.outer
+    return outer is not None and (outer.eqn.primitive.name == "cond" or _within_branch(outer))

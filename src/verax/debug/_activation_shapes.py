@@ -23,7 +23,7 @@ def units_of_product(eqn: JaxprEqn, side: int | None) -> Axes:
     if side is None:
         return None
     (left, right), (left_batch, right_batch) = eqn.params["dimension_numbers"]
-    ranks = [len(var.aval.shape) for var in eqn.invars[:2]]
+    ranks = [len(shape_of(var)) for var in eqn.invars[:2]]
     free = [ranks[0] - len(left) - len(left_batch), ranks[1] - len(right) - len(right_batch)]
     start = len(left_batch) + (free[0] if side == 1 else 0)
     return tuple(range(start, start + free[side]))
@@ -34,7 +34,7 @@ def units_through(eqn: JaxprEqn, units: Axes, operand: int) -> Axes:
     if units is None:
         return None
     name, params = eqn.primitive.name, eqn.params
-    before, after = eqn.invars[operand].aval.shape, eqn.outvars[0].aval.shape
+    before, after = shape_of(eqn.invars[operand]), shape_of(eqn.outvars[0])
     if name == "transpose":
         return tuple(sorted(params["permutation"].index(axis) for axis in units))
     if name == "broadcast_in_dim":
@@ -53,8 +53,8 @@ def as_rows(value: Any, units: Axes) -> np.ndarray:
     nothing is known.
 
     Example:
-      >>> as_rows(np.ones((2, 3, 4, 5)), (1,)).shape, as_rows(np.ones((2, 3)), None).shape, as_rows(np.ones(4), ()).shape
-      ((40, 3), (2, 3), (4, 1))
+      >>> as_rows(np.ones((2, 3, 4, 5)), (1,)).shape, as_rows(np.ones(4), ()).shape
+      ((40, 3), (4, 1))
     """
     array = np.asarray(value)
     if array.dtype.itemsize < 4:
@@ -63,6 +63,11 @@ def as_rows(value: Any, units: Axes) -> np.ndarray:
         units = (array.ndim - 1,) if array.ndim > 1 else ()
     others = [axis for axis in range(array.ndim) if axis not in units]
     return array.transpose(*others, *units).reshape(-1, prod(array.shape[axis] for axis in units))
+
+
+def shape_of(var: Any) -> tuple[int, ...]:
+    """Returns the shape of a variable of a program."""
+    return var.aval.shape
 
 
 def _without(units: tuple[int, ...], gone: Any) -> tuple[int, ...]:

@@ -40,8 +40,13 @@ def activations(function: Callable[..., Any], weights: Any, *inputs: Any) -> Act
       >>> params = {"hidden": jnp.eye(3), "out": jnp.ones((3, 1))}
       >>> seen = activations(network, params, jax.random.normal(jax.random.key(0), (64, 3)))
       >>> [(layer.name, layer.function, layer.role, layer.silent) for layer in seen]
-      [('hidden', 'relu', 'hidden', 1.0), ('out', 'linear', 'output', 0.0)]
+      [('hidden', 'relu', 'hidden', 1.0), ('out', 'linear', 'output', None)]
     """
+    return read(function, weights, *inputs).activations
+
+
+def read(function: Callable[..., Any], weights: Any, *inputs: Any) -> Reader:
+    """Returns what was read from an evaluation; see `activations`."""
     flat, structure = jax.tree.flatten((weights, inputs))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in flat):  # pyright: ignore[reportAttributeAccessIssue]
         raise InputError("activations needs values, got a traced array. Call it outside of jit, grad and vmap.")
@@ -62,4 +67,5 @@ def activations(function: Callable[..., Any], weights: Any, *inputs: Any) -> Act
         for place, leaf in zip(places, leaves, strict=True)
     ]
     reader = Reader(leaves, given)
-    return reader.finish(evaluate(closed, leaves, reader.visit, over=reader.over))
+    reader.finish(evaluate(closed, leaves, reader.visit, over=reader.over))
+    return reader

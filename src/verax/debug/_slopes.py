@@ -88,6 +88,4 @@ def slope_of(name: str, params: Any, inputs: Sequence[Any], output: Any, slopes:
     with np.errstate(all="ignore"):
         numbers = [np.asarray(each) for each in inputs]
         partials = SLOPES[name](numbers, np.asarray(output), params)
-        return sum(
-            partial * slope for partial, slope in zip(partials, slopes, strict=True) if slope is not None
-        )
+        return sum(partial * slope for partial, slope in zip(partials, slopes, strict=True) if slope is not None)
