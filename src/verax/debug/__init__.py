@@ -1,5 +1,7 @@
 """What is wrong with a network, its gradients and its training, measured."""
 
+from verax.debug._activation_result import Activations, LayerActivation
+from verax.debug._activations import activations
 from verax.debug._check_loss import check_loss
 from verax.debug._compilations import Compilations, Program, compilations
 from verax.debug._describe import Description, LeafDescription, describe
@@ -56,6 +58,9 @@ __all__ = [
     "compilations",
     "Compilations",
     "Program",
+    "activations",
+    "Activations",
+    "LayerActivation",
     "describe",
     "Description",
     "LeafDescription",
