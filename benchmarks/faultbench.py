@@ -78,11 +78,11 @@ def peers_of(case: Known, answer: Mapping[str, Any], peers: Sequence[str]) -> di
     return {name: {"findings": each, "judged": judged(case, each)} for name, each in findings.items()}
 
 
-def run(source: str, arguments: Sequence[str], limit: float, worker: Path = WORKER) -> dict[str, Any]:
+def run(source: str, arguments: Sequence[str], limit: float) -> dict[str, Any]:
     """Returns what a worker says of a program's text, or `{"failed": reason}`."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, str(worker), str(answer), *arguments]
+        command = [sys.executable, str(WORKER), str(answer), *arguments]
         try:
             done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=limit, cwd=folder)
         except subprocess.TimeoutExpired:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import optax
 from _faultbench import ADAPTERS
 
+from calibration import _losses as losses
 from verax.doctor import TrainingProgram
 from verax.doctor._program import Kind
+
+Loss = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +47,41 @@ def healthy(
     return enter
 
 
-def program(
-    library: str,
-    model: Any,
-    loss: Callable[[Any, Any], Any],
-    optimizer: optax.GradientTransformation,
-    splits: tuple[Any, Any],
-    task: Kind,
-    **more: Any,
+def classification(
+    library: str, model: Any, optimizer: Any, splits: Any, loss: Loss = losses.cross_entropy, **more: Any
+) -> TrainingProgram:
+    """Returns a program of a classifier."""
+    return _program(library, model, loss, optimizer, splits, "classification", more)
+
+
+def binary(
+    library: str, model: Any, optimizer: Any, splits: Any, loss: Loss = losses.binary, **more: Any
+) -> TrainingProgram:
+    """Returns a program of a classifier with one logit."""
+    return _program(library, model, loss, optimizer, splits, "binary", more)
+
+
+def regression(
+    library: str, model: Any, optimizer: Any, splits: Any, loss: Loss = losses.squared, **more: Any
+) -> TrainingProgram:
+    """Returns a program of a regression."""
+    return _program(library, model, loss, optimizer, splits, "regression", more)
+
+
+def sequence(
+    library: str, model: Any, optimizer: Any, splits: Any, loss: Loss = losses.tokens, **more: Any
+) -> TrainingProgram:
+    """Returns a program that classifies every position."""
+    return _program(library, model, loss, optimizer, splits, "sequence", more)
+
+
+def custom(library: str, model: Any, optimizer: Any, splits: Any, loss: Loss, **more: Any) -> TrainingProgram:
+    """Returns a program of which outputs and targets say nothing."""
+    return _program(library, model, loss, optimizer, splits, "custom", more)
+
+
+def _program(
+    library: str, model: Any, loss: Loss, optimizer: Any, splits: Any, task: Kind, more: Mapping[str, Any]
 ) -> TrainingProgram:
     """Returns a program of a model of any library, asked as the benchmark asks: with a key, in evaluation mode."""
     network, evaluate = ADAPTERS[library](model)

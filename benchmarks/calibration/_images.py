@@ -10,9 +10,8 @@ import optax
 from flax import linen as nn
 from flax import nnx
 
-from calibration import _losses as losses
 from calibration import _sets as sets
-from calibration._healthy import healthy, program
+from calibration._healthy import classification, healthy
 from calibration._networks import Block
 
 
@@ -26,13 +25,11 @@ class Pooled(nn.Module):
 
 @healthy("constant-feature", "excessive-downsampling", "input-not-normalized", acc=0.94)
 def small_convnet():
-    return program(
+    return classification(
         "linen",
         Pooled(),
-        losses.cross_entropy,
-        optax.sgd(0.05, momentum=0.9),
+        optax.sgd(optax.cosine_decay_schedule(0.05, 168), momentum=0.9),
         sets.digits(1, True),
-        "classification",
         epochs=8,
         seed=81,
     )
@@ -42,7 +39,7 @@ def residual_images(x, is_training):
     """Convolutions with batch normalisation and a way around; the mean over places at the end."""
 
     def norm(x):
-        return hk.BatchNorm(True, True, 0.9)(x, is_training)
+        return hk.BatchNorm(True, True, 0.9)(x, is_training or hk.running_init())
 
     x = jax.nn.relu(norm(hk.Conv2D(16, 3, with_bias=False)(x)))
     for _ in range(2):
@@ -55,9 +52,7 @@ def residual_images(x, is_training):
 def residual_batch_norm():
     network = hk.transform_with_state(residual_images)
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, 210))
-    return program(
-        "haiku", network, losses.cross_entropy, optimizer, sets.digits(2, True), "classification", epochs=10, seed=82
-    )
+    return classification("haiku", network, optimizer, sets.digits(2, True), epochs=10, seed=82)
 
 
 class Grouped(nnx.Module):
@@ -77,9 +72,7 @@ class Grouped(nnx.Module):
 @healthy("normalization-wrong-axis", "cross-example-leak", "redundant-bias-before-norm", acc=0.9)
 def group_norm_bars():
     """Statistics over places and groups of channels of each example."""
-    return program(
-        "nnx", Grouped(), losses.cross_entropy, optax.adam(2e-3), sets.bars(seed=3), "classification", epochs=8, seed=83
-    )
+    return classification("nnx", Grouped(), optax.adam(2e-3), sets.bars(seed=3), epochs=8, seed=83)
 
 
 class ChannelsFirst(eqx.Module):
@@ -102,9 +95,7 @@ def channels_first():
     """Equinox takes channels first; so do these images."""
     (x, y), (x_test, y_test) = sets.digits(4, True)
     splits = (x.transpose(0, 3, 1, 2), y), (x_test.transpose(0, 3, 1, 2), y_test)
-    return program(
-        "equinox", ChannelsFirst(), losses.cross_entropy, optax.adam(3e-3), splits, "classification", epochs=8, seed=84
-    )
+    return classification("equinox", ChannelsFirst(), optax.adam(3e-3), splits, epochs=8, seed=84)
 
 
 class Separable(nn.Module):
@@ -120,16 +111,7 @@ class Separable(nn.Module):
 
 @healthy("missing-nonlinearity", acc=0.94)
 def separable_convolutions():
-    return program(
-        "linen",
-        Separable(),
-        losses.cross_entropy,
-        optax.adam(2e-3),
-        sets.digits(5, True),
-        "classification",
-        epochs=6,
-        seed=85,
-    )
+    return classification("linen", Separable(), optax.adam(2e-3), sets.digits(5, True), epochs=6, seed=85)
 
 
 class Shrinking(nn.Module):
@@ -144,16 +126,7 @@ class Shrinking(nn.Module):
 
 @healthy("excessive-downsampling", acc=0.92)
 def strides_to_one_place():
-    return program(
-        "linen",
-        Shrinking(),
-        losses.cross_entropy,
-        optax.adam(4e-3),
-        sets.digits(6, True),
-        "classification",
-        epochs=12,
-        seed=86,
-    )
+    return classification("linen", Shrinking(), optax.adam(4e-3), sets.digits(6, True), epochs=12, seed=86)
 
 
 class Patches(nn.Module):
@@ -170,16 +143,7 @@ class Patches(nn.Module):
 
 @healthy("scrambling-reshape", "cross-example-leak", "causal-leak", acc=0.9)
 def patches():
-    return program(
-        "linen",
-        Patches(),
-        losses.cross_entropy,
-        optax.adam(3e-3),
-        sets.digits(7, True),
-        "classification",
-        epochs=12,
-        seed=87,
-    )
+    return classification("linen", Patches(), optax.adam(3e-3), sets.digits(7, True), epochs=12, seed=87)
 
 
 class Augmented(nn.Module):
@@ -198,16 +162,7 @@ class Augmented(nn.Module):
 
 @healthy("train-eval-discrepancy", "nondeterministic-eval", "key-reuse", "distribution-shift", acc=0.85)
 def augmented_in_training():
-    return program(
-        "linen",
-        Augmented(),
-        losses.cross_entropy,
-        optax.adam(3e-3),
-        sets.bars(seed=8),
-        "classification",
-        epochs=10,
-        seed=88,
-    )
+    return classification("linen", Augmented(), optax.adam(3e-3), sets.bars(seed=8), epochs=10, seed=88)
 
 
 @healthy("input-not-normalized", "exploding-activation", acc=0.9)
@@ -222,6 +177,4 @@ def pixels_to_255():
             return nn.Dense(3)(nn.relu(nn.Dense(32)(x.reshape(x.shape[0], -1))))
 
     splits = sets.bars(seed=9, top=255.0)
-    return program(
-        "linen", Scaled(), losses.cross_entropy, optax.adam(2e-3), splits, "classification", epochs=8, seed=89
-    )
+    return classification("linen", Scaled(), optax.adam(2e-3), splits, epochs=8, seed=89)

@@ -11,7 +11,7 @@ from flax import nnx
 
 from calibration import _losses as losses
 from calibration import _sets as sets
-from calibration._healthy import healthy, program
+from calibration._healthy import healthy, regression
 from calibration._networks import (
     EquinoxPerceptron,
     NnxPerceptron,
@@ -26,8 +26,8 @@ from calibration._networks import (
 @healthy("loss-broadcasting", "overfitting", r2=0.85)
 def friedman_huber():
     network = haiku_perceptron([48, 48, 1])
-    return program(
-        "haiku", network, losses.huber, optax.adam(3e-3), sets.friedman(1800, seed=1), "regression", epochs=12, seed=61
+    return regression(
+        "haiku", network, optax.adam(3e-3), sets.friedman(1800, seed=1), loss=losses.huber, epochs=12, seed=61
     )
 
 
@@ -35,17 +35,7 @@ def friedman_huber():
 def noisy_disease():
     """Diabetes: half of the variance is noise, and a small network is enough."""
     network = NnxPerceptron((10, 16, 1), nnx.tanh, seed=62)
-    return program(
-        "nnx",
-        network,
-        losses.squared,
-        optax.adam(2e-3),
-        sets.diabetes(2),
-        "regression",
-        batch_size=32,
-        epochs=12,
-        seed=62,
-    )
+    return regression("nnx", network, optax.adam(2e-3), sets.diabetes(2), batch_size=32, epochs=12, seed=62)
 
 
 @healthy("unscaled-target", "output-bias-mismatch", "loss-divergence", "exploding-gradient", r2=0.9)
@@ -54,7 +44,7 @@ def thousands():
     (x, y), (x_test, y_test) = sets.waves(seed=3)
     splits = (x, 4000 + 900 * y), (x_test, 4000 + 900 * y_test)
     network = Perceptron((64, 64), head=lambda out: 4000.0 + 900.0 * out)
-    return program("linen", network, losses.absolute, optax.adam(2e-3), splits, "regression", epochs=25, seed=63)
+    return regression("linen", network, optax.adam(2e-3), splits, loss=losses.absolute, epochs=25, seed=63)
 
 
 @healthy("vanishing-gradient", "learning-rate-too-low", "vanishing-initialization", "adam-epsilon-too-large", r2=0.85)
@@ -63,29 +53,39 @@ def millionths():
     (x, y), (x_test, y_test) = sets.waves(seed=4)
     splits = (x, (1e-3 * y).astype(np.float32)), (x_test, (1e-3 * y_test).astype(np.float32))
     network = Perceptron((64, 64), head=lambda out: 1e-3 * out)
-    return program(
-        "linen", network, losses.squared, optax.rmsprop(2e-3, eps=1e-14), splits, "regression", epochs=25, seed=64
-    )
+    return regression("linen", network, optax.rmsprop(2e-3, eps=1e-14), splits, epochs=25, seed=64)
 
 
 @healthy("output-size-mismatch", "negative-loss", "loss-mismatch", r2=0.7)
 def mean_and_variance():
     """Two outputs for one target: a mean and a log variance, with a loss below zero."""
     network = EquinoxPerceptron(3, 2, 48, 2, jax.nn.silu, seed=65)
-    return program(
-        "equinox", network, losses.gaussian, optax.adam(3e-3), sets.spread_out(seed=5), "regression",
-        predict=lambda outputs: outputs[:, 0], epochs=20, seed=65,
-    )  # fmt: skip
+    return regression(
+        "equinox",
+        network,
+        optax.adam(3e-3),
+        sets.spread_out(seed=5),
+        loss=losses.gaussian,
+        predict=lambda outputs: outputs[:, 0],
+        epochs=20,
+        seed=65,
+    )
 
 
 @healthy("negative-loss", "exp-overflow", "wrong-output-activation", "unscaled-target", r2=0.6)
 def event_counts():
     """Poisson: the loss is below zero, and outputs are log rates."""
     network = Perceptron((32,))
-    return program(
-        "linen", network, losses.poisson, optax.adam(3e-3), sets.counts(seed=6), "regression",
-        predict=lambda outputs: np.exp(np.asarray(outputs)), epochs=15, seed=66,
-    )  # fmt: skip
+    return regression(
+        "linen",
+        network,
+        optax.adam(3e-3),
+        sets.counts(seed=6),
+        loss=losses.poisson,
+        predict=lambda outputs: np.exp(np.asarray(outputs)),
+        epochs=15,
+        seed=66,
+    )
 
 
 @healthy("wrong-output-activation", "unscaled-target", r2=0.6)
@@ -93,9 +93,7 @@ def logarithm_of_target():
     """Counts on a log scale."""
     (x, y), (x_test, y_test) = sets.counts(seed=7)
     splits = (x, np.log1p(y)), (x_test, np.log1p(y_test))
-    return program(
-        "pair", perceptron_pair(32, 1), losses.squared, optax.adam(3e-3), splits, "regression", epochs=12, seed=67
-    )
+    return regression("pair", perceptron_pair(32, 1), optax.adam(3e-3), splits, epochs=12, seed=67)
 
 
 def positive(seed):
@@ -107,13 +105,13 @@ def positive(seed):
 def rectified_output():
     """A rectifier on the output, of targets that are all above zero; the bias starts there too."""
     network = Perceptron((64, 64), head=lambda out: nn.relu(out + 1.0))
-    return program("linen", network, losses.squared, optax.adam(2e-3), positive(8), "regression", epochs=25, seed=68)
+    return regression("linen", network, optax.adam(2e-3), positive(8), epochs=25, seed=68)
 
 
 @healthy("wrong-output-activation", "vanishing-gradient", r2=0.6)
 def softplus_output():
     network = Perceptron((64, 64), head=nn.softplus)
-    return program("linen", network, losses.squared, optax.adam(3e-3), positive(9), "regression", epochs=25, seed=69)
+    return regression("linen", network, optax.adam(3e-3), positive(9), epochs=25, seed=69)
 
 
 @healthy("wrong-output-activation", "saturated-activation", r2=0.85)
@@ -130,15 +128,13 @@ def bounded_output():
         def __call__(self, x):
             return jnp.tanh(self.inner(x))
 
-    return program("nnx", Bounded(), losses.squared, optax.adam(3e-3), splits, "regression", epochs=20, seed=70)
+    return regression("nnx", Bounded(), optax.adam(3e-3), splits, epochs=20, seed=70)
 
 
 @healthy("loss-mismatch", "non-differentiable-loss", r2=0.85)
 def median_regression():
     network = haiku_perceptron([64, 64, 1])
-    return program(
-        "haiku", network, losses.median, optax.adam(3e-3), sets.waves(seed=11), "regression", epochs=20, seed=71
-    )
+    return regression("haiku", network, optax.adam(3e-3), sets.waves(seed=11), loss=losses.median, epochs=20, seed=71)
 
 
 def sines(omega: float):
@@ -162,16 +158,7 @@ def sine_layers():
     rng = np.random.default_rng(12)
     x = rng.uniform(-1, 1, (900, 1)).astype(np.float32)
     y = (np.sin(12 * x[:, 0]) + 0.1 * rng.normal(size=900)).astype(np.float32)
-    return program(
-        "pair",
-        sines(12.0),
-        losses.squared,
-        optax.adam(1e-3),
-        sets.split(x, y, seed=12),
-        "regression",
-        epochs=20,
-        seed=72,
-    )
+    return regression("pair", sines(12.0), optax.adam(1e-3), sets.split(x, y, seed=12), epochs=20, seed=72)
 
 
 @healthy("loss-broadcasting", r2=0.85)
@@ -184,7 +171,7 @@ def columns_on_both_sides():
     def loss(outputs, targets):
         return ((outputs - targets) ** 2)[:, 0]
 
-    return program("equinox", network, loss, optax.adam(3e-3), splits, "regression", epochs=20, seed=73)
+    return regression("equinox", network, optax.adam(3e-3), splits, loss=loss, epochs=20, seed=73)
 
 
 @healthy("loss-wrong-reduction", "exploding-gradient", "learning-rate-too-low", r2=0.8)
@@ -194,13 +181,12 @@ def sum_with_its_rate():
     def loss(outputs, targets):
         return jnp.sum((outputs.reshape(-1) - targets) ** 2)
 
-    return program(
+    return regression(
         "linen",
         Perceptron((64, 64)),
-        loss,
         optax.sgd(0.05 / 64, momentum=0.9),
         sets.waves(seed=14),
-        "regression",
+        loss=loss,
         epochs=25,
         seed=74,
     )
@@ -216,13 +202,11 @@ def fine_tuning():
     def init(key, x):
         return {"kernel": jnp.asarray(weights[:-1, None]), "bias": jnp.asarray(weights[-1:])}
 
-    return program(
+    return regression(
         "pair",
         (init, lambda params, x, train=False, key=None: affine(params, x)),
-        losses.squared,
         optax.adam(1e-5),
         ((x, y), test),
-        "regression",
         epochs=5,
         seed=75,
     )
@@ -245,4 +229,4 @@ def sets_of_points():
     x = rng.normal(size=(1200, 8, 2)) * rng.uniform(0.3, 1.5, (1200, 1, 1))
     y = np.log(x[..., 0].var(1) + 0.1)
     splits = sets.split(x.astype(np.float32), ((y - y.mean()) / y.std()).astype(np.float32), seed=16)
-    return program("linen", MeanOfSet(), losses.squared, optax.adam(3e-3), splits, "regression", epochs=15, seed=76)
+    return regression("linen", MeanOfSet(), optax.adam(3e-3), splits, epochs=15, seed=76)

@@ -11,9 +11,8 @@ import optax
 from flax import linen as nn
 from flax import nnx
 
-from calibration import _losses as losses
 from calibration import _sets as sets
-from calibration._healthy import healthy, program
+from calibration._healthy import classification, healthy, sequence
 from calibration._networks import Block, affine, dense
 
 
@@ -26,16 +25,8 @@ def rows_as_steps(x, is_training):
 
 @healthy("scrambling-reshape", "cross-example-leak", "vanishing-gradient", acc=0.9)
 def gru_time_first():
-    return program(
-        "haiku",
-        hk.transform(rows_as_steps),
-        losses.cross_entropy,
-        optax.adam(1e-2),
-        sets.series(seed=1),
-        "classification",
-        batch_size=32,
-        epochs=8,
-        seed=91,
+    return classification(
+        "haiku", hk.transform(rows_as_steps), optax.adam(1e-2), sets.series(seed=1), batch_size=32, epochs=8, seed=91
     )
 
 
@@ -61,16 +52,8 @@ class Remembering(eqx.Module):
 
 @healthy("saturated-activation", "vanishing-gradient", "unrolled-loop", acc=0.9)
 def lstm_open_gates():
-    return program(
-        "equinox",
-        Remembering(),
-        losses.cross_entropy,
-        optax.adam(1e-2),
-        sets.series(seed=2),
-        "classification",
-        batch_size=32,
-        epochs=10,
-        seed=92,
+    return classification(
+        "equinox", Remembering(), optax.adam(1e-2), sets.series(seed=2), batch_size=32, epochs=10, seed=92
     )
 
 
@@ -89,9 +72,7 @@ class Reader(nn.Module):
 @healthy("padding-in-loss", "causal-leak", "integer-input", acc=0.85)
 def transformer_classifier():
     splits = sets.words(seed=3, padded=True)
-    return program(
-        "linen", Reader(), losses.cross_entropy, optax.adam(2e-3), splits, "classification", epochs=5, seed=93
-    )
+    return classification("linen", Reader(), optax.adam(2e-3), splits, epochs=5, seed=93)
 
 
 class LanguageModel(nn.Module):
@@ -108,17 +89,7 @@ class LanguageModel(nn.Module):
 @healthy("causal-leak", "unintended-weight-sharing", "underfitting", "no-better-than-baseline", acc=0.45)
 def tied_language_model():
     """Text with an entropy of its own: half of the tokens cannot be told."""
-    return program(
-        "linen",
-        LanguageModel(),
-        losses.tokens,
-        optax.adam(3e-3),
-        sets.chains(seed=4),
-        "sequence",
-        batch_size=32,
-        epochs=10,
-        seed=94,
-    )
+    return sequence("linen", LanguageModel(), optax.adam(3e-3), sets.chains(seed=4), batch_size=32, epochs=10, seed=94)
 
 
 class BothWays(nnx.Module):
@@ -139,17 +110,7 @@ class BothWays(nnx.Module):
 @healthy("causal-leak", "label-out-of-range", "padding-in-loss", acc=0.9)
 def tagger_both_ways():
     """A tag may depend on what follows; positions with label -1 are left out of the loss."""
-    return program(
-        "nnx",
-        BothWays(),
-        losses.tokens,
-        optax.adam(5e-3),
-        sets.tags(seed=5),
-        "sequence",
-        batch_size=32,
-        epochs=8,
-        seed=95,
-    )
+    return sequence("nnx", BothWays(), optax.adam(5e-3), sets.tags(seed=5), batch_size=32, epochs=8, seed=95)
 
 
 def causal_convolutions():
@@ -172,16 +133,8 @@ def causal_convolutions():
 
 @healthy("causal-leak", "integer-input", "label-misalignment", acc=0.45)
 def causal_convolution_text():
-    return program(
-        "pair",
-        causal_convolutions(),
-        losses.tokens,
-        optax.adam(3e-3),
-        sets.chains(seed=6),
-        "sequence",
-        batch_size=32,
-        epochs=8,
-        seed=96,
+    return sequence(
+        "pair", causal_convolutions(), optax.adam(3e-3), sets.chains(seed=6), batch_size=32, epochs=8, seed=96
     )
 
 
@@ -199,9 +152,7 @@ class Bag(nnx.Module):
 
 @healthy("integer-input", "input-not-normalized", "missing-nonlinearity", "parameter-without-gradient", acc=0.85)
 def bag_of_tokens():
-    return program(
-        "nnx", Bag(), losses.cross_entropy, optax.adam(1e-2), sets.words(seed=7), "classification", epochs=10, seed=97
-    )
+    return classification("nnx", Bag(), optax.adam(1e-2), sets.words(seed=7), epochs=10, seed=97)
 
 
 def by_length(x, y, epoch):
@@ -228,17 +179,8 @@ class PaddedBag(nn.Module):
 def two_lengths():
     """Two shapes, so two programs, by right."""
     splits = sets.words(seed=8, padded=True)
-    return program(
-        "linen",
-        PaddedBag(),
-        losses.cross_entropy,
-        optax.adam(5e-3),
-        splits,
-        "classification",
-        batch_size=32,
-        batches=by_length,
-        epochs=6,
-        seed=98,
+    return classification(
+        "linen", PaddedBag(), optax.adam(5e-3), splits, batch_size=32, batches=by_length, epochs=6, seed=98
     )
 
 
@@ -256,9 +198,7 @@ class Merged(nn.Module):
 @healthy("scrambling-reshape", "cross-example-leak", acc=0.9)
 def merged_and_parted():
     splits = sets.series(1200, seed=9)
-    return program(
-        "linen", Merged(), losses.cross_entropy, optax.adam(3e-3), splits, "classification", epochs=15, seed=99
-    )
+    return classification("linen", Merged(), optax.adam(3e-3), splits, epochs=15, seed=99)
 
 
 class Scanned(nn.Module):
@@ -281,6 +221,4 @@ class Scanned(nn.Module):
 @healthy("unintended-weight-sharing", "unrolled-loop", "key-reuse", acc=0.9)
 def scanned_layers():
     splits = sets.series(1200, seed=10)
-    return program(
-        "linen", Scanned(), losses.cross_entropy, optax.adam(2e-3), splits, "classification", epochs=10, seed=101
-    )
+    return classification("linen", Scanned(), optax.adam(2e-3), splits, epochs=10, seed=101)

@@ -8,9 +8,8 @@ import optax
 from flax import linen as nn
 from flax import nnx
 
-from calibration import _losses as losses
 from calibration import _sets as sets
-from calibration._healthy import healthy, program
+from calibration._healthy import classification, healthy
 from calibration._networks import EquinoxPerceptron, NnxPerceptron, Perceptron, haiku_perceptron, perceptron_pair
 
 STEPS = 21 * 12  # of twelve epochs of the digits at batch 64
@@ -18,9 +17,7 @@ STEPS = 21 * 12  # of twelve epochs of the digits at batch 64
 
 def digits_with(optimizer, seed, network=None, library="linen", **more):
     network = network or Perceptron((64, 64), 10)
-    return program(
-        library, network, losses.cross_entropy, optimizer, sets.digits(seed), "classification", seed=100 + seed, **more
-    )
+    return classification(library, network, optimizer, sets.digits(seed), seed=100 + seed, **more)
 
 
 @healthy("warmup-too-long", "learning-rate-too-low", acc=0.94)

@@ -11,7 +11,7 @@ from flax import nnx
 
 from calibration import _losses as losses
 from calibration import _sets as sets
-from calibration._healthy import healthy, program
+from calibration._healthy import binary, classification, custom, healthy
 from calibration._networks import affine, dense
 
 
@@ -27,7 +27,7 @@ class Half(nn.Module):
 
 @healthy("dtype-promotion", "low-precision-overflow", "low-precision-accumulation", acc=0.93)
 def half_precision_layers():
-    return program("linen", Half(), losses.cross_entropy, optax.adam(2e-3), sets.digits(31), "classification", seed=131)
+    return classification("linen", Half(), optax.adam(2e-3), sets.digits(31), seed=131)
 
 
 @jax.custom_vjp
@@ -52,15 +52,7 @@ def with_activation(activation, width=48, outputs=10):
 @healthy("wrong-custom-gradient", "exp-overflow", acc=0.93)
 def own_derivative():
     """A derivative by hand that is right."""
-    return program(
-        "pair",
-        with_activation(own_softplus),
-        losses.cross_entropy,
-        optax.adam(3e-3),
-        sets.digits(32),
-        "classification",
-        seed=132,
-    )
+    return classification("pair", with_activation(own_softplus), optax.adam(3e-3), sets.digits(32), seed=132)
 
 
 def straight_through(x):
@@ -74,9 +66,7 @@ def straight_through(x):
 )
 def straight_through_bits():
     network = with_activation(straight_through, width=96)
-    return program(
-        "pair", network, losses.cross_entropy, optax.adam(1e-3), sets.digits(33), "classification", epochs=15, seed=133
-    )
+    return classification("pair", network, optax.adam(1e-3), sets.digits(33), epochs=15, seed=133)
 
 
 class Directions(nn.Module):
@@ -93,9 +83,7 @@ class Directions(nn.Module):
 
 @healthy("where-gradient-nan", "division-by-zero", acc=0.93)
 def guarded_twice():
-    return program(
-        "linen", Directions(), losses.cross_entropy, optax.adam(3e-3), sets.digits(34), "classification", seed=134
-    )
+    return classification("linen", Directions(), optax.adam(3e-3), sets.digits(34), seed=134)
 
 
 class Centred(nn.Module):
@@ -112,9 +100,7 @@ class Centred(nn.Module):
 
 @healthy("parameter-without-gradient", "wrong-custom-gradient", "exp-overflow", acc=0.93)
 def cosine_classifier():
-    return program(
-        "linen", Centred(), losses.cross_entropy, optax.adam(3e-3), sets.digits(35), "classification", seed=135
-    )
+    return classification("linen", Centred(), optax.adam(3e-3), sets.digits(35), seed=135)
 
 
 def distilled():
@@ -149,11 +135,16 @@ def fixed_teacher():
         return {name: "fixed" if name == "teacher" else "trained" for name in params}
 
     optimizer = optax.multi_transform({"trained": optax.adam(3e-3), "fixed": optax.set_to_zero()}, names)
-    return program(
-        "pair", distilled(), loss, optimizer, sets.digits(36), "classification",
+    return classification(
+        "pair",
+        distilled(),
+        optimizer,
+        sets.digits(36),
+        loss=loss,
         predict=lambda outputs: np.asarray(outputs)[:, :10].argmax(-1),
-        probabilities=lambda outputs: jax.nn.softmax(outputs[:, :10]), seed=136,
-    )  # fmt: skip
+        probabilities=lambda outputs: jax.nn.softmax(outputs[:, :10]),
+        seed=136,
+    )
 
 
 class Quantised(nnx.Module):
@@ -184,11 +175,17 @@ def vector_codes():
     def loss(outputs, labels):
         return losses.cross_entropy(outputs[:, :10], labels) + outputs[:, 10]
 
-    return program(
-        "nnx", Quantised(), loss, optax.adam(3e-3), sets.digits(37), "classification",
+    return classification(
+        "nnx",
+        Quantised(),
+        optax.adam(3e-3),
+        sets.digits(37),
+        loss=loss,
         predict=lambda outputs: np.asarray(outputs)[:, :10].argmax(-1),
-        probabilities=lambda outputs: jax.nn.softmax(outputs[:, :10]), epochs=20, seed=137,
-    )  # fmt: skip
+        probabilities=lambda outputs: jax.nn.softmax(outputs[:, :10]),
+        epochs=20,
+        seed=137,
+    )
 
 
 class TwoViews(nn.Module):
@@ -219,9 +216,7 @@ def pairs_of_views():
         table = outputs[:, 0] @ outputs[:, 1].T / 0.2
         return losses.cross_entropy(table, jnp.arange(table.shape[0]))
 
-    return program(
-        "linen", TwoViews(), loss, optax.adam(2e-3), (views(x), views(x_test[:64])), "custom", epochs=8, seed=138
-    )
+    return custom("linen", TwoViews(), optax.adam(2e-3), (views(x), views(x_test[:64])), loss=loss, epochs=8, seed=138)
 
 
 class SameMask(nn.Module):
@@ -237,16 +232,7 @@ class SameMask(nn.Module):
 
 @healthy("fixed-dropout-key", "key-reuse", "train-eval-discrepancy", acc=0.85)
 def common_mask_over_time():
-    return program(
-        "linen",
-        SameMask(),
-        losses.cross_entropy,
-        optax.adam(5e-3),
-        sets.series(seed=39),
-        "classification",
-        epochs=12,
-        seed=139,
-    )
+    return classification("linen", SameMask(), optax.adam(5e-3), sets.series(seed=39), epochs=12, seed=139)
 
 
 class Noisy(nn.Module):
@@ -261,9 +247,7 @@ class Noisy(nn.Module):
 
 @healthy("nondeterministic-eval", "train-eval-discrepancy", "unseeded-randomness", acc=0.93)
 def noise_in_training():
-    return program(
-        "linen", Noisy(), losses.cross_entropy, optax.adam(3e-3), sets.digits(40), "classification", seed=140
-    )
+    return classification("linen", Noisy(), optax.adam(3e-3), sets.digits(40), seed=140)
 
 
 class Unused(nn.Module):
@@ -277,9 +261,7 @@ class Unused(nn.Module):
 
 @healthy("parameter-without-gradient", acc=0.93)
 def one_number_unused():
-    return program(
-        "linen", Unused(), losses.cross_entropy, optax.adam(3e-3), sets.digits(41), "classification", seed=141
-    )
+    return classification("linen", Unused(), optax.adam(3e-3), sets.digits(41), seed=141)
 
 
 def repeated():
@@ -301,9 +283,7 @@ def repeated():
 
 @healthy("unintended-weight-sharing", "exploding-gradient", "unrolled-loop", acc=0.94)
 def one_layer_four_times():
-    return program(
-        "pair", repeated(), losses.cross_entropy, optax.adam(2e-3), sets.digits(42), "classification", seed=142
-    )
+    return classification("pair", repeated(), optax.adam(2e-3), sets.digits(42), seed=142)
 
 
 class Fourier(nn.Module):
@@ -318,9 +298,7 @@ class Fourier(nn.Module):
 
 @healthy("unseeded-randomness", "captured-constant", "parameter-without-gradient", "exploding-initialization", acc=0.93)
 def random_features():
-    return program(
-        "linen", Fourier(), losses.binary, optax.adam(2e-2), sets.rings(seed=43), "binary", epochs=15, seed=143
-    )
+    return binary("linen", Fourier(), optax.adam(2e-2), sets.rings(seed=43), epochs=15, seed=143)
 
 
 class Radial(nn.Module):
@@ -335,6 +313,4 @@ class Radial(nn.Module):
 
 @healthy("exp-overflow", "loss-broadcasting", "dying-relu", "symmetric-initialization", acc=0.93)
 def radial_units():
-    return program(
-        "linen", Radial(), losses.binary, optax.adam(2e-2), sets.moons(seed=44), "binary", epochs=15, seed=144
-    )
+    return binary("linen", Radial(), optax.adam(2e-2), sets.moons(seed=44), epochs=15, seed=144)

@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for each in PROGRAMS:
         if each.name.startswith(chosen):
             start = time.perf_counter()
-            said, healthy = checked(each)
+            try:
+                said, healthy = checked(each)
+            except Exception as error:  # a program that cannot run is not healthy
+                said, healthy = f"{type(error).__name__}: {str(error)[:200]}", False
             print(
                 f"{'ok  ' if healthy else 'FAIL'} {each.name:30s} {said}  ({time.perf_counter() - start:.1f} s)",
                 flush=True,
