@@ -213,17 +213,17 @@ def learning_rate(optimizer: optax.GradientTransformation, params: Any, small: f
     an update ten times as large multiplies by it, any other makes steps of its size. The second update counts where the
     first is zero (warm-up from nothing)."""
 
-    def largest(gradient: float) -> float:
+    @jax.jit
+    def largest(gradient: Any) -> list[Any]:
         state, nothing = optimizer.init(params), jax.tree.map(jnp.zeros_like, params)
         grads = jax.tree.map(lambda leaf: jnp.full_like(leaf, gradient), params)
+        sizes = []
         for _ in range(2):
             updates, state = optimizer.update(grads, state, nothing)
-            size = max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(updates))
-            if size > 0:
-                return size
-        return 0.0
+            sizes.append(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(updates)]).max())
+        return sizes
 
-    one, ten = largest(small), largest(10 * small)
+    one, ten = (next((float(size) for size in largest(gradient) if size > 0), 0.0) for gradient in (small, 10 * small))
     return ten / (10 * small) if ten > 5 * one else ten
 
 

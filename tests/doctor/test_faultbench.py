@@ -1,5 +1,6 @@
 """The benchmark of diagnoses: what a case gives away, how findings are judged, six small cases that are diagnosed."""
 
+import dataclasses
 import importlib
 import json
 import sys
@@ -55,9 +56,7 @@ def test_every_library_is_among_the_cases_and_trains(benchmark):
             program = reader.read_case(path)
             if program.network.library not in seen:
                 seen.add(program.network.library)
-                one = verax.doctor.TrainingProgram(
-                    **{**vars(program), "batches": None, "epochs": 1, "batch_size": 1000}
-                )
+                one = dataclasses.replace(program, batches=None, epochs=1, batch_size=1000)
                 record = plain.trained(one, watch=False)
                 assert len(record.outputs) == len(program.test[1]) and np.isfinite(record.losses).all()
     assert seen == {"linen", "nnx", "haiku", "equinox", "functions"}
