@@ -224,7 +224,7 @@ def learning_rate(optimizer: optax.GradientTransformation, params: Any, small: f
         return sizes
 
     one, ten = (next((float(size) for size in largest(gradient) if size > 0), 0.0) for gradient in (small, 10 * small))
-    return ten / (10 * small) if ten > 5 * one else ten
+    return float(f"{ten / (10 * small) if ten > 5 * one else ten:.4g}")  # float32 has 0.01 a little above itself
 
 
 def accuracy(program: TrainingProgram, answers: Sequence[tuple[Any, Any]]) -> float:

@@ -195,7 +195,7 @@ def counts(rows: int = 1500, seed: int = 0) -> Splits:
     """Numbers of events whose rate depends on the inputs."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 5)).astype(np.float32)
-    return split(x, rng.poisson(np.exp(1.2 + 0.7 * x[:, 0] - 0.5 * np.abs(x[:, 1]))).astype(np.float32), seed=seed)
+    return split(x, rng.poisson(np.exp(2.5 + 0.5 * x[:, 0] - 0.5 * np.abs(x[:, 1]))).astype(np.float32), seed=seed)
 
 
 @functools.cache

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 flush=True,
             )
             wrong += [] if healthy else [each.name]
+            jax.clear_caches()  # programs hardly share any; a hundred of them fill the memory
     print(f"{len(wrong)} not healthy" + (f": {', '.join(wrong)}" if wrong else ""))
     return 1 if wrong else 0
 

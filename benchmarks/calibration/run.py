@@ -2,7 +2,7 @@
 
     python benchmarks/calibration/run.py [--only deep_tanh,one_cycle] [--seconds 20] [--fix-seconds 60] [--json OUT]
 
-All run in one process, so that compiled programs are shared. Ends with 1 if there was an alarm or a failure.
+All run in one process. Ends with 1 if there was an alarm or a failure.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import jax
 from _faultbench_score import Share
 from _faultbench_worker import as_dict
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if each.name.startswith(chosen):
             rows.append(row(each, options.seconds, options.fix_seconds))
             print(text(rows[-1]), flush=True)
+            jax.clear_caches()  # programs hardly share any; a hundred of them fill the memory
     alarmed = Share(sum(bool(row["alarms"]) for row in rows), len(rows))
     failed = [row["program"] for row in rows if "failed" in row]
     low, high = alarmed.interval
