@@ -128,7 +128,7 @@ def bounded_output():
         def __call__(self, x):
             return jnp.tanh(self.inner(x))
 
-    return regression("nnx", Bounded(), optax.adam(3e-3), splits, epochs=20, seed=70)
+    return regression("nnx", Bounded(), optax.adam(optax.cosine_decay_schedule(5e-3, 220)), splits, epochs=20, seed=70)
 
 
 @healthy("loss-mismatch", "non-differentiable-loss", r2=0.85)

@@ -3,12 +3,17 @@
 import dataclasses
 import importlib
 import sys
+import types
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
 import pytest
+
+import verax.doctor
+from verax.doctor._probe import Examined
+from verax.findings import Finding
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -66,3 +71,19 @@ def test_a_healthy_program_passes_the_check_and_a_broken_one_does_not(check):
         assert not passed
         said, passed = check.checked(changed(evaluate=noisy))
         assert not passed and "evaluation is not deterministic" in said
+
+
+def test_an_alarm_and_a_failure_are_rows_with_their_reason(check, monkeypatch):
+    run = importlib.import_module("calibration.run")
+    healthy = named(check, "whole_set_as_batch")
+    alarm = Finding("overfitting", "warning", "0.5 above.", part="schedule", evidence=("best at epoch 3",))
+    remark = Finding("constant-feature", "info", "column 3.")
+    unable = Examined("signals", (), "could not run", "TypeError: no", 0.1)
+    diagnosis = types.SimpleNamespace(findings=(alarm, remark), probes=(unable,), seconds={"check": 1.0})
+    monkeypatch.setattr(verax.doctor, "diagnose", lambda program, **budget: diagnosis, raising=False)
+    text = run.text(run.row(healthy, 1.0, 1.0))
+    assert text.startswith("FALSE  whole_set_as_batch") and "constant-feature" not in text
+    assert "warning overfitting (schedule): 0.5 above." in text and "best at epoch 3" in text
+    assert "could not run: signals: TypeError: no" in text
+    broken = dataclasses.replace(healthy, make=lambda: 1 / 0)
+    assert "ZeroDivisionError" in run.text(run.row(broken, 1.0, 1.0))

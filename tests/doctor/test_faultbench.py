@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import sys
+import types
 from pathlib import Path
 
 import jax
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 import verax.doctor
+from verax.doctor._probe import Examined
+from verax.findings import Finding, Leaf
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CASES = Path(__file__).parent / "cases"
@@ -183,6 +186,22 @@ def test_what_the_command_line_cannot_mean_is_refused(runner, capsys):
         with pytest.raises(SystemExit):
             module.main(arguments)
         assert said in capsys.readouterr().err
+
+
+def test_the_worker_writes_findings_with_their_part_as_the_place(benchmark, monkeypatch):
+    finding = Finding(
+        "double-sigmoid", "error", "twice.", "Once.", Leaf("params/head"), "model", ("0.31",), 1.0, "helped"
+    )
+    probe = Examined("output range", ("double-sigmoid",), "failed", "0 to 1", 0.5)
+    diagnosis = types.SimpleNamespace(findings=(finding,), probes=(probe,), seconds={"check": 0.5})
+    given = {}
+    monkeypatch.setattr(
+        verax.doctor, "diagnose", lambda program, **budget: given.update(budget) or diagnosis, raising=False
+    )
+    said = json.loads(json.dumps(benchmark("_faultbench_worker").doctor(None, 3.0, 4.0)))
+    assert given == {"seconds": 3.0, "fix_seconds": 4.0} and said["seconds"] == {"check": 0.5}
+    assert said["findings"][0]["where"] == "model" and said["findings"][0]["place"] == "params/head"
+    assert said["probes"][0]["verdict"] == "failed"
 
 
 # The published rules.
