@@ -158,7 +158,14 @@ def sine_layers():
     rng = np.random.default_rng(12)
     x = rng.uniform(-1, 1, (900, 1)).astype(np.float32)
     y = (np.sin(12 * x[:, 0]) + 0.1 * rng.normal(size=900)).astype(np.float32)
-    return regression("pair", sines(12.0), optax.adam(1e-3), sets.split(x, y, seed=12), epochs=20, seed=72)
+    return regression(
+        "pair",
+        sines(12.0),
+        optax.adam(optax.cosine_decay_schedule(2e-3, 200)),
+        sets.split(x, y, seed=12),
+        epochs=20,
+        seed=72,
+    )
 
 
 @healthy("loss-broadcasting", r2=0.85)

@@ -65,13 +65,20 @@ def capped_sensors():
 def three_way_product():
     """Neighbours do not share labels, and yet the labels follow from the inputs."""
     network = Perceptron((128, 64))
-    return binary("linen", network, optax.adam(5e-3), sets.parity(5000, seed=8), epochs=15, seed=38)
+    return binary(
+        "linen",
+        network,
+        optax.adam(optax.cosine_decay_schedule(5e-3, 464)),
+        sets.parity(5000, seed=8),
+        epochs=8,
+        seed=38,
+    )
 
 
-@healthy("label-noise", "underfitting", "insufficient-capacity", "no-better-than-baseline", acc=0.7)
+@healthy("label-noise", "underfitting", "insufficient-capacity", "no-better-than-baseline", acc=0.65)
 def overlapping_clouds():
     """A fifth of the labels cannot be told."""
-    splits = sets.blobs(spread=2.6, columns=3, seed=9)
+    splits = sets.blobs(spread=1.8, columns=3, seed=9)
     network = NnxPerceptron((3, 32, 4), nnx.tanh, seed=39)
     return classification("nnx", network, optax.adam(3e-3), splits, epochs=10, seed=39)
 
