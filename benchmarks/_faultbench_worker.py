@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--fix-seconds", type=float, default=60.0)
     options = parser.parse_args()
-    program = program_of(names_of(sys.stdin.read()))
     start = time.perf_counter()
-    said = doctor(program, options.seconds, options.fix_seconds) if options.tool == "doctor" else rules(program)
+    try:
+        program = program_of(names_of(sys.stdin.read()))
+        said = doctor(program, options.seconds, options.fix_seconds) if options.tool == "doctor" else rules(program)
+    except Exception as error:  # for the table; a process that dies leaves what it wrote last
+        reason = str(error).strip().splitlines()
+        said = {"failed": ": ".join([type(error).__name__, *reason[:1]]), "traceback": traceback.format_exc()}
     options.answer.write_text(json.dumps(said | {"wall_seconds": time.perf_counter() - start}))
     return 0
 

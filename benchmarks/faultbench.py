@@ -34,7 +34,7 @@ PEERS = {
 PROMISED = {"detected": 0.95, "first": 0.85, "placed": 0.85, "wrong diagnosis": 0.05, "right or fair": 0.9}
 PROMISED |= {"false alarm": 0.0}
 SMALL_IS_GOOD = ("wrong diagnosis", "false alarm")
-START_SECONDS = 60.0  # for imports, data and what runs past the time it was given, before a process is stopped
+START_SECONDS = 120.0  # for imports, data and what runs past the time it was given, before a process is stopped
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,10 +99,9 @@ def line(row: Mapping[str, Any]) -> str:
         return f"{'FAILED':7s}{row['case']:32s}{row['failed']}"
     case: Judged = row["judged"]
     alarms = [f"{each['id']} ({each['where']})" for each in row["findings"] if each["severity"] != "info"]
-    ids = [*case.wrong, *case.other]
     notes = f"  [wrong: {', '.join(case.wrong)}]" if case.wrong else ""
     notes += f"  [other: {', '.join(case.other)}]" if case.other else ""
-    notes += "  [not first]" if case.detected and not case.first and not ids else ""
+    notes += "  [not first]" if case.detected and not case.first else ""
     notes += "  [not placed]" if case.detected and not case.placed else ""
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in row["seconds"].items())
     return f"{case.verdict:7s}{row['case']:32s}{seconds} s  {', '.join(alarms) or '-'}{notes}"
