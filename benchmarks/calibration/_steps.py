@@ -64,7 +64,7 @@ def rarely_clipped():
 @healthy("unintended-freeze", "loss-not-decreasing", "insufficient-training", acc=0.94)
 def accumulated_gradients():
     """Three steps in four change nothing: four gradients make an update."""
-    return digits_with(optax.MultiSteps(optax.adam(5e-3), 4).gradient_transformation(), 7, epochs=20, batch_size=16)
+    return digits_with(optax.MultiSteps(optax.adam(5e-3), 4).gradient_transformation(), 7, epochs=8, batch_size=16)
 
 
 @healthy("decay-on-norm-and-bias", "unintended-freeze", acc=0.94)
@@ -125,24 +125,37 @@ def adafactor():
 @healthy("learning-rate-too-high", "momentum-too-high", acc=0.93)
 def lamb():
     """Steps in proportion to the weights: 0.02 is moderate."""
-    return digits_with(optax.lamb(2e-2), 14, NnxPerceptron((64, 64, 10), nnx.relu, seed=114), "nnx")
+    return digits_with(
+        optax.lamb(optax.cosine_decay_schedule(2e-2, STEPS)), 14, NnxPerceptron((64, 64, 10), nnx.relu, seed=114), "nnx"
+    )
 
 
 @healthy("learning-rate-too-high", "loss-oscillation", acc=0.93)
 def rms_prop():
-    return digits_with(optax.rmsprop(2e-3, decay=0.95), 15, haiku_perceptron([64, 64, 10], jax.nn.leaky_relu), "haiku")
+    return digits_with(
+        optax.rmsprop(optax.linear_schedule(2e-3, 1e-4, STEPS), decay=0.95),
+        15,
+        haiku_perceptron([64, 64, 10], jax.nn.leaky_relu),
+        "haiku",
+    )
 
 
 @healthy("momentum-too-high", "adam-epsilon-too-large", acc=0.93)
 def slow_adam():
     """Momentum of 0.95 and an epsilon of 1e-5, as for policies."""
-    return digits_with(optax.adam(3e-3, b1=0.95, eps=1e-5), 16, perceptron_pair(64, 64, 10), "pair")
+    return digits_with(optax.adam(2e-3, b1=0.95, eps=1e-5), 16, perceptron_pair(64, 10), "pair", epochs=10)
 
 
 @healthy("unseeded-randomness", "nondeterministic-eval", "loss-oscillation", acc=0.93)
 def noisy_gradients():
     """Neelakantan et al. (2015): noise added to gradients, seeded."""
-    return digits_with(optax.chain(optax.add_noise(0.01, 0.55, jax.random.key(7)), optax.sgd(0.1, momentum=0.9)), 17)
+    return digits_with(
+        optax.chain(
+            optax.add_noise(0.01, 0.55, jax.random.key(7)),
+            optax.sgd(optax.cosine_decay_schedule(0.05, STEPS), momentum=0.9),
+        ),
+        17,
+    )
 
 
 @healthy("recompilation", "unintended-freeze", "update-sign-error", acc=0.94)
