@@ -1,13 +1,15 @@
 # Needs make and Python 3.11 or newer with its venv module; everything else goes into .venv.
 #   make demo    train, check and certify a network on handwritten digits; prints where the report is
 #   make test    install what the tests need, then lint, types, doctests and tests
+#   make bench-faults    the doctor on the programs in the folder FAULTBENCH, beside the rules of other monitors
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO ?= runs/demo
+FAULTBENCH ?= ../shared/faultbench
 
-.PHONY: demo test check slow format stub pages clean
+.PHONY: demo test check slow bench-faults format stub pages clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -29,6 +31,11 @@ check:
 # The long forms of what `make test` runs in short ones: published results, certificates of every kind, many schedules.
 slow: $(VENV)/installed-for-tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+
+# Detection, places and false alarms over a folder in the faultbench format; about half an hour on two quiet cores.
+bench-faults: $(VENV)/installed-for-tests
+	@test -d $(FAULTBENCH) || { echo "There is no folder $(FAULTBENCH). Run: make bench-faults FAULTBENCH=path/to/cases"; exit 2; }
+	$(BIN)/python benchmarks/faultbench.py $(FAULTBENCH)
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .
