@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from verax.doctor._probe import Examined
+from verax.doctor._show import findings_text
 from verax.findings import Finding
 
 
@@ -52,9 +53,10 @@ class Diagnosis:
 
     def __str__(self) -> str:
         asked = [each for each in self.probes if each.verdict in ("passed", "failed")]
-        lines = [str(finding) for finding in self.alarms] or [f"nothing found by {len(asked)} probes."]
+        curves = {"loss-not-decreasing": self.curve, "loss-divergence": self.curve, "overfitting": self.curve}
+        said = findings_text(self.alarms, curves) if self.alarms else f"nothing found by {len(asked)} probes."
         unable = [each for each in self.probes if each.verdict == "could not run"]
-        return "\n".join([*lines, *(f"not run: {each.name}: {each.said}" for each in unable)])
+        return "\n".join([said, *(f"not run: {each.name}: {each.said}" for each in unable)])
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+import verax as vx
+from tests.doctor.programs import HEALTHY, MLP, classifier, clouds, regressor
+from verax.doctor._recorded import monitored_findings
+
+
+def alarms(diagnosis):
+    return [finding.id for finding in diagnosis.alarms]
+
+
+@pytest.mark.parametrize("program", HEALTHY)
+def test_nothing_is_found_in_a_healthy_program(program):
+    found = vx.diagnose(program(), fix_seconds=30)
+    assert alarms(found) == [] and found.passed
+    assert [each.name for each in found.probes if each.verdict == "could not run"] == []
+    assert str(found).startswith("nothing found by ")
+    assert set(found.seconds) == {"check", "run", "fixes"} and len(found.curve) > 2
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_fault_that_is_proved_is_found_without_training():
+    found = vx.check(classifier(network=MLP(head=nn.softmax)))
+    assert alarms(found) == ["double-softmax"] and not found.passed and found.curve == ()
+    assert found.alarms[0].confidence == 1.0 and found.alarms[0].part == "model"
+    assert "error: double-softmax" in str(found) and "verax explain double-softmax" in str(found)
+
+
+def test_what_only_a_repair_decides_is_a_remark_until_the_repair_is_tried():
+    slow = classifier(optimizer=optax.sgd(1e-4))
+    remarked = vx.check(slow)
+    assert alarms(remarked) == []
+    assert "learning-rate-too-low" in [each.id for each in remarked.findings]
+    found = vx.diagnose(slow)
+    assert alarms(found) == ["learning-rate-too-low"]
+    assert found.alarms[0].tried.startswith("with updates ×")
+
+
+def test_without_time_for_repairs_none_is_tried():
+    found = vx.diagnose(classifier(optimizer=optax.sgd(1e-4)), fix_seconds=0)
+    assert "learning-rate-too-low" not in alarms(found) and found.seconds["fixes"] < 1
+
+
+def test_an_experiment_is_examined_like_a_program():
+    (inputs, labels), _ = clouds()
+    experiment = vx.Experiment(
+        MLP(outputs=2, head=nn.softmax),
+        vx.classification(),
+        optax.adam(1e-2),
+        vx.data.from_arrays(train=(inputs, labels)).split(seed=0),
+        epochs=3,
+    )
+    assert alarms(vx.check(experiment)) == ["double-softmax"]
+
+
+def test_what_is_wrong_with_the_data_of_an_experiment_is_found_by_the_same_names():
+    (inputs, labels), _ = clouds()
+    experiment = vx.Experiment(
+        MLP(outputs=2),
+        vx.classification(),
+        optax.adam(1e-2),
+        vx.data.from_arrays(train=(inputs, labels + 1)).split(seed=0),
+        epochs=3,
+    )
+    assert alarms(vx.check(experiment)) == ["label-out-of-range"]
+
+
+def test_a_finished_run_is_read_and_not_trained_again():
+    train, test = clouds()
+    experiment = vx.Experiment(
+        MLP(outputs=1),
+        vx.binary(),
+        optax.sgd(1e-5),
+        vx.data.from_arrays(train=train, test=test).split(seed=0),
+        epochs=3,
+        watch=True,
+        chunk_steps=5,
+    )
+    run = vx.train(experiment)
+    found = vx.diagnose(run)
+    assert alarms(found) == ["learning-rate-too-low"]
+    assert len(found.curve) == 3
+
+
+def test_a_monitor_alone_says_what_it_saw():
+    params = {"used": jax.numpy.ones((3, 2)), "unused": jax.numpy.ones(4)}
+    optimizer = vx.monitor(optax.sgd(1e-9), every=1)
+    opt_state = optimizer.init(params)
+    for _ in range(3):
+        grads = {"used": jax.numpy.ones((3, 2)), "unused": jax.numpy.zeros(4)}
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+    found = vx.diagnose(vx.read_monitor(opt_state))
+    assert set(alarms(found)) == {"parameter-without-gradient", "learning-rate-too-low"}
+
+
+def test_a_healthy_monitor_says_nothing():
+    params = {"used": jax.numpy.ones((3, 2))}
+    optimizer = vx.monitor(optax.sgd(1e-3), every=1)
+    opt_state = optimizer.init(params)
+    for step in range(3):
+        grads = {"used": jax.numpy.full((3, 2), 1.0 + step)}
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+    assert monitored_findings(vx.read_monitor(opt_state)) == ()
+
+
+def test_times_are_checked():
+    with pytest.raises(ValueError, match="seconds must be positive, got 0"):
+        vx.check(regressor(), seconds=0)
+    with pytest.raises(ValueError, match="fix_seconds must not be negative, got -1"):
+        vx.diagnose(regressor(), fix_seconds=-1)
+
+
+def test_a_program_is_checked_before_it_is_examined():
+    with pytest.raises(vx.InputError, match="task must be one of"):
+        regressor(task="classify")
+    with pytest.raises(vx.InputError, match="same number of rows"):
+        regressor(train=(np.ones((3, 2)), np.ones(4)))
+    with pytest.raises(vx.InputError, match="batch_size must be a whole number of at least 1, got 0"):
+        regressor(batch_size=0)
