@@ -72,9 +72,13 @@ def look(subject: Subject) -> Seen:
     if area < AREA:
         return Seen(compared, findings)
     names = ", ".join(f"{train.name(c)} {_of(train, c)} against {_of(held, c)}" for c in columns[:3])
-    message = f"inputs of {subject.held_out} follow another law than those of train: a classifier tells them apart with "
+    message = (
+        f"inputs of {subject.held_out} follow another law than those of train: a classifier tells them apart with "
+    )
     message += f"an area of {area:.2f} under its curve."
-    advice = "Draw the splits from the same rows, collect or weight rows like those to be predicted, or say whom it is for."
+    advice = (
+        "Draw the splits from the same rows, collect or weight rows like those to be predicted, or say whom it is for."
+    )
     evidence = (said, f"most different: {names}")
     where = Split(subject.held_out, None, train.name(columns[0]))
     finding = Finding("distribution-shift", "warning", message, advice, where, "data", evidence, 0.85)
@@ -85,14 +89,16 @@ def _is_sparse(values: Float[np.ndarray, "rows columns"]) -> Bool[np.ndarray, " 
     return (values == np.median(values, axis=0)).mean(axis=0) > SPARSE
 
 
-def _of(whole: Table, column: int) -> str:
+def _of(whole: Table, column: int | np.integer) -> str:
     values = whole.values[:, column]
     return f"{values.mean():.3g} ± {values.std():.3g}"
 
 
 def found_transform(train: Table, held: Table, varied: Bool[np.ndarray, " columns"]) -> Transform | None:
-    """Returns the transform that sets the splits apart: one and the same of all columns, or a scaler that one of the
-    splits went through and the other did not; None if nearly all columns do not differ by far more than a sample does."""
+    """Returns the transform that sets the splits apart, None if there is none.
+
+    It is one and the same for all columns, or a scaler that one of the splits went through and the other did not.
+    """
     if not varied.any():
         return None
     one, other = without_extremes(train.values[:, varied]), without_extremes(held.values[:, varied])
@@ -108,7 +114,7 @@ def found_transform(train: Table, held: Table, varied: Bool[np.ndarray, " column
     name = _scalers(one, other)
     constant = _constant_factor(one, other)
     size = train.values.shape[1]
-    if constant:
+    if constant and name.count(" are ") < 2:
         return Transform(f"a factor of {constant:.4g}", np.full(size, constant), np.zeros(size))
     if not name and train.is_of_one_kind:
         return None
@@ -164,7 +170,9 @@ def _constant_factor(one: np.ndarray, other: np.ndarray) -> float:
     ratios = sizes[0][known] / sizes[1][known]
     middle = float(np.median(ratios))
     means = np.abs(one.mean(axis=0) - middle * other.mean(axis=0))[known] / np.maximum(one.std(axis=0)[known], 1e-30)
+    spreads = one.std(axis=0)[known], middle * other.std(axis=0)[known]
     alike = (np.abs(np.log(ratios / middle)) < np.log(1.5)) & (means < 1)
+    alike &= np.maximum(*spreads) < 1.5 * np.minimum(*spreads)
     if alike.mean() < NEARLY_ALL:
         return 0.0
     whole = round(1 / middle) if middle < 1 else round(middle)
@@ -213,7 +221,9 @@ def _moved(subject: Subject, train: Table, transform: Transform) -> float:
     inputs = jax.tree.map(np.asarray, probe.inputs)
     key = subject.noise(0)
     given, mended = (
-        np.concatenate([np.asarray(leaf, np.float64).reshape(len(leaf), -1) for leaf in jax.tree.leaves(outputs)], axis=1)
+        np.concatenate(
+            [np.asarray(leaf, np.float64).reshape(len(leaf), -1) for leaf in jax.tree.leaves(outputs)], axis=1
+        )
         for outputs in (
             subject.evaluated(subject.variables, each, key) for each in (inputs, undone(train, transform)(inputs))
         )
@@ -229,7 +239,9 @@ def _mismatch(
     columns = np.flatnonzero(varied)[:3]
     evidence = [f"column {train.name(c)}: train {_of(train, c)}, {subject.held_out} {_of(held, c)}" for c in columns]
     before, after = _distance(train, held, varied), _distance(train, held, varied, transform)
-    evidence.append(f"median Kolmogorov-Smirnov distance {before:.2f} as they are, {after:.2f} with the transform undone")
+    evidence.append(
+        f"median Kolmogorov-Smirnov distance {before:.2f} as they are, {after:.2f} with the transform undone"
+    )
     evidence.append(f"undoing it moves the first outputs by {moved:.2g} of their spread")
     message = f"inputs of train and {subject.held_out} went through different transforms: {transform.name}."
     advice = "Fit the transform on the training rows, and apply that same object to all splits and at serving."
@@ -267,7 +279,9 @@ def _differing(train: Table, held: Table, varied: np.ndarray) -> tuple[np.ndarra
 
 
 def _sample(whole: Table) -> np.ndarray:
-    order = epoch_order(len(whole.values), seed=3, epoch=0)[: min(ROWS, max(FEWEST, 2_000_000 // whole.values.shape[1]))]
+    order = epoch_order(len(whole.values), seed=3, epoch=0)[
+        : min(ROWS, max(FEWEST, 2_000_000 // whole.values.shape[1]))
+    ]
     return whole.values[order]
 
 
@@ -278,7 +292,9 @@ def _told_apart(train: Table, held: Table) -> float:
     one, other = _sample(train), _sample(held)
     size = min(len(one), len(other))
     values = np.concatenate([one[:size], other[:size]])
-    values = np.argsort(np.argsort(values, axis=0), axis=0) / len(values) - 0.5  # ranks: the tails of the law matter not
+    values = (
+        np.argsort(np.argsort(values, axis=0), axis=0) / len(values) - 0.5
+    )  # ranks: the tails of the law matter not
     label = np.repeat([0.0, 1.0], size)
     values = np.concatenate([values, np.square(values)], axis=1)  # other spreads, not only other places
     fold = np.arange(len(label)) % 2
@@ -309,10 +325,14 @@ def _fitted_on_all(train: Table, held: Table) -> list[Finding]:
     both = np.concatenate([train.values, held.values])
     if both.shape[1] < 2 or not _is_standard(both) or _is_standard(train.values):
         return []
-    message = "columns of train and test together have mean 0 and deviation 1: their scaler was fitted on test rows too."
+    message = (
+        "columns of train and test together have mean 0 and deviation 1: their scaler was fitted on test rows too."
+    )
     advice = "Fit scalers on the training rows only."
     worst = float(np.abs(train.values.mean(axis=0)).max())
-    evidence = (f"means of the training columns are up to {worst:.3g}, those of all rows {np.abs(both.mean(axis=0)).max():.1g}",)
+    evidence = (
+        f"means of the training columns are up to {worst:.3g}, those of all rows {np.abs(both.mean(axis=0)).max():.1g}",
+    )
     return [Finding("preprocessing-fit-on-test", "info", message, advice, Split("train"), "data", evidence, 1.0)]
 
 
