@@ -47,14 +47,16 @@ def look(subject: Subject) -> Seen:
         best[split] = _best_lag(found, own, are_classes)
     if "train" not in signals:
         raise NotApplicable(f"fewer than {FEWEST} rows, or one answer for all.")
-    compared = "; ".join(f"{_named(split)}: {each.effect:.2f} ({each.errors:.1f} s.e.)" for split, each in signals.items())
+    compared = "; ".join(
+        f"{_named(split)}: {each.effect:.2f} ({each.errors:.1f} s.e.)" for split, each in signals.items()
+    )
     findings = []
     for split, each in signals.items():
         lag, moved = best[split]
         slipped = moved.errors > SIGNAL and moved.effect > EFFECT and moved.effect > 2 * abs(each.effect)
         others = [name for name in signals if name != split and signals[name].errors > SIGNAL]
         strong = [name for name in others if signals[name].effect > EFFECT]
-        at_chance = each.errors < CHANCE and each.effect < EFFECT / 3
+        at_chance = each.errors < CHANCE and each.effect < max((signals[name].effect for name in strong), default=0) / 3
         if not slipped and not (at_chance and strong):
             continue
         if findings and (split == "read" or slipped):
@@ -91,8 +93,8 @@ def _named(split: str) -> str:
 def signal(found: Nearest, own: np.ndarray, are_classes: bool, others: np.ndarray | None = None) -> Signal:
     """Returns how far the nearest rows agree.
 
-    Under chance the mean of n rows with k neighbours each, of which some are mutual, has at most the variance of n k / 2
-    pairs (each pair counts twice at most).
+    Under chance the mean over n rows with k neighbours each, of which some are mutual, has at most the variance of a
+    mean over n k / 2 pairs: each pair counts twice at most.
     """
     others = own if others is None else others
     pairs = found.indices[:, :5].size / 2
@@ -139,7 +141,9 @@ def look_across(subject: Subject) -> Seen:
     rows, columns = linear_sum_assignment(-table)
     exchanged = float(table[rows, columns].sum() / table.sum())
     largest = max(np.bincount(places[: len(own)]).max() / len(own), np.bincount(places[len(own) :]).max() / len(others))
-    compared = f"nearest training rows have the class of {as_given:.0%} of the held-out rows, {exchanged:.0%} if renumbered"
+    compared = (
+        f"nearest training rows have the class of {as_given:.0%} of the held-out rows, {exchanged:.0%} if renumbered"
+    )
     within = agreement(nearest(subject, (subject.held_out, subject.held_out)), own, own)
     if exchanged < max(largest + EFFECT, SHARED * within) or as_given > exchanged / 2:
         return Seen(compared)

@@ -88,7 +88,7 @@ def _follow(
         if first_index is not None and not any(flags[:first_index]):
             continue
         events += list(_events(eqn, equation))
-        known |= {var for var in eqn.outvars if jnp.issubdtype(var.aval.dtype, jnp.integer)}
+        known |= {var for var in eqn.outvars if jnp.issubdtype(_dtype(var), jnp.integer)}
     return [not isinstance(var, Literal) and var in known for var in jaxpr.outvars], events
 
 
@@ -100,13 +100,17 @@ def _aligned(inner: Any, flags: list[bool]) -> list[bool]:
 
 
 def _events(eqn: JaxprEqn, equation: Equation) -> Iterator[tuple[str, Equation]]:
-    dtypes = [np.dtype(var.aval.dtype) if _is_plain(var.aval.dtype) else None for var in eqn.outvars]
+    dtypes = [np.dtype(_dtype(var)) if _is_plain(_dtype(var)) else None for var in eqn.outvars]
     if eqn.primitive.name in ("convert_element_type", "dot_general", "conv_general_dilated", "div"):
         floating = any(dtype is not None and jnp.issubdtype(dtype, jnp.inexact) for dtype in dtypes)
         if floating or eqn.primitive.name != "convert_element_type":
             yield "number", equation
     if eqn.primitive.name in _WRAPPING and any(d is not None and d.kind in "iu" and d.itemsize <= 2 for d in dtypes):
         yield "narrow", equation
+
+
+def _dtype(var: Any) -> Any:
+    return var.aval.dtype
 
 
 def _is_plain(dtype: Any) -> bool:

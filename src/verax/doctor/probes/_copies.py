@@ -56,7 +56,7 @@ def copies(subject: Subject, held_out: str | None) -> Copies:
     size = len(jax.tree.leaves(train)[0])
     _, group = np.unique(digests, return_inverse=True)
     flat = _flat(train)
-    flat = flat[: ROWS]
+    flat = flat[:ROWS]
     dull = (flat == flat[:, :1]).all(axis=1) if flat.shape[1] > 1 else np.zeros(len(flat), bool)
     counts = np.bincount(group[: len(flat)][~dull], minlength=group.max() + 1)
     return Copies(group[:size], group[size:], _why_natural(flat, group[: len(flat)], counts))
@@ -171,10 +171,14 @@ def _conflicting(subject: Subject, group: Int[np.ndarray, " rows"]) -> Finding |
         return None
     first = int(hit.argmax())
     rows = np.flatnonzero(group == group[first])[:4]
-    message = f"{hit.mean():.0%} of the training rows have a copy with another label; copies disagree in {rate:.0%} of all "
+    message = (
+        f"{hit.mean():.0%} of the training rows have a copy with another label; copies disagree in {rate:.0%} of all "
+    )
     message += f"pairs, random rows in {overall:.0%}."
     advice = "Look for a join that repeats rows, or a column that was dropped; keep one label for each row."
-    evidence = (f"rows {', '.join(map(str, rows))} are equal, with labels {', '.join(str(labels[row]) for row in rows)}",)
+    evidence = (
+        f"rows {', '.join(map(str, rows))} are equal, with labels {', '.join(str(labels[row]) for row in rows)}",
+    )
     return Finding("conflicting-labels", "error", message, advice, Split("train", first), "data", evidence, 0.95)
 
 

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
+from verax.data import Batch
 from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject, on_device
-from verax.data import Batch
 from verax.doctor.probes._changes import on_leaf, with_inputs, with_train_targets
 from verax.doctor.probes._tables import Table, examples, numbers, table
 from verax.findings import Finding, Split
@@ -64,7 +64,9 @@ def look_for_codes(subject: Subject) -> Seen:
     name = whole.name(worst.column)
     message = f"input column {name} holds {worst.value:g} in {worst.count:,} of {len(whole.values):,} rows, "
     message += f"{worst.away:.3g} robust deviations from the rest: a code for missing values that is fed as a number."
-    advice = f"Decode {worst.value:g} to missing, impute it with the median of the column, and add a column that says so."
+    advice = (
+        f"Decode {worst.value:g} to missing, impute it with the median of the column, and add a column that says so."
+    )
     evidence = tuple(
         f"column {whole.name(code.column)}: {code.value:g} in {code.count:,} rows, the rest {code.rest[1]:.3g} ± "
         f"{code.rest[2]:.3g}"
@@ -111,7 +113,9 @@ def _codes(column: int, values: Float[np.ndarray, " rows"]) -> list[Code]:
         gap = float(np.abs(rest - value).min())
         spread = float(rest.std())
         if abs(value - middle) > AWAY * scale and gap > GAP * scale and gap > spread:
-            found.append(Code(column, float(value), count, abs(value - middle) / scale, (middle, float(rest.mean()), spread)))
+            found.append(
+                Code(column, float(value), count, abs(value - middle) / scale, (middle, float(rest.mean()), spread))
+            )
     return found
 
 
@@ -200,7 +204,7 @@ def _input_outliers(subject: Subject) -> tuple[str, Suspicion | None]:
         away = np.where(scale > 0, np.abs(values - middle) / scale, 0.0)
     for code in codes_of(whole):
         away[values[:, code.column] == code.value, code.column] = 0.0
-    rows = (away > OUTLYING).any(axis=1)
+    rows = np.asarray((away > OUTLYING).any(axis=1))
     said = f"largest deviation {away.max():.3g}"
     if not rows.any() or rows.mean() > FEW:
         return said, None
@@ -212,7 +216,9 @@ def _input_outliers(subject: Subject) -> tuple[str, Suspicion | None]:
 
     change = by_column(whole, set(columns.tolist()), clipped)
     row, column = np.unravel_index(int(away.argmax()), away.shape)
-    ratio = _gradient_ratio(subject, rows, whole.rows, lambda batch: Batch(change(batch.inputs), batch.targets, batch.weight))
+    ratio = _gradient_ratio(
+        subject, rows, whole.rows, lambda batch: Batch(change(batch.inputs), batch.targets, batch.weight)
+    )
     if ratio < RULES:
         return f"{said}, which does not rule the gradient ({ratio:.2g} times that without)", None
     where = Split("train", int(whole.rows[row]) if not subject.own_batches else None, whole.name(column))
@@ -228,7 +234,7 @@ def _target_outliers(subject: Subject) -> tuple[str, Suspicion | None]:
     middle, scale = (float(each[0]) for each in robust(targets[:, None]))
     away = np.abs(targets - middle) / scale if scale > 0 else np.zeros_like(targets)
     said = f"largest deviation {away.max():.3g}"
-    rows = away > OUTLYING
+    rows = np.asarray(away > OUTLYING)
     if not rows.any() or rows.mean() > FEW:
         return said, None
 
@@ -237,7 +243,9 @@ def _target_outliers(subject: Subject) -> tuple[str, Suspicion | None]:
         return jax.tree.map(lambda leaf: np.clip(leaf, low, high).astype(np.asarray(leaf).dtype), tree)
 
     places = np.arange(len(targets))
-    ratio = _gradient_ratio(subject, rows, places, lambda batch: Batch(batch.inputs, change(batch.targets), batch.weight))
+    ratio = _gradient_ratio(
+        subject, rows, places, lambda batch: Batch(batch.inputs, change(batch.targets), batch.weight)
+    )
     if ratio < RULES:
         return f"{said}, which does not rule the gradient ({ratio:.2g} times that without)", None
     row = int(away.argmax())
@@ -275,7 +283,9 @@ def _gradient_ratio(
     norms = []
     for each in (batch, change(batch)):
         _, grads = subject.gradient(*subject.variables, on_device(each), subject.noise(0))
-        norms.append(float(np.sqrt(sum(np.square(np.asarray(leaf, np.float64)).sum() for leaf in jax.tree.leaves(grads)))))
+        norms.append(
+            float(np.sqrt(sum(np.square(np.asarray(leaf, np.float64)).sum() for leaf in jax.tree.leaves(grads))))
+        )
     return norms[0] / norms[1] if norms[1] > 0 else np.inf
 
 

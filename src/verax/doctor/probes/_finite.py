@@ -68,12 +68,16 @@ def _bad(subject: Subject, split: str) -> list[_Bad]:
 
 def _harm_in_training(subject: Subject) -> str:
     """Returns what is not finite on the first batch that holds such a number; empty if nothing is, or none does."""
-    size = subject.first_epoch[0]
-    for number, batch in enumerate(subject.first_epoch):
-        if not _is_finite_data(batch) and _same_shapes(batch, size):
-            break
-    else:
+    first = subject.first_epoch[0]
+    places = (
+        place
+        for place, batch in enumerate(subject.first_epoch)
+        if not _is_finite_data(batch) and _same_shapes(batch, first)
+    )
+    number = next(places, None)
+    if number is None:
         return ""  # the reader drops or mends them
+    batch = subject.first_epoch[number]
     variables = subject.variables
     (loss, _), grads = subject.gradient(*variables, on_device(batch), subject.noise(0))
     if not np.isfinite(float(loss)):

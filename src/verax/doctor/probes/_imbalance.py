@@ -25,12 +25,18 @@ def look(subject: Subject) -> Seen:
     if labels is None:
         raise NotApplicable("targets are not one class for each example.")
     names, counts = np.unique(labels, return_counts=True)
-    compared = "labels: " + ", ".join(f"{name} in {count:,} rows" for name, count in zip(names[:10], counts, strict=False))
+    compared = "labels: " + ", ".join(
+        f"{name} in {count:,} rows" for name, count in zip(names[:10], counts, strict=False)
+    )
     if len(names) < 2 or counts.max() < RATIO * counts.min():
         return Seen(compared)
     rare, share = names[counts.argmin()], counts.min() / counts.sum()
-    message = f"class {rare} has {counts.min():,} of {counts.sum():,} rows ({share:.1%}), and frequent classes dominate."
-    advice = "Weight the losses by the inverse frequency of the class, or draw balanced batches; judge by recall of each."
+    message = (
+        f"class {rare} has {counts.min():,} of {counts.sum():,} rows ({share:.1%}), and frequent classes dominate."
+    )
+    advice = (
+        "Weight the losses by the inverse frequency of the class, or draw balanced batches; judge by recall of each."
+    )
     evidence = (compared, f"always answering {names[counts.argmax()]} is right in {counts.max() / counts.sum():.1%}")
     finding = Finding("class-imbalance", "warning", message, advice, Split("train"), "loss", evidence, 0.6)
     weights = counts.sum() / (len(names) * counts)
@@ -39,7 +45,7 @@ def look(subject: Subject) -> Seen:
 
 
 def weighted(subject: Subject, names: np.ndarray, weights: np.ndarray) -> Subject:
-    """Returns the program with a weight for the loss of each class; with balanced batches, if its loss is one number."""
+    """Returns the program with a weight for each class in its losses; if these are one number, balanced batches."""
 
     def losses(outputs: Tree, batch: Batch) -> Any:
         value = jnp.asarray(subject.losses(outputs, batch))

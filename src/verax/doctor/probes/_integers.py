@@ -36,7 +36,9 @@ def look(subject: Subject) -> Seen:
             where = equation.place.span
             findings.append(Finding("integer-input", "error", message, advice, where, "data", evidence, 1.0))
     if not findings and uses.numbers and _was_cut(subject, places):
-        message = "integer inputs have mean 0 and deviation 1 in every column: a standardised table was cut to integers."
+        message = (
+            "integer inputs have mean 0 and deviation 1 in every column: a standardised table was cut to integers."
+        )
         advice = "Keep inputs as float32: drop the cast to an integer type, which leaves a few levels of each column."
         values = table(subject, "train").values
         levels = np.median([len(np.unique(column)) for column in values.T])
@@ -55,8 +57,10 @@ def _difference(subject: Subject, place: int) -> float:
     except (TypeError, ValueError):  # something in it takes integers alone
         return 0.0
     pairs = zip(jax.tree.leaves(given), jax.tree.leaves(wide), strict=True)
-    differences = [float(np.abs(np.asarray(a) - np.asarray(b)).max()) / (np.ptp(np.asarray(b)) + 1e-30) for a, b in pairs]
-    return max(differences, default=0.0)
+    differences = [
+        float(np.abs(np.asarray(a) - np.asarray(b)).max()) / (np.ptp(np.asarray(b)) + 1e-30) for a, b in pairs
+    ]
+    return float(max(differences, default=0.0))
 
 
 def _as_float(place: int) -> Callable[[object], object]:

@@ -3,6 +3,7 @@ where those of the held-out rows do not."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -66,11 +67,13 @@ def look(subject: Subject) -> Seen:
     return Seen(said, (finding,) if finding else ())
 
 
-def _predictions(subject: Subject, within: Nearest, across: Nearest, own: np.ndarray, are_classes: bool):
+def _predictions(
+    subject: Subject, within: Nearest, across: Nearest, own: np.ndarray, are_classes: bool
+) -> Iterator[Predicted]:
     """Yields what each cheap model predicts."""
+    names = np.unique(own)
     votes = [own[found.indices[:, :VOTERS]] for found in (within, across)]
     if are_classes:
-        names = np.unique(own)
         nearest_ones = [names[(each[:, :, None] == names).sum(axis=1).argmax(axis=1)] for each in votes]
         wanted = (own[within.rows, None] == names).astype(np.float64)
     else:

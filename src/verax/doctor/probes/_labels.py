@@ -54,20 +54,28 @@ def look(subject: Subject) -> Seen:
     if not lost.size:
         return Seen(f"{compared}; the loss maps them to outputs of their own, or leaves them out")
     classes_known = known[known >= 0]
-    is_short = np.isin(labels["read"], lost).any() and len(classes_known) > width and classes_known[-1] + 1 == len(classes_known)
+    is_short = (
+        np.isin(labels["read"], lost).any()
+        and len(classes_known) > width
+        and classes_known[-1] + 1 == len(classes_known)
+    )
     rows = np.isin(labels["read"], lost).reshape(len(labels["read"]), -1).any(axis=1)
     place = "train" if rows.any() else next(name for name in _others(subject) if np.isin(labels[name], lost).any())
     counted = "read" if rows.any() else place
     hit = np.isin(labels[counted], lost).reshape(len(labels[counted]), -1).any(axis=1)
     index = int(hit.argmax()) if not (counted == "read" and subject.own_batches) else None
-    evidence = tuple(_said(label, asked, owner) for label in lost[:3])
+    evidence = tuple(_said(label, asked, owner) for label in lost[:3].tolist())
     evidence += (f"labels that occur: {_listed(known)}",)
     if is_short:
-        message = f"{len(classes_known)} classes for {width} outputs: {hit.mean():.0%} of the rows have a label without one."
+        message = (
+            f"{len(classes_known)} classes for {width} outputs: {hit.mean():.0%} of the rows have a label without one."
+        )
         advice = f"Give the last layer {len(classes_known)} outputs."
         finding = Finding("output-size-mismatch", "error", message, advice, None, "model", evidence, 1.0)
     else:
-        message = f"labels {_listed(lost)} with {width} outputs, 0 to {width - 1}: {hit.mean():.0%} of the rows have one."
+        message = (
+            f"labels {_listed(lost)} with {width} outputs, 0 to {width - 1}: {hit.mean():.0%} of the rows have one."
+        )
         first = int(known[0])
         shifted = first > 0 and len(known) <= width and known[-1] - first < width
         advice = f"Subtract {first} from the labels." if shifted else "Number the classes from 0 without gaps."
@@ -111,7 +119,7 @@ def owners(subject: Subject, labels: Int[np.ndarray, " labels"], width: int) -> 
         batch = Batch(some, jax.tree.unflatten(structure, [targets]), jnp.ones(len(outputs), jnp.float32))
         return subject.mean_loss(outputs, batch)
 
-    grads = np.asarray(jax.grad(loss)(jnp.zeros(shape, jnp.float32), labelled))
+    grads = np.asarray(jax.jit(jax.grad(loss))(jnp.zeros(shape, jnp.float32), labelled))
     grads = grads.reshape(len(labels), -1, width).sum(axis=1)
     outside = (labels < 0) | (labels >= width)
     each = [  # a loss may be NaN while its gradient is not
@@ -132,7 +140,9 @@ def _said(label: int, asked: np.ndarray, owner: Owner) -> str:
     output = int(owner.output[index])
     if output < 0:
         return f"label {label}: the loss knows no output of it, so it is never learnt"
-    others = [int(other) for other, taken in zip(asked, owner.output, strict=True) if taken == output and other != label]
+    others = [
+        int(other) for other, taken in zip(asked, owner.output, strict=True) if taken == output and other != label
+    ]
     return f"label {label}: the loss takes it for output {output}, which is that of label {_listed(others)}"
 
 

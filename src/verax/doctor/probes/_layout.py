@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Float
@@ -24,12 +26,16 @@ def look(subject: Subject) -> Seen:
     and neighbours along the axis that it takes for channels are as alike as along space.
     """
     first = next(
-        (each for each in equations(subject.training_program) if each.eqn.primitive.name == "conv_general_dilated"), None
+        (each for each in equations(subject.training_program) if each.eqn.primitive.name == "conv_general_dilated"),
+        None,
     )
-    leaves = [leaf for leaf in jax.tree.leaves(subject.train.inputs) if leaf.ndim in (3, 4) and leaf.dtype.kind in "fiu"]
+    leaves = [
+        leaf for leaf in jax.tree.leaves(subject.train.inputs) if leaf.ndim in (3, 4) and leaf.dtype.kind in "fiu"
+    ]
     if first is None or len(leaves) != 1:
         raise NotApplicable("no convolution over one array of images or series.")
-    spec, shape = first.eqn.params["dimension_numbers"].lhs_spec, first.eqn.invars[0].aval.shape
+    given: Any = first.eqn.invars[0].aval
+    spec, shape = first.eqn.params["dimension_numbers"].lhs_spec, given.shape
     channels, space = shape[spec[1]], [shape[axis] for axis in spec[2:]]
     images = np.asarray(leaves[0][:200], np.float64)
     seen = f"first convolution slides along {space} and takes {channels} channels; an input has {images.shape[1:]}"

@@ -53,7 +53,9 @@ def look(subject: Subject) -> Seen:
     if others < chance + CARRYING * (1 - chance) or not (are_classes or _is_monotone(values[:, best], wanted)):
         return Seen(f"{compared}: a law of that column")
     measure = "balanced accuracy" if are_classes else "share of the variance"
-    message = f"input column {table.name(best)} holds the answer: alone it gives it with a {measure} of {alone:.3f}, all "
+    message = (
+        f"input column {table.name(best)} holds the answer: alone it gives it with a {measure} of {alone:.3f}, all "
+    )
     message += f"others together with {others:.3f}."
     advice = f"Ask when column {table.name(best)} is known; if it is made from the target or after it, drop it."
     evidence = (compared, f"chance scores {chance:.3f}")

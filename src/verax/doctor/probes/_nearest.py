@@ -66,7 +66,9 @@ def _projection(columns: int) -> Float[np.ndarray, "columns width"]:
     return np.random.default_rng(0).normal(size=(columns, WIDTH)) / np.sqrt(WIDTH)
 
 
-def _search(known: Rows, points: Rows, count: int, *, skip_same: bool) -> tuple[np.ndarray, np.ndarray]:
+def _search(
+    known: Rows, points: Float[np.ndarray, "points columns"], count: int, *, skip_same: bool
+) -> tuple[np.ndarray, np.ndarray]:
     squares = np.square(known).sum(axis=1)
     indices, distances = [], []
     for start in range(0, len(points), BLOCK):

@@ -125,7 +125,9 @@ def _by_number(values: Float[np.ndarray, "rows columns"], window: Int[np.ndarray
     best = float(min(share.max(), 1 - 1e-12))
     ratio = best / (groups - 1) / ((1 - best) / (rows - groups))
     chance = (groups - 1) / (rows - 1)
-    return max(0.0, (best - chance) / (1 - chance)), float(min(1.0, known.sum() * f.sf(ratio, groups - 1, rows - groups)))
+    return max(0.0, (best - chance) / (1 - chance)), float(
+        min(1.0, known.sum() * f.sf(ratio, groups - 1, rows - groups))
+    )
 
 
 def _shown(given: np.ndarray, sizes: list[int], are_classes: bool) -> tuple[str, ...]:

@@ -51,7 +51,9 @@ def look(subject: Subject) -> Seen:
         return Seen(compared, findings)
     dtype = jax.tree.leaves(subject.batch.inputs)[whole.leaves[0][1]].dtype
     message = f"inputs are not normalised: {reasons[0]}."
-    advice = "Subtract the training mean of each column and divide by its deviation; use the same numbers for test rows."
+    advice = (
+        "Subtract the training mean of each column and divide by its deviation; use the same numbers for test rows."
+    )
     evidence = (*reasons, *_extremes(whole, scales, constant), f"inputs are {dtype}")
     finding = Finding("input-not-normalized", "warning", message, advice, Split("train"), "data", evidence, 0.8)
     repair = Repair("inputs standardised", standardised)
@@ -91,7 +93,9 @@ def _reasons(whole: Table, scales: Scales, constant: Bool[np.ndarray, " columns"
             reasons.append(f"column {whole.name(worst)} lies {offset.max():.3g} deviations from zero")
     sparse = not is_dense(whole.values[:, ~constant]).any()
     if scales.size > SIZE or (scales.size < 1 / SIZE and not sparse):
-        reasons.append(f"numbers have a root mean square of {scales.size:.3g}, where layers are initialised for about 1")
+        reasons.append(
+            f"numbers have a root mean square of {scales.size:.3g}, where layers are initialised for about 1"
+        )
     return reasons
 
 

@@ -41,7 +41,9 @@ def look(subject: Subject) -> Seen:
     narrow = off_scale and not 1 / FACTOR <= (first.std() + 1e-30) / spread <= FACTOR
     if not np.isfinite(first).all() or not (far or narrow):
         return Seen(compared)
-    message = f"targets are {mean:.3g} ± {spread:.3g} while the first outputs are {first.mean():.3g} ± {first.std():.3g}."
+    message = (
+        f"targets are {mean:.3g} ± {spread:.3g} while the first outputs are {first.mean():.3g} ± {first.std():.3g}."
+    )
     advice = f"Train on (y - {mean:.4g}) / {spread:.4g} and undo it in predictions, or scale within the model."
     evidence = (f"targets from {targets.min():.4g} to {targets.max():.4g}",)
     finding = Finding("unscaled-target", "warning", message, advice, Split("train"), "data", evidence, 0.8)
@@ -57,7 +59,9 @@ def standardised_targets(subject: Subject, mean: float, spread: float) -> Subjec
     """Returns the program with a loss of standardised targets; its predictions are in the targets' own unit again."""
 
     def losses(outputs: Tree, batch: Batch) -> Any:
-        return subject.losses(outputs, Batch(jax.tree.map(jnp.asarray, batch.inputs), scaled(batch.targets), batch.weight))
+        return subject.losses(
+            outputs, Batch(jax.tree.map(jnp.asarray, batch.inputs), scaled(batch.targets), batch.weight)
+        )
 
     def scaled(targets: Tree) -> Tree:
         return jax.tree.map(lambda leaf: (jnp.asarray(leaf, jnp.float32) - mean) / spread, targets)
