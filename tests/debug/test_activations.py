@@ -40,8 +40,8 @@ def test_the_same_numbers_from_every_library(kind):
 @pytest.mark.parametrize("kind", five.WITH_NORM)
 def test_a_normalisation_between_layer_and_activation_is_passed(kind):
     network = five.network(kind, norm=True, rate=0.3)
-    variables = network.init(jax.random.key(0), jnp.asarray(INPUTS))
     with jax.numpy_dtype_promotion("standard"):  # which Haiku's dropout is written for
+        variables = network.init(jax.random.key(0), jnp.asarray(INPUTS))
         seen = activations(lambda v, x, key: network.apply(v, x, key=key)[0], variables, INPUTS, jax.random.key(1))
     hidden = next(layer for layer in seen if layer.function == "relu")
     assert hidden.is_hidden and "hidden" in hidden.name

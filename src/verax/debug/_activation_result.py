@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -108,10 +109,12 @@ def measured(
 ) -> LayerActivation:
     """Returns the numbers of a layer, given its pre-activations, outputs and slopes, each of shape (rows, units)."""
     finite = np.isfinite(after)
-    outputs, inputs = after[finite], before[np.isfinite(before)]
+    seen = np.isfinite(before) & ((after > 0) | (role != "softmax"))  # what a mask hides is no input of a softmax
+    outputs, inputs = after[finite], before[seen].astype(np.float64)
     constant = np.ptp(np.where(finite, after, 0.0), axis=0) == 0
-    with np.errstate(all="ignore"):
-        spread = np.sqrt(np.mean(np.nanvar(np.where(np.isfinite(before), before, np.nan), axis=0)))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of units without a finite number
+        spread = np.sqrt(np.mean(np.nanvar(np.where(seen, before, np.nan), axis=0)))
     silent = None if slope is None else float(np.mean(np.all(slope == 0, axis=0)))
     flat = None if slope is None else float(np.mean(np.abs(slope) < FLAT))
     return LayerActivation(

@@ -71,6 +71,10 @@ def test_units_of_the_target_and_of_the_inputs_do_not_matter():
     assert not look(subject(program)).suspicions
 
 
+def test_layers_of_sigmoids_are_not_too_small_for_being_hard_to_train():
+    assert not look(subject(classifier(network=MLP((32,) * 4, activation=nn.sigmoid)))).suspicions
+
+
 def test_a_custom_task_is_not_judged():
     with pytest.raises(NotApplicable, match="custom task"):
         look(subject(classifier(task="custom")))

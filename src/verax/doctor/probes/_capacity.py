@@ -15,6 +15,7 @@ from verax.debug._rows import distinct_rows
 from verax.doctor._probe import NotApplicable, Probe, Seen, Suspicion
 from verax.doctor._subject import Subject
 from verax.doctor.probes._reference_network import perceptron_repair
+from verax.doctor.probes._repairs_of_weights import steepened
 from verax.doctor.probes._signal import Signal, Weight, initial_signal
 from verax.doctor.probes._signal_probe import look as signal_by_layer
 from verax.findings import Finding, Leaf
@@ -32,7 +33,9 @@ def look(subject: Subject) -> Seen:
     """Returns whether the model learns 16 rows by heart, and has no passage narrower than the classes.
 
     The model alone is asked: inputs are standardised, targets are classes or numbers in [0.2, 0.8] whatever the
-    program's own are, the optimizer is Adam at three rates, and noise, penalty and decay are off.
+    program's own are, the optimizer is Adam at three rates, and noise, penalty and decay are off. Sigmoids of hidden
+    layers are `2 tanh(x / 2)`, with which the same functions can be learnt, or layers of them would fail by their
+    gradients.
     """
     signal = initial_signal(subject)
     _check_applicable(subject, signal)
@@ -43,7 +46,7 @@ def look(subject: Subject) -> Seen:
         message = f"{narrow.path} passes on {narrow.fan_in} numbers, which is all that its {_wanted(classes)}."
         finding = _finding(message, Leaf(narrow.path), signal)
         return Seen(f"the narrowest passage is {narrow.fan_in} wide.", (), (Suspicion(finding, (repair,)),))
-    share, steps = _learnt(subject, batch)
+    share, steps = _learnt(subject, signal, batch)
     unit = "R²" if subject.task == "regression" else "share of rows right"
     compared = f"{len(batch.weight)} rows by heart: {unit} {share:.3g} after {steps} steps of Adam."
     if share >= (EXPLAINED if subject.task == "regression" else 1.0):
@@ -88,18 +91,22 @@ def _rows_of(subject: Subject) -> tuple[Batch, int]:
     return Batch(inputs, np.searchsorted(values, labels).astype(np.int32), chosen.weight), len(values)
 
 
-def _learnt(subject: Subject, batch: Batch) -> tuple[float, int]:
+def _learnt(subject: Subject, signal: Signal, batch: Batch) -> tuple[float, int]:
     """Returns the best share that was learnt, and after how many steps."""
     batch = jax.tree.map(jnp.asarray, batch)
     start, key = subject.variables, subject.noise(0)
     adam = optax.scale_by_adam()
 
-    def outputs_of(params: Tree) -> Any:
+    def forward(params: Tree) -> Tree:
         try:
-            outputs = subject.network.apply_fn(Variables(params, start.model_state), batch.inputs, None, False)[0]
+            return subject.network.apply_fn(Variables(params, start.model_state), batch.inputs, None, False)[0]
         except (TypeError, ValueError):  # a model that wants a key
-            outputs = subject.network.apply_fn(Variables(params, start.model_state), batch.inputs, key, True)[0]
-        (outputs,) = jax.tree.leaves(outputs)
+            return subject.network.apply_fn(Variables(params, start.model_state), batch.inputs, key, True)[0]
+
+    function = steepened(forward, signal.hidden_sigmoids) if signal.hidden_sigmoids else forward
+
+    def outputs_of(params: Tree) -> Any:
+        (outputs,) = jax.tree.leaves(function(params))
         return outputs.reshape(outputs.shape[0], -1).astype(jnp.float32)
 
     def loss(params: Tree) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from verax.doctor.probes._repairs_of_weights import normalised_gradients, steepe
 from verax.doctor.probes._signal import Signal
 from verax.findings import Finding, Leaf
 
-VANISHED = 1e-4  # of the last layer's gradient, each relative to its weights: the catalogue's limit
+VANISHED = 1e-3  # of the last layer's gradient, each relative to its weights: AutoTrainer's limit, as a repair decides
 FEWEST = 4  # layers from which a fall can be told from one layer that is drawn small
 SHARE = 0.6  # of the fall in decades that one layer may account for
 
