@@ -74,7 +74,8 @@ def peers_of(case: Known, answer: Mapping[str, Any], peers: Sequence[str]) -> di
         return {"failed": answer["failed"]}
     findings = {PEERS[peer]: answer["rules"][peer] for peer in peers}
     if len(peers) > 1:
-        findings["all of them together"] = [finding for peer in peers for finding in answer["rules"][peer]]
+        ids = dict.fromkeys(finding["id"] for peer in peers for finding in answer["rules"][peer])
+        findings["all of them together"] = [{"id": each} for each in ids]
     return {name: {"findings": each, "judged": judged(case, each)} for name, each in findings.items()}
 
 
@@ -115,6 +116,7 @@ def by_tool(rows: Sequence[Mapping[str, Any]], peers: Sequence[str]) -> dict[str
         silent = [Judged(row["judged"].faulty, 0) for row in rows]
         judgements = [row["peers"].get(name, {}).get("judged", none) for row, none in zip(rows, silent, strict=True)]
         columns[name] = figures(judgements)
+        del columns[name]["placed"]  # rules name no part
     return columns
 
 
@@ -122,14 +124,18 @@ def table(columns: Mapping[str, Mapping[str, Share]]) -> str:
     """Returns the figures as a Markdown table, a row for each tool."""
     names = list(next(iter(columns.values())))
     lines = [f"| | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
-    lines += [f"| {tool} | {' | '.join(_cell(column[name]) for name in names)} |" for tool, column in columns.items()]
+    lines += [
+        f"| {tool} | {' | '.join(_cell(column.get(name)) for name in names)} |" for tool, column in columns.items()
+    ]
     bars = [
         f"{'≤' if name in SMALL_IS_GOOD else '≥'} {PROMISED[name]:.0%}" if name in PROMISED else "" for name in names
     ]
     return "\n".join([*lines, f"| promised of Verax | {' | '.join(bars)} |"])
 
 
-def _cell(share: Share) -> str:
+def _cell(share: Share | None) -> str:
+    if share is None:
+        return ""
     low, high = share.interval
     return f"{share.hits} of {share.total} ({low:.0%} to {high:.0%})"
 
