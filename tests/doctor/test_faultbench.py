@@ -225,8 +225,6 @@ def test_published_rules_read_a_record(benchmark):
 
 # The doctor itself.
 
-waiting = pytest.mark.skipif(not hasattr(verax.doctor, "diagnose"), reason="verax.doctor.diagnose is not merged yet")
-
 
 def diagnosed(benchmark, name):
     program = benchmark("_faultbench").read_case(CASES / f"{name}.py")
@@ -236,14 +234,12 @@ def diagnosed(benchmark, name):
     return benchmark("_faultbench_score").judged(case, [findings(each) for each in diagnosis.findings])
 
 
-@waiting
 @pytest.mark.parametrize("name", FAULTY)
 def test_a_faulty_program_is_named_first_and_placed(benchmark, name):
     row = diagnosed(benchmark, name)
     assert row.first and row.placed and not row.wrong
 
 
-@waiting
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_program_is_left_in_peace(benchmark, name):
     assert diagnosed(benchmark, name).verdict == "quiet"

@@ -90,7 +90,7 @@ def diagnose(
 
 
 def _try_all(
-    subject: Subject, trajectory: Trajectory, outcome: Outcome, examined: Sequence[Examined], seconds: float
+    subject: Subject, trajectory: Trajectory, outcome: Outcome, examined: Sequence[Examined], seconds: float | int
 ) -> list[tuple[Suspicion, Trial]]:
     """Returns what the repairs of all suspicions did, the first that helped of each.
 

@@ -66,7 +66,7 @@ class Trajectory:
       planned: steps that were planned.
       losses: the objective at each step, on its own batch.
       epochs: the epoch of each step, from 0.
-      gradients: norm of each leaf's gradient at each step.
+      gradients: norm of each leaf's gradient, at each step that was measured: all of them, or a recorded run's.
       updates: likewise of the update.
       weights: likewise of the weights before it.
       looks: at fixed rows, from before the first step to after the last.
@@ -81,9 +81,9 @@ class Trajectory:
     planned: int
     losses: Float[np.ndarray, " steps"]
     epochs: Int[np.ndarray, " steps"]
-    gradients: Float[np.ndarray, "steps leaves"]
-    updates: Float[np.ndarray, "steps leaves"]
-    weights: Float[np.ndarray, "steps leaves"]
+    gradients: Float[np.ndarray, "measured leaves"]
+    updates: Float[np.ndarray, "measured leaves"]
+    weights: Float[np.ndarray, "measured leaves"]
     looks: tuple[Look, ...]
     curve: Float[np.ndarray, " points"]
     start: Variables

@@ -22,7 +22,7 @@ from verax.trees import host
 
 _OWN_FOLDER = Path(__file__).parents[1]
 _OWN = str(_OWN_FOLDER)
-_CALLING = ("network", "train", "debug", "jaxpr", "export", "tune", "certify")
+_CALLING = ("network", "train", "debug", "doctor", "jaxpr", "export", "tune", "certify")
 _CALLERS = tuple(str(_OWN_FOLDER / name) for name in _CALLING)
 _JAX_FOLDER = str(Path(jax.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")})

@@ -73,6 +73,7 @@ PAGES = (
         ),
         part="data",
         proof="exact",
+        explains=("distribution-shift",),
     ),
     Page(
         "non-finite-input",
@@ -141,7 +142,14 @@ PAGES = (
         false_alarm="Long tails may be genuine: it is a remark unless those rows make up most of the gradient.",
         part="data",
         proof="statistical",
-        explains=(*LARGE, "learning-rate-too-high", "over-clipping", "exploding-activation"),
+        explains=(
+            *LARGE,
+            "learning-rate-too-high",
+            "over-clipping",
+            "exploding-activation",
+            "unscaled-target",
+            "train-test-preprocessing-mismatch",
+        ),
     ),
     Page(
         "duplicate-examples",
@@ -184,7 +192,14 @@ PAGES = (
         ),
         part="batches",
         proof="statistical",
-        explains=(*LARGE, *POOR, "single-class-labels", "learning-rate-too-high", "batch-size-too-small"),
+        explains=(
+            *LARGE,
+            *POOR,
+            "single-class-labels",
+            "learning-rate-too-high",
+            "batch-size-too-small",
+            "overfitting",
+        ),
     ),
     Page(
         "class-imbalance",
@@ -246,7 +261,12 @@ PAGES = (
         false_alarm="Tokens and categories that are looked up in a table are integers by right.",
         part="data",
         proof="exact",
-        explains=("input-not-normalized", "dtype-promotion"),
+        explains=(
+            "input-not-normalized",
+            "dtype-promotion",
+            "constant-feature",
+            "underfitting",
+        ),
     ),
     Page(
         "distribution-shift",
@@ -299,6 +319,7 @@ PAGES = (
             "overfitting",
             "miscalibration",
             "missing-preprocessing-in-export",
+            "constant-feature",
         ),
     ),
     Page(

@@ -26,7 +26,13 @@ PAGES = (
         ),
         part="model",
         proof="exact",
-        explains=(*POOR, "insufficient-capacity", "parameter-without-gradient"),
+        explains=(
+            *POOR,
+            "insufficient-capacity",
+            "parameter-without-gradient",
+            "vanishing-initialization",
+            "vanishing-gradient",
+        ),
     ),
     Page(
         "exploding-initialization",

@@ -58,7 +58,15 @@ PAGES = (
         false_alarm="Densities are negative by right: only losses of classes are judged.",
         part="data",
         proof="exact",
-        explains=(*POOR, "negative-loss", "loss-divergence", "loss-mismatch", "loss-sign-error", "bad-initial-loss"),
+        explains=(
+            *POOR,
+            "negative-loss",
+            "loss-divergence",
+            "loss-mismatch",
+            "loss-sign-error",
+            "bad-initial-loss",
+            "overfitting",
+        ),
     ),
     Page(
         "label-misalignment",
@@ -105,7 +113,7 @@ PAGES = (
         ),
         part="data",
         proof="statistical",
-        explains=("overfitting", "overtraining", "conflicting-labels", "underfitting", "miscalibration"),
+        explains=("overfitting", "overtraining", "underfitting", "miscalibration"),
     ),
     Page(
         "conflicting-labels",
@@ -119,7 +127,12 @@ PAGES = (
         false_alarm="With few possible inputs, labels that are drawn by chance conflict by nature.",
         part="data",
         proof="exact",
-        explains=("underfitting", "insufficient-capacity"),
+        explains=(
+            "underfitting",
+            "insufficient-capacity",
+            "duplicate-examples",
+            "label-noise",
+        ),
     ),
     Page(
         "single-class-labels",
@@ -133,7 +146,11 @@ PAGES = (
         false_alarm="Methods that learn one class mean it.",
         part="data",
         proof="exact",
-        explains=("majority-class-collapse", "no-better-than-baseline"),
+        explains=(
+            "majority-class-collapse",
+            "no-better-than-baseline",
+            "class-imbalance",
+        ),
     ),
     Page(
         "unscaled-target",

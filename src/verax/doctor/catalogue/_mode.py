@@ -30,6 +30,7 @@ PAGES = (
             "batchnorm-small-batch",
             "miscalibration",
             "no-better-than-baseline",
+            "majority-class-collapse",
         ),
     ),
     Page(
@@ -48,7 +49,14 @@ PAGES = (
         false_alarm="A rate of 0 draws nothing by right.",
         part="model",
         proof="exact",
-        explains=(*LARGE, "stale-batch-stats", "overfitting", "overtraining", "train-eval-discrepancy"),
+        explains=(
+            *LARGE,
+            "stale-batch-stats",
+            "overfitting",
+            "overtraining",
+            "train-eval-discrepancy",
+            "exploding-activation",
+        ),
     ),
     Page(
         "train-eval-discrepancy",

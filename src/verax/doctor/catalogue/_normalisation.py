@@ -41,7 +41,12 @@ PAGES = (
         false_alarm="Statistics that are gathered over devices or over space rest on more than the batch.",
         part="model",
         proof="statistical",
-        explains=("train-eval-discrepancy", "loss-oscillation", "stale-batch-stats"),
+        explains=(
+            "train-eval-discrepancy",
+            "loss-oscillation",
+            "stale-batch-stats",
+            "batch-size-too-small",
+        ),
     ),
     Page(
         "normalization-wrong-axis",

@@ -28,6 +28,7 @@ PAGES = (
             "underfitting",
             "parameter-without-gradient",
             "unintended-weight-sharing",
+            "no-better-than-baseline",
         ),
     ),
     Page(

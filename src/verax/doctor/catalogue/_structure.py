@@ -60,7 +60,11 @@ PAGES = (
         ),
         part="model",
         proof="exact",
-        explains=(*POOR, "wrong-rank"),
+        explains=(
+            *POOR,
+            "wrong-rank",
+            "non-finite-loss",
+        ),
     ),
     Page(
         "input-ignored",
@@ -100,7 +104,12 @@ PAGES = (
         ),
         part="model",
         proof="exact",
-        explains=(*POOR, "insufficient-capacity", "unintended-freeze"),
+        explains=(
+            *POOR,
+            "insufficient-capacity",
+            "unintended-freeze",
+            "vanishing-gradient",
+        ),
     ),
     Page(
         "unintended-weight-sharing",
@@ -201,7 +210,11 @@ PAGES = (
         false_alarm="Encoders look both ways by design: only tasks that predict the next position are judged.",
         part="model",
         proof="exact",
-        explains=("target-leakage", "overfitting"),
+        explains=(
+            "target-leakage",
+            "overfitting",
+            "train-eval-discrepancy",
+        ),
     ),
     Page(
         "excessive-downsampling",
