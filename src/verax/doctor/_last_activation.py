@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jax.extend.core import JaxprEqn, Literal
+from jax.extend.core import Literal
 
 from verax.doctor._rewrite import Replacements, with_operations
 from verax.doctor._subject import Subject
@@ -40,10 +40,10 @@ def without_last_activation(subject: Subject) -> Subject:
 def _last(program: Any, outer: Equation | None) -> Equation | None:
     """Returns the equation that bounds the first output of a program, met on the way back from it."""
     jaxpr, _ = open_program(program)
-    makers: dict[Any, JaxprEqn] = {}
+    makers: dict[Any, Any] = {}
     for eqn in jaxpr.eqns:
         makers.update(dict.fromkeys(eqn.outvars, eqn))
-    var = jaxpr.outvars[0]
+    var: Any = jaxpr.outvars[0]
     while not isinstance(var, Literal) and var in makers:
         eqn = makers[var]
         equation, inner = Equation(eqn, outer), called_program(eqn)
@@ -60,14 +60,14 @@ def _last(program: Any, outer: Equation | None) -> Equation | None:
     return None
 
 
-def _is_activation(eqn: JaxprEqn, inner: Any) -> bool:
+def _is_activation(eqn: Any, inner: Any) -> bool:
     """Returns whether a call bounds one array number by number: `jax.nn.relu`, `jnp.clip`."""
     arrays = [var for var in eqn.invars if not isinstance(var, Literal) and var.aval.shape]
     alike = len(arrays) == len(eqn.outvars) == 1 and arrays[0].aval.shape == eqn.outvars[0].aval.shape
     return alike and output_ranges(inner)[0] != Range(-math.inf, math.inf)
 
 
-def _operand(eqn: JaxprEqn, operands: Any) -> Any:
+def _operand(eqn: Any, operands: Any) -> Any:
     """Returns what an activation is applied to: its largest operand (the others are bounds)."""
     sizes = [var.aval.size * (not isinstance(var, Literal)) for var in eqn.invars]
     return operands[sizes.index(max(sizes))]

@@ -145,7 +145,7 @@ class LossView:
     def are_probabilities(self) -> bool:
         """Whether the network gives probabilities in training: within [0, 1], of classes with the sum 1."""
         if self.layout != "classes":
-            return self.range.low >= 0 and self.range.high <= 1
+            return 0 <= self.range.low < self.range.high <= 1
         outputs = self.outputs
         return bool(np.all(outputs >= 0) and np.all(np.abs(outputs.sum(-1) - 1) < 1e-3))
 

@@ -27,7 +27,10 @@ def with_operations(subject: Subject, choose: Choose) -> Subject:
     network = subject.network
 
     def apply(variables: Variables, inputs: Tree, key: Any, train: bool) -> tuple[Tree, Tree]:
-        return rewritten(lambda *given: network.apply_fn(*given, train), choose, variables, inputs, key)
+        def forward(variables: Variables, inputs: Tree, key: Any) -> tuple[Tree, Tree]:
+            return network.apply_fn(variables, inputs, key, train)
+
+        return rewritten(forward, choose, variables, inputs, key)
 
     def evaluated(variables: Variables, inputs: Tree, key: Any) -> Tree:
         return rewritten(subject.evaluate, choose, variables, inputs, key)

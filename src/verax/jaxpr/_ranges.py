@@ -162,8 +162,8 @@ def _power(eqn: JaxprEqn, ranges: list[Range]) -> Range:
     return _rising(lambda x: x**exponent)(eqn, ranges)
 
 
-def _sum(eqn: JaxprEqn, ranges: list[Range]) -> Range:
-    terms = eqn.invars[0].aval.size // max(eqn.outvars[0].aval.size, 1)
+def _sum(eqn: Any, ranges: list[Range]) -> Range:
+    terms = float(eqn.invars[0].aval.size // max(eqn.outvars[0].aval.size, 1))
     return Range(_product(ranges[0].low, terms), _product(ranges[0].high, terms))
 
 
@@ -200,7 +200,7 @@ _SAME = (
 )
 _BOOLS = ("eq", "ne", "lt", "le", "gt", "ge", "is_finite", "reduce_or", "reduce_and", "not", "and", "or")
 
-_RULES: dict[str, Callable[[JaxprEqn, list[Range]], Range]] = {
+_RULES: dict[str, Callable[[Any, list[Range]], Range]] = {
     **dict.fromkeys(_SAME, lambda eqn, ranges: ranges[0]),
     **dict.fromkeys(_BOOLS, lambda eqn, ranges: UNIT if eqn.outvars[0].aval.dtype == bool else ANY),
     "concatenate": lambda eqn, ranges: _around(ranges),

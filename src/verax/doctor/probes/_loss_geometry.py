@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -214,7 +214,7 @@ def _yes_or_no(view: LossView) -> Seen:
     return Seen(compared)
 
 
-def _rows_of(view: LossView, label: float) -> np.ndarray:
+def _rows_of(view: LossView, label: Any) -> np.ndarray:
     return np.all((view.targets == label).reshape(len(view.targets), -1), axis=1)
 
 

@@ -76,16 +76,13 @@ def _suspicion(view: LossView, compared: str) -> Suspicion:
 
 def _with_cross_entropy(subject: Subject) -> Subject:
     view = loss_view(subject)
-    probabilities, layout, shape = view.are_probabilities, view.layout, view.outputs.shape[1:]
+    probabilities, layout = view.are_probabilities, view.layout
 
     def losses(outputs: Tree, batch: Any) -> Any:
         (given,), (targets,) = jax.tree.leaves(outputs), jax.tree.leaves(batch.targets)
         if layout == "classes":
-            one_hot = (
-                targets
-                if targets.shape == given.shape
-                else jax.nn.one_hot(targets.reshape(given.shape[:-1]), shape[-1])
-            )
+            numbers = targets if targets.shape == given.shape else targets.reshape(given.shape[:-1])
+            one_hot = numbers if numbers.ndim == given.ndim else jax.nn.one_hot(numbers, given.shape[-1])
             logs = jnp.log(jnp.clip(given, EPSILON, 1.0)) if probabilities else jax.nn.log_softmax(given)
             return -jnp.sum(one_hot.astype(logs.dtype) * logs, axis=-1)
         yes = targets.reshape(given.shape).astype(given.dtype)

@@ -18,6 +18,7 @@ from verax.trees import is_floating
 
 ROUNDS = 20.0  # float32's sigmoid is exactly 1 from 16.7 on: a sure network gets there
 OVERFLOWS = 100.0  # float32's exp overflows at 88.7, and exp(-104) is 0
+HELD = 80.0  # exp(80) is 5e34: 6000 such numbers can be added in float32
 EPSILON = 1e-7  # float32's step below 1
 IDS = {"log": "log-of-zero", "log1p": "log-of-zero", "exp": "exp-overflow", "exp2": "exp-overflow"}
 IDS |= {"expm1": "exp-overflow", "pow": "exp-overflow", "cosh": "exp-overflow", "sinh": "exp-overflow"}
@@ -37,58 +38,68 @@ class Bad(NamedTuple):
     span: Span | None
 
 
+class Sure(NamedTuple):
+    """Answers that a network may come to give.
+
+    Attributes:
+      where: how they are called.
+      outputs: the answers.
+      attained: who gives them.
+      easily: whether a healthy run gets there.
+      ends: between which the repair holds the outputs in the loss.
+    """
+
+    where: str
+    outputs: np.ndarray
+    attained: str
+    easily: bool
+    ends: tuple[float, float]
+
+
 def look(subject: Subject) -> Seen:
-    """Asks the loss, and its derivative, at the first outputs and at sure answers, right and wrong."""
+    """Asks the loss, and its derivative, at the first outputs and at sure answers, right and wrong.
+
+    At the first outputs it is proved. Whether a run comes to the others, and is lost there, a repair decides.
+    """
     view = loss_view(subject)
-    at_start = _bad(view, view.outputs)
-    if at_start is not None:
-        return Seen("the loss of the first outputs", (_finding(view, at_start, "at the start", "the first", True),))
-    for where, answers, attained, repair in _sure_answers(view):
-        bad = _bad(view, answers)
+    bad = _bad(view, view.outputs)
+    if bad is not None:
+        return Seen("the loss of the first outputs", (_finding(bad, "at the start", "by the first outputs", 1.0),))
+    for sure in _sure_answers(view):
+        bad = _bad(view, sure.outputs)
         if bad is not None:
-            finding = _finding(view, bad, f"of outputs {where}", attained, False)
-            return Seen(f"the loss of outputs {where} is no number", (), (Suspicion(finding, (repair,)),))
+            finding = _finding(bad, f"of outputs {sure.where}", sure.attained, 0.8 if sure.easily else 0.4)
+            repair = Repair(
+                f"outputs held within {sure.ends[0]:g} and {sure.ends[1]:g} in the loss",
+                lambda subject, ends=sure.ends: _held(subject, *ends),
+            )
+            return Seen(f"the loss of outputs {sure.where} is no number", (), (Suspicion(finding, (repair,)),))
     exponentials = _unbounded_exponentials(subject.training_program)
     if exponentials:
         return _in_network(subject, exponentials)
     return Seen("the loss and its derivative are finite for sure answers, right and wrong")
 
 
-def _sure_answers(view: LossView) -> list[tuple[str, np.ndarray, str, Repair]]:
-    """Returns sure answers, the easily attained first: how they are called, the outputs, who gives them, the repair."""
+def _sure_answers(view: LossView) -> list[Sure]:
+    """Returns sure answers, the easily attained first."""
     if view.layout in ("other", "numbers"):
         return []
-    held = Repair(
-        "probabilities held within [1e-7, 1 - 1e-7] in the loss", lambda subject: _held(subject, EPSILON, 1 - EPSILON)
-    )
     if view.are_probabilities:
+        ends, far = (EPSILON, 1 - EPSILON), "logits that differ by 104 give them"
         sure = [view.right(1.0, wrong) > 0 for wrong in (False, True)]
-        if view.layout == "logits":
-            ones = [np.where(each, 1.0, 0.5) for each in sure]
-            rounded = "float32's sigmoid is exactly 1 for a logit above 17"
-            easy = [
-                (f"of exactly 1 that are {what}", each, rounded, held) for what, each in zip(("right", "wrong"), ones)
-            ]
-            return [
-                *easy,
-                *[("of exactly 0 and 1", each.astype(float), "logits beyond 100 give that", held) for each in sure],
-            ]
-        return [
-            ("of exactly 0 and 1", each.astype(float), "logits that differ by 104 give that", held) for each in sure
-        ]
+        corners = [Sure("of exactly 0 and 1", each.astype(np.float64), far, False, ends) for each in sure]
+        if view.layout == "classes":
+            return corners
+        rounded = "float32's sigmoid is exactly 1 for a logit above 17"
+        return [*(Sure("of exactly 1", np.where(each, 1.0, 0.5), rounded, True, ends) for each in sure), *corners]
     found = []
-    for size, attained in (
-        (ROUNDS, "a sure network gives such logits"),
-        (OVERFLOWS, "a diverging network gives such logits"),
-    ):
-        repair = Repair(
-            f"logits held within {size / 2:g} in the loss", lambda subject, end=size / 2: _held(subject, -end, end)
-        )
+    for size, attained in ((ROUNDS, "by logits of a sure network"), (OVERFLOWS, "by logits of a diverging network")):
+        end = size / (2 if view.layout == "logits" else 4)  # of classes two lie apart, one at either end
         for wrong in (False, True):
-            found.append(
-                (f"{size:g} apart that are {'wrong' if wrong else 'right'}", view.right(size, wrong), attained, repair)
-            )
-        found.append((f"that are all {size:g}", np.full(view.outputs.shape, size), attained, repair))
+            where = f"{size:g} apart that are {'wrong' if wrong else 'right'}"
+            found.append(Sure(where, view.right(size, wrong), attained, size == ROUNDS, (-end, end)))
+        every = np.full(view.outputs.shape, size)
+        found.append(Sure(f"that are all {size:g}", every, attained, size == ROUNDS, (-end, end)))
     return found
 
 
@@ -134,7 +145,7 @@ def _finite(values: Any) -> bool:
     return all(bool(jnp.isfinite(value).all()) for value in values if is_floating(value))
 
 
-def _finding(view: LossView, bad: Bad, where: str, attained: str, is_certain: bool) -> Finding:
+def _finding(bad: Bad, where: str, attained: str, confidence: float) -> Finding:
     remedies = {
         "log-of-zero": "Use a cross entropy of logits (log_softmax, log_sigmoid), or add an epsilon inside the log.",
         "exp-overflow": "Subtract the largest number first, as jax.nn.softmax and logsumexp do.",
@@ -150,7 +161,7 @@ def _finding(view: LossView, bad: Bad, where: str, attained: str, is_certain: bo
         where=bad.span,
         part="loss",
         evidence=(f"attained: {attained}",),
-        confidence=1.0 if is_certain else 0.7,
+        confidence=confidence,
     )
 
 
@@ -162,7 +173,7 @@ def _unbounded_exponentials(closed: Any) -> list[Equation]:
     found: list[Equation] = []
 
     def see(equation: Equation, ranges: Any) -> None:
-        if equation.eqn.primitive.name in ("exp", "exp2") and ranges[0].high > OVERFLOWS:
+        if equation.eqn.primitive.name == "exp" and ranges[0].high > OVERFLOWS:
             found.append(equation)
 
     output_ranges(closed, see)
@@ -194,7 +205,9 @@ def _in_network(subject: Subject, exponentials: list[Equation]) -> Seen:
     )
     if largest > 88.7:
         return Seen(compared, (finding,))
-    repair = Repair("exponentials held below exp(80)", lambda subject: with_operations(subject, _hold_exponentials))
+    repair = Repair(
+        f"exponentials held below exp({HELD:g})", lambda subject: with_operations(subject, _hold_exponentials)
+    )
     return Seen(compared, (), (Suspicion(finding, (repair,)),))
 
 
@@ -203,11 +216,16 @@ def _outers(equation: Equation) -> list[Equation]:
 
 
 def _hold_exponentials(closed: Any) -> Replacements:
-    return tuple(
-        (each, lambda operands: jnp.exp(jnp.minimum(operands[0], 80.0))) for each in _unbounded_exponentials(closed)
-    )
+    def held(operands: Any) -> Any:
+        return jnp.exp(jnp.minimum(operands[0], HELD))
+
+    return tuple((each, held) for each in _unbounded_exponentials(closed))
 
 
 PROBES = (
-    Probe("numbers of the loss", ("log-of-zero", "exp-overflow", "division-by-zero", "where-gradient-nan"), look),
+    Probe(
+        "numbers of the loss",
+        ("log-of-zero", "exp-overflow", "division-by-zero", "where-gradient-nan"),
+        look,
+    ),
 )

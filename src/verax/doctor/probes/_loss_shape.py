@@ -64,7 +64,8 @@ def _makes_table(eqn: Any, operands: Sequence[frozenset[str]], rows: int) -> boo
 
 
 def _broadcast(view: LossView, table: Equation, loss: float, alone: float) -> Finding:
-    rows, shape = len(view.batch.weight), tuple(table.eqn.outvars[0].aval.shape)
+    eqn: Any = table.eqn
+    rows, shape = len(view.batch.weight), tuple(eqn.outvars[0].aval.shape)
     return Finding(
         "loss-broadcasting",
         "error",
@@ -75,7 +76,7 @@ def _broadcast(view: LossView, table: Equation, loss: float, alone: float) -> Fi
         part="loss",
         evidence=(
             f"loss of a batch {loss:.4g}, mean loss of the same {rows} examples one by one {alone:.4g}",
-            f"{table.eqn.primitive.name} of {' and '.join(str(var.aval.shape) for var in table.eqn.invars)}",
+            f"{eqn.primitive.name} of {' and '.join(str(var.aval.shape) for var in eqn.invars)}",
         ),
         confidence=1.0,
     )
@@ -87,7 +88,7 @@ def _ignores_order(view: LossView, outputs: np.ndarray, spread: float) -> bool:
     rows = len(targets)
     moved = [np.roll(targets, by, axis=0) for by in (1, max(1, rows // 2))]
     vary = all(np.mean(np.any((each != targets).reshape(rows, -1), axis=1)) > 0.25 for each in moved)
-    if rows < 4 or not vary or spread < 1e-4 * abs(loss) or not view.together(outputs).slope.any():
+    if rows < 8 or not vary or spread < 1e-4 * abs(loss) or not view.together(outputs).slope.any():
         return False
     return all(abs(float(view.together(outputs, each).loss) - loss) < 1e-3 * spread for each in moved)
 

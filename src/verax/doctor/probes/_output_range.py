@@ -53,7 +53,7 @@ def _numbers(view: LossView) -> Seen:
     lost = (nearest - perfect) / max(constant - perfect, 1e-30)
     said = f"{outside:.0%} of the targets lie outside {reach}, the range that the outputs can take."
     evidence = (compared, f"the best attainable outputs leave {lost:.0%} of the loss of a constant one")
-    return _found(view, said, "Leave the last layer without an activation.", compared, evidence, lost > LOST)
+    return _found(view, said, "Leave the last layer without an activation.", compared, evidence, bool(lost > LOST))
 
 
 def _scores(view: LossView) -> Seen:

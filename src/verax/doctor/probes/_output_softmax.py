@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -150,7 +151,7 @@ def _wrong_axis_in_loss(view: LossView) -> Finding | None:
 
 def _sums_exponentials(view: LossView, axis: int) -> bool:
     program = jax.make_jaxpr(view.subject.losses)(view.outputs_tree, view.batch)
-    eqns = [equation.eqn for equation in equations(program)]
+    eqns: list[Any] = [equation.eqn for equation in equations(program)]
     shape = view.outputs.shape
     exponentials = any(eqn.primitive.name == "exp" and eqn.outvars[0].aval.shape == shape for eqn in eqns)
     sums = (eqn for eqn in eqns if eqn.primitive.name == "reduce_sum" and eqn.invars[0].aval.shape == shape)

@@ -39,7 +39,7 @@ def look(subject: Subject) -> Seen:
     finding = Finding(
         "padding-in-loss",
         "error",
-        f"padding counts in the loss: {share:.0%} of the positions have target {value}, with {weight:.0%} of the slope.",
+        f"padding counts in the loss: {share:.0%} of the positions have target {value}, {weight:.0%} of its slope.",
         f"Multiply the losses by targets != {value} and divide by the sum of that mask.",
         part="loss",
         evidence=(compared, *(("they fill the ends of the rows, where the inputs are constant",) * at_end)),
@@ -52,7 +52,7 @@ def look(subject: Subject) -> Seen:
 
 
 def _padding_value(subject: Subject, targets: np.ndarray, view: LossView) -> tuple[int | None, bool]:
-    """Returns the one target that is never scored; where all are, that which fills the ends of rows. And which it is."""
+    """Returns the one target that is never scored, and True; where all are, the one that fills the ends of rows."""
     scored = np.asarray(subject.scored(targets), bool) if subject.scored else targets >= 0
     if not scored.all() and scored.shape == targets.shape:
         left_out = np.unique(targets[~scored])

@@ -35,13 +35,14 @@ def look(subject: Subject) -> Seen:
     if SOFTER <= total <= SHARPER or not np.isfinite(total) or total <= 0:
         return Seen(compared)
     part: Part = "model" if abs(np.log(mode)) >= abs(np.log(stated / trained)) else "loss"
+    is_asked = part == "model" or subject.probabilities is not None  # else nobody reads the outputs as probabilities
     where = "in evaluation only" if part == "model" else "between the loss and the stated probabilities"
     return Seen(
         compared,
         (
             Finding(
                 "miscalibration",
-                "error",
+                "error" if is_asked else "info",
                 f"the logits are multiplied by {total:.3g} {where}: stated probabilities are far too "
                 f"{'sure' if total > 1 else 'unsure'}.",
                 "Drop the factor, or use it in training and evaluation; a temperature is fitted on held-out rows.",
