@@ -12,6 +12,8 @@ from verax.findings import Finding
 # Where two repairs help, the one further up is the cause: wrong data spoil every network, a wrong network every step.
 DEPTH = ("data", "batches", "loss", "model", "optimizer", "schedule", None)
 SEVERITIES = ("error", "warning", "info")
+# How a run went: what anything that was found to be wrong before it may bring about.
+OUTCOMES = frozenset({"overfitting", "overtraining", "miscalibration", "insufficient-training"})
 AS_GOOD = 1.25  # times the error after the best repair: so near, the repairs are taken to do the same
 
 
@@ -47,6 +49,8 @@ def _without_explained(causes: Sequence[Finding]) -> list[Finding]:
     once = list({each.id: each for each in sorted(causes, key=_order, reverse=True)}.values())
     once.sort(key=_order)
     explained = {other for each in once for other in page(each.id).explains}
+    if any(each.id not in OUTCOMES for each in once):
+        explained |= OUTCOMES
     return [each for each in once if each.id not in explained] or once[:1]
 
 

@@ -19,7 +19,7 @@ from verax.network import Variables
 ROWS = 4000  # of each split that both are asked: a rare class of 2 % then has 80
 SURE = 3.0  # standard errors of the paired difference: by chance one comparison in 700
 SURE_ON_TRAIN = 4.0  # more, since rows that were trained on differ for reasons that do not last
-WORSE = 0.01  # that the other split may lose
+SURE_OF_BOTH = 2.0  # enough on rows that were held out, where those trained on are sure
 TUNING = frozenset({"learning-rate-too-high", "learning-rate-too-low", "insufficient-training", "momentum-too-high"})
 
 
@@ -141,7 +141,8 @@ def is_better(before: Outcome, after: Outcome, worth: Worth) -> bool:
     on_held = _gain(before.held, after.held)
     if _helps(on_held, before.held.error, SURE, worth):
         return on_train[0] > -max(worth.least, 0.5 * before.train.error)
-    return _helps(on_train, before.train.error, SURE_ON_TRAIN, worth) and on_held[0] > -WORSE
+    both = on_held[1] >= SURE_OF_BOTH and on_held[0] >= 0.5 * worth.least
+    return _helps(on_train, before.train.error, SURE_ON_TRAIN, worth) and both
 
 
 def _gain(before: Answers, after: Answers) -> tuple[float, float]:
