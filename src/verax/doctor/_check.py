@@ -84,7 +84,8 @@ def diagnose(
         clock.append(time.perf_counter())
     helped = [(suspicion.finding, trial) for suspicion, trial in tried if trial.helped]
     findings = [finding for each in examined for finding in each.findings]
-    open_ = [] if fix_seconds > 0 else [_suspected(each) for one in examined for each in one.suspicions]
+    suspicions = [each for one in examined for each in one.suspicions]
+    open_ = [_suspected(each) for each in suspicions if fix_seconds == 0 or not each.repairs]
     spent = dict(zip(("check", "run", "fixes"), (b - a for a, b in pairwise(clock)), strict=True))
     return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
 
@@ -120,6 +121,8 @@ def _try_all(
 def _suspected(suspicion: Suspicion) -> Finding:
     """Returns a suspicion that no repair decided, as a remark."""
     finding = suspicion.finding
+    if not suspicion.repairs:
+        return replace(finding, severity="info")
     return replace(finding, severity="info", advice=f"Not decided: diagnose tries {suspicion.repairs[0].name}.")
 
 

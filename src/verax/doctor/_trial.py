@@ -20,7 +20,6 @@ ROWS = 4000  # of each split that both are asked: a rare class of 2 % then has 8
 SURE = 3.0  # standard errors of the paired difference: by chance one comparison in 700
 SURE_ON_TRAIN = 4.0  # more, since rows that were trained on differ for reasons that do not last
 SURE_OF_BOTH = 2.0  # enough on rows that were held out, where those trained on are sure
-TUNING = frozenset({"learning-rate-too-high", "learning-rate-too-low", "insufficient-training", "momentum-too-high"})
 
 
 class Worth(NamedTuple):
@@ -35,8 +34,8 @@ class Worth(NamedTuple):
     share: float
 
 
-# Judgement: three rows in a hundred and a quarter of the errors are what a person changes a program for. A number that
-# most programs could choose better, as the learning rate, is wrong only where it costs much.
+# Judgement: three rows in a hundred and a quarter of the errors are what a person changes a program for. A number of
+# the optimizer or the length of a run, which most programs could choose better, is wrong only where it costs much.
 REPAIRED, TUNED = Worth(0.03, 0.25), Worth(0.05, 0.4)
 
 
@@ -96,7 +95,7 @@ def rows_of(subject: Subject) -> tuple[Batch, Batch | None]:
 
 def worth_of(finding: Finding) -> Worth:
     """Returns what a repair must do for a finding to be reported."""
-    return TUNED if finding.id in TUNING else REPAIRED
+    return TUNED if finding.part in ("optimizer", "schedule") else REPAIRED
 
 
 def try_repair(

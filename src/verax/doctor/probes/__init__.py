@@ -43,6 +43,7 @@ from verax.doctor.probes import (
     _precision,
     _purity,
     _recompilation,
+    _reshape,
     _rows,
     _run_answers,
     _run_fit,
@@ -67,7 +68,7 @@ _BATCHES = (_order, _recompilation)
 _SPLITS = (_copies, _near_copies, _shift, _leakage, _alignment, _label_noise)
 _LOSS = (_loss_shape, _loss_geometry, _loss_kind, _loss_numbers, _loss_terms, _padding, _initial_loss)
 _OUTPUTS = (_output_softmax, _output_range, _temperature)
-_STRUCTURE = (_rows, _mode, _inputs, _parameters, _linear, _symmetry, _sharing, _keys, _dropout, _statistics)
+_STRUCTURE = (_rows, _reshape, _mode, _inputs, _parameters, _linear, _symmetry, _sharing, _keys, _dropout, _statistics)
 _PROGRAM = (_size, _purity)
 _NUMBERS = (_numbers, _custom_gradient, _precision)
 _OPTIMIZER = (_update, _freeze, _schedule, _clipping, _decay, _epsilon, _momentum, _step_size)

@@ -40,6 +40,8 @@ def look(subject: Subject) -> Seen:
         raise NotApplicable(f"of the task {subject.task} the outputs are no classes.")
     labels = {split: _integers(subject, split) for split in ("read", *_others(subject))}
     width = _width(subject)
+    if width == 1:
+        raise NotApplicable("one output is not one of several classes.")
     known = np.unique(np.concatenate([each.reshape(-1) for each in labels.values()]))
     compared = f"labels {known[0]} to {known[-1]}, {len(known)} of them, for {width} outputs"
     outside = known[(known < 0) | (known >= width)]

@@ -35,7 +35,7 @@ def look(subject: Subject) -> Seen:
     table = _table(view)
     if table is not None and not np.allclose(losses, alone, rtol=SAME):
         return Seen(compared, (_broadcast(view, table, losses[0], alone[0]),))
-    if _ignores_order(view, one, abs(losses[0] - losses[1])):
+    if _ignores_order(view, one, abs(losses[0] - losses[1])) and _ignores_order_near(view):
         return Seen(compared, (_unpaired(view, one, losses[0]),))
     return _reduction(view, losses, alone, compared)
 
@@ -91,6 +91,15 @@ def _ignores_order(view: LossView, outputs: np.ndarray, spread: float) -> bool:
     if rows < 8 or not vary or spread < 1e-4 * abs(loss) or not view.together(outputs).slope.any():
         return False
     return all(abs(float(view.together(outputs, each).loss) - loss) < 1e-3 * spread for each in moved)
+
+
+def _ignores_order_near(view: LossView) -> bool:
+    """Returns the same of outputs near those that the network gives: numbers as large as the targets may be far beyond
+    what a loss takes (the exponent of a count), where rounding hides them."""
+    generator = np.random.default_rng(2)
+    one, other = (view.outputs + generator.normal(size=view.outputs.shape) for _ in range(2))
+    spread = abs(float(view.together(one).loss) - float(view.together(other).loss))
+    return _ignores_order(view, one, spread)
 
 
 def _unpaired(view: LossView, outputs: np.ndarray, loss: float) -> Finding:

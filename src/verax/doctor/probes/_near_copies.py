@@ -12,6 +12,7 @@ from verax.doctor.probes._tables import answers
 from verax.findings import Finding, Split
 
 CHANCE = 1e-3  # that the nearest row is so near, if rows lie as densely as the further ones do
+NEARER = 0.4  # than the K-th: counts and other uneven tables bend the law of chance in many dimensions (judgement)
 SHARE = 0.1  # of the held-out rows; chance gives 0.1 %
 FEWEST = 5  # held-out rows
 COPIES = 8  # rows of a group at most: in larger ones a new row finds its like by right
@@ -37,7 +38,7 @@ def look(subject: Subject) -> Seen:
         ratio = np.where(last > 0, found.distances[:, 0] / last, 1.0)
     chance = -np.expm1((NEIGHBOURS - 1) * np.log1p(-np.minimum(ratio**dimension, 1 - 1e-12)))
     equal = found.distances[:, 0] <= 1e-9 * np.maximum(last, 1e-30)
-    near = (chance < CHANCE) & ~equal
+    near = (chance < CHANCE) & (ratio < NEARER) & ~equal
     share = float(near.mean())
     compared = f"{near.sum():,} of {near.size:,} rows of {subject.held_out} lie nearer to a training row than chance "
     compared += f"explains in {dimension:.1f} dimensions"

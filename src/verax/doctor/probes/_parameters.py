@@ -17,7 +17,7 @@ from verax.findings import Finding, Leaf
 from verax.jaxpr import Equation, evaluate, flow, run_equation
 from verax.trees import Tree, count, is_floating
 
-NEGLIGIBLE = 0.01  # of all parameters
+NEGLIGIBLE = 0.05  # of all parameters: fewer that nothing uses are a remark (judgement)
 CUTS = ("stop_gradient", "round", "floor", "ceil", "sign", "argmax", "argmin")
 ROUNDED = ("round", "floor", "ceil", "sign")
 CUSTOM = ("custom_vjp_call", "custom_vjp_call_jaxpr")  # their derivative is what somebody wrote

@@ -55,10 +55,15 @@ def _refused(error: str) -> Seen:
 
 
 def _among_others(leaf: Any, row: int) -> Any:
-    """Returns a batch in which every row but one is replaced by the row before it."""
-    rolled = np.roll(np.asarray(leaf), 1, axis=0)
-    rolled[row] = leaf[row]
-    return rolled
+    """Returns a batch in which every row but one is replaced: numbers by noise of their size (a pixel that is blank in
+    all rows would hide that it is read), others by the row before."""
+    values = np.asarray(leaf)
+    others = np.roll(values, 1, axis=0)
+    if np.issubdtype(values.dtype, np.floating):
+        size = max(float(np.std(values, dtype=np.float64)), 1e-6)
+        others = others + (size * np.random.default_rng(row).normal(size=values.shape)).astype(values.dtype)
+    others[row] = values[row]
+    return others
 
 
 def _coupled(subject: Subject, mixing: Sequence[Equation], felt: float) -> Finding:
