@@ -135,11 +135,11 @@ def jittered_copies():
 
 @faulty("distribution-shift", "train-test-preprocessing-mismatch", part="data")
 def another_population():
-    (x, y), (x_test, y_test) = sets.tumours(29)
+    (x, y), (x_test, y_test) = sets.waves(seed=29)
     order = np.argsort(np.concatenate([x, x_test])[:, 0])
     x, y = np.concatenate([x, x_test])[order], np.concatenate([y, y_test])[order]
     cut = int(0.75 * len(x))
-    return binary("linen", Perceptron((16,)), optax.adam(3e-3), ((x[:cut], y[:cut]), (x[cut:], y[cut:])))
+    return regression("linen", Perceptron((32,)), optax.adam(5e-3), ((x[:cut], y[:cut]), (x[cut:], y[cut:])))
 
 
 @faulty("conflicting-labels", "label-noise", part="data")
@@ -296,7 +296,7 @@ def through_one_number():
 @faulty("exploding-initialization", "saturated-activation", part="model")
 def weights_of_ten():
     network = Perceptron((64, 64), 10, kernel_init=nn.initializers.normal(3.0))
-    return classification("linen", network, optax.sgd(0.01), sets.digits(44))
+    return classification("linen", network, optax.adam(1e-3), sets.digits(44))
 
 
 @faulty("vanishing-initialization", "vanishing-gradient", "symmetric-initialization", part="model")
@@ -542,7 +542,7 @@ def branch_that_is_never_used():
         @nn.compact
         def __call__(self, x):
             wide = nn.relu(nn.Dense(256, name="features")(x))
-            return nn.Dense(10)(jax.lax.stop_gradient(wide)[:, :4])
+            return nn.Dense(10)(jax.lax.stop_gradient(wide)[:, :8])
 
     return classification("linen", Net(), optax.adam(3e-3), sets.digits(73))
 

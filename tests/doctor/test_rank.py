@@ -65,3 +65,15 @@ def test_a_remark_stays_a_remark(name):
 def test_each_id_is_said_once():
     twice = [finding("double-softmax", "error", "model", 1.0), finding("double-softmax", "warning", "loss", 0.5)]
     assert said(ranked(twice)) == [("double-softmax", "error")]
+
+
+def test_how_a_run_went_is_explained_by_a_repair_that_helped():
+    helped = tried("exploding-initialization", "model", 0.1)
+    said_of = said(ranked([finding("miscalibration"), finding("overfitting")], [helped]))
+    assert said_of[0] == ("exploding-initialization", "warning") and {each[1] for each in said_of[1:]} == {"info"}
+    assert said(ranked([finding("overfitting")])) == [("overfitting", "warning")]
+
+
+def test_a_short_run_is_no_low_learning_rate():
+    both = [tried("learning-rate-too-low", "optimizer", 0.1), tried("insufficient-training", "schedule", 0.2)]
+    assert ranked([], both)[0].id == "insufficient-training"

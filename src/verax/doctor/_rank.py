@@ -10,7 +10,7 @@ from verax.doctor.catalogue import page
 from verax.findings import Finding
 
 # Where two repairs help, the one further up is the cause: wrong data spoil every network, a wrong network every step.
-DEPTH = ("data", "batches", "loss", "model", "optimizer", "schedule", None)
+DEPTH = ("data", "batches", "loss", "model", "schedule", "optimizer", None)
 SEVERITIES = ("error", "warning", "info")
 # How a run went: what anything that was found to be wrong before it may bring about.
 OUTCOMES = frozenset({"overfitting", "overtraining", "miscalibration", "insufficient-training"})
@@ -26,7 +26,8 @@ def ranked(findings: Iterable[Finding], tried: Sequence[tuple[Finding, Trial]] =
     """
     findings = list(dict.fromkeys(findings))
     proved = [each for each in findings if each.is_alarm and page(each.id).kind == "cause"]
-    causes = _without_explained(proved) or _best(tried)
+    seen_before = [each for each in proved if each.id not in OUTCOMES]
+    causes = _without_explained(seen_before) or _best(_told_apart(tried)) or _without_explained(proved)
     ids = {each.id for each in causes}
     explained = set().union(*(page(each.id).explains for each in causes)) if causes else set()
     rest = []
@@ -54,12 +55,23 @@ def _without_explained(causes: Sequence[Finding]) -> list[Finding]:
     return [each for each in once if each.id not in explained] or once[:1]
 
 
+def _told_apart(tried: Sequence[tuple[Finding, Trial]]) -> Sequence[tuple[Finding, Trial]]:
+    """Returns the suspicions without a low learning rate where the run is too short: that is suspected only of steps of
+    ordinary size, which larger ones may make up for."""
+    short = any(finding.id == "insufficient-training" for finding, _ in tried)
+    return [each for each in tried if not (short and each[0].id == "learning-rate-too-low")]
+
+
 def _best(tried: Sequence[tuple[Finding, Trial]]) -> list[Finding]:
-    """Returns the one suspicion whose repair did most; of those that did as much, the one that lies deepest."""
+    """Returns the one suspicion whose repair did most; of those that did as much, the one that lies deepest.
+
+    One that is certain (and only not known to be meant) comes before those that are guesses until a repair helps.
+    """
     if not tried:
         return []
-    least = min(trial.after for _, trial in tried)
-    good = [(finding, trial) for finding, trial in tried if trial.after <= AS_GOOD * least + 0.01]
+    sure = [each for each in tried if each[0].confidence == 1.0]
+    least = min(trial.after for _, trial in sure or tried)
+    good = [(finding, trial) for finding, trial in sure or tried if trial.after <= AS_GOOD * least + 0.01]
     finding, trial = min(good, key=lambda each: (DEPTH.index(each[0].part), each[1].after))
     return [replace(finding, tried=trial.said)]
 

@@ -109,6 +109,8 @@ def try_repair(
 ) -> Trial:
     """Returns what a repair does to the program: trained for as many steps, from the same seed, in the same order.
 
+    Where the repair is more epochs, it is trained for those.
+
     Args:
       subject: the program as it is.
       trajectory: its run.
@@ -119,7 +121,8 @@ def try_repair(
     """
     began = time.perf_counter()
     changed = repair.change(subject)
-    again = train(changed, seconds=seconds, steps=max(trajectory.steps, 1), looks=4)
+    longer = changed.steps - subject.steps if changed.epochs > subject.epochs else 0
+    again = train(changed, seconds=seconds, steps=max(trajectory.steps, 1) + longer, looks=4)
     new = outcome_of(changed, again.final)
     helped = is_better(outcome, new, worth)
     before, after = outcome.judged, new.judged

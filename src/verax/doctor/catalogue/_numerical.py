@@ -28,6 +28,9 @@ PAGES = (
             "division-by-zero",
             "exploding-gradient",
             "learning-rate-too-high",
+            "label-encoding-mismatch",
+            "loss-mismatch",
+            "loss-sign-error",
         ),
     ),
     Page(
@@ -55,6 +58,9 @@ PAGES = (
             "log-of-zero",
             "dying-relu",
             "input-ignored",
+            "label-encoding-mismatch",
+            "loss-mismatch",
+            "loss-sign-error",
         ),
     ),
     Page(

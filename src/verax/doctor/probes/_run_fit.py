@@ -18,7 +18,7 @@ SURE = 3.0  # standard errors
 SMALL_STEP = 1e-4  # update over weight: below it, a run of thousands of steps moves little (TheDeepChecker's limit)
 STILL_FALLING = 0.1  # of all that the loss fell, in the last quarter of the run
 LARGE_STEP = 0.1  # update over weight (DeepDiagnosis, TheDeepChecker)
-LONGER = 4
+LONGER, ENOUGH = 10, 5000  # times as many epochs are tried, or 4 times where that is more steps than these
 
 
 def overfits(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
@@ -108,7 +108,7 @@ def steps_fit(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
     suspicions = []
     if ratio < SMALL_STEP or (falling and ratio < 10 * SMALL_STEP):
         suspicions.append(_too_low(ratio, evidence))
-    if falling and ratio >= SMALL_STEP:
+    if falling and ratio >= 10 * SMALL_STEP:
         suspicions.append(_too_short(subject, trajectory, evidence))
     first = float(np.median(trajectory.updates[:10, moving] / np.maximum(trajectory.weights[:10, moving], 1e-30)))
     if (
@@ -148,16 +148,17 @@ def _too_high(ratio: float, evidence: tuple[str, ...]) -> Suspicion:
 
 
 def _too_short(subject: Subject, trajectory: Trajectory, evidence: tuple[str, ...]) -> Suspicion:
+    times = LONGER if LONGER * subject.steps <= ENOUGH else 4
     finding = Finding(
         "insufficient-training",
         "warning",
         f"the run ends after {trajectory.steps} steps while the loss still falls.",
-        f"Train longer: epochs={LONGER * subject.epochs} was tried.",
+        f"Train longer: epochs={times * subject.epochs} was tried.",
         part="schedule",
         evidence=evidence,
         confidence=0.8,
     )
-    longer = Repair(f"{LONGER} times as many epochs", lambda subject: subject.changed(epochs=LONGER * subject.epochs))
+    longer = Repair(f"{times} times as many epochs", lambda subject: subject.changed(epochs=times * subject.epochs))
     return Suspicion(finding, (longer,))
 
 
