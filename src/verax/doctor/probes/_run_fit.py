@@ -14,6 +14,7 @@ from verax.doctor._trial import Outcome
 from verax.findings import Finding, Moment
 
 ROSE = 1.25  # of its best: more than twice the tenth by which the held-out loss of a healthy run wanders (judgement)
+ROSE_ALONE = 1.6  # likewise, where the answers are as right as before: a classifier grows sure of its few mistakes
 SURE = 3.0  # standard errors
 SMALL_STEP = 1e-4  # update over weight: below it, a run of thousands of steps moves little (TheDeepChecker's limit)
 STILL_FALLING = 0.1  # of all that the loss fell, in the last quarter of the run
@@ -31,7 +32,8 @@ def overfits(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen
     said = f"held-out loss {curve[best]:.4g} at best (step {trajectory.looks[best].step}), {curve[-1]:.4g} at the end"
     rise, certain = curve[-1] - curve[best], _certainty(trajectory.looks[best].held, trajectory.looks[-1].held)
     learnt_on = first[-1] < first[best]
-    if not (learnt_on and rise > (ROSE - 1) * abs(curve[best]) and certain >= SURE):
+    limit = ROSE if _more_errors(trajectory.looks[best].held, trajectory.looks[-1].held) else ROSE_ALONE
+    if not (learnt_on and rise > (limit - 1) * abs(curve[best]) and certain >= SURE):
         return Seen(said)
     evidence = (
         said + f", {certain:.1f} standard errors apart",
@@ -59,6 +61,14 @@ def _certainty(before: Answers | None, after: Answers | None) -> float:
     difference = after.losses - before.losses
     spread = difference.std() / np.sqrt(len(difference))
     return float(difference.mean() / spread) if spread else 0.0
+
+
+def _more_errors(before: Answers | None, after: Answers | None) -> bool:
+    """Returns whether answers are more often wrong, or further off, by two standard errors."""
+    if before is None or after is None:
+        return True
+    difference = after.errors - before.errors
+    return bool(difference.mean() > 2 * difference.std() / np.sqrt(len(difference)))
 
 
 def is_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
