@@ -76,16 +76,16 @@ def test_a_finished_run_is_read_and_not_trained_again():
     experiment = vx.Experiment(
         MLP(outputs=1),
         vx.binary(),
-        optax.sgd(1e-5),
+        optax.sgd(1e-4),
         vx.data.from_arrays(train=train, test=test).split(seed=0),
-        epochs=3,
+        epochs=8,
         watch=True,
         chunk_steps=5,
     )
     run = vx.train(experiment)
     found = vx.diagnose(run)
     assert alarms(found) == ["learning-rate-too-low"]
-    assert len(found.curve) == 3
+    assert len(found.curve) == 8
 
 
 def test_a_monitor_alone_says_what_it_saw():

@@ -86,7 +86,8 @@ def diagnose(
     findings = [finding for each in examined for finding in each.findings]
     suspicions = [each for one in examined for each in one.suspicions]
     open_ = [_suspected(each) for each in suspicions if fix_seconds == 0 or not each.repairs]
-    spent = dict(zip(("check", "run", "fixes"), (b - a for a, b in pairwise(clock)), strict=True))
+    names: tuple[str, ...] = ("check", "run", "fixes")
+    spent = dict(zip(names, (b - a for a, b in pairwise(clock)), strict=True))
     return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
 
 

@@ -63,7 +63,7 @@ class TrainingProgram:
     optimizer: optax.GradientTransformation
     train: Pair
     test: Pair | None = None
-    task: Kind = "custom"
+    task: str = "custom"  # one of KINDS; any other is an InputError that says so
     batch_size: int = 32
     epochs: int = 1
     seed: int = 0

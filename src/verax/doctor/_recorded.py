@@ -67,8 +67,8 @@ def monitored_findings(monitored: Monitored) -> tuple[Finding, ...]:
             findings.append(_large(path, float(ratios[place])))
         elif monitored.largest["norm"][place] > STARTS_OVER * norms[place] and norms[place] > 0:
             findings.append(_jumps(path, float(monitored.largest["norm"][place]), float(norms[place])))
-    moving = ratios[np.isfinite(ratios) & (ratios > 0)]
-    if len(moving) and moving.max() < RESTS:
+    moving = ratios[np.isfinite(ratios) & (norms > 0)]  # a step that float32 rounds away is a ratio of 0
+    if len(moving) and moving.max() < RESTS and monitored.taken > 1:
         findings.append(_rests(float(moving.max())))
     return tuple(findings)
 

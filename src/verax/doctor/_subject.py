@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -240,7 +240,7 @@ def _from_program(program: TrainingProgram) -> Subject:
         optimizer=program.optimizer,
         splits=splits,
         held_out="test" if program.test is not None else None,
-        task=program.task,
+        task=cast(Kind, program.task),
         batch_size=size,
         epochs=program.epochs,
         seed=program.seed,

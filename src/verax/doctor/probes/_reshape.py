@@ -11,6 +11,7 @@ from jax.extend.core import JaxprEqn
 from verax.doctor._probe import NotApplicable, Probe, Repair, Seen, Suspicion
 from verax.doctor._rewrite import Replacements, with_operations
 from verax.doctor._subject import Subject
+from verax.doctor.probes._points import shape_of
 from verax.findings import Finding
 from verax.jaxpr import Equation, equations
 
@@ -26,7 +27,7 @@ def look(subject: Subject) -> Seen:
         return Seen("no reshape exchanges the sizes of two axes")
     if len(found) > 4:
         raise NotApplicable(f"{len(found)} reshapes exchange the sizes of axes, which is a way of this network.")
-    before, after = (tuple(var.aval.shape) for var in (found[0].eqn.invars[0], found[0].eqn.outvars[0]))
+    before, after = _shapes(found[0].eqn)
     compared = f"a reshape from {before} to {after}"
     finding = Finding(
         "scrambling-reshape",
@@ -48,10 +49,14 @@ def scrambling(program: Any) -> list[Equation]:
 
 
 def _scrambles(eqn: JaxprEqn) -> bool:
-    before, after = (tuple(var.aval.shape) for var in (eqn.invars[0], eqn.outvars[0]))
+    before, after = _shapes(eqn)
     alike = len(before) == len(after) and sorted(before) == sorted(after) and before != after
     moved = [size for size, other in zip(before, after, strict=False) if size != other]
     return alike and before[0] == after[0] and min(moved) > 1  # an axis of one row carries no order
+
+
+def _shapes(eqn: JaxprEqn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return shape_of(eqn.invars[0]), shape_of(eqn.outvars[0])
 
 
 def _axes(before: Sequence[int], after: Sequence[int]) -> tuple[int, ...]:
@@ -70,7 +75,7 @@ def _transposes(program: Any) -> Replacements:
 
 
 def _transpose_of(equation: Equation) -> Any:
-    before, after = (tuple(var.aval.shape) for var in (equation.eqn.invars[0], equation.eqn.outvars[0]))
+    before, after = _shapes(equation.eqn)
     return lambda operands: jnp.transpose(jnp.asarray(operands[0]), _axes(before, after))
 
 
