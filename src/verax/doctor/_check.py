@@ -86,8 +86,8 @@ def diagnose(
     findings = [finding for each in examined for finding in each.findings]
     suspicions = [each for one in examined for each in one.suspicions]
     open_ = [_suspected(each) for each in suspicions if fix_seconds == 0 or not each.repairs]
-    names: tuple[str, ...] = ("check", "run", "fixes")
-    spent = dict(zip(names, (b - a for a, b in pairwise(clock)), strict=True))
+    taken = [end - start for start, end in pairwise(clock)]
+    spent = {"check": taken[0], "run": taken[1], "fixes": taken[2]}
     return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
 
 
