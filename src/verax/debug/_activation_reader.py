@@ -301,7 +301,7 @@ class Reader:
         if var is not None and not hasattr(var, "val") and var in self._by_var:
             return self._by_var[var]
         array = np.asarray(value) if not hasattr(value, "dtype") or np.ndim(value) else value
-        return Fact(uniform=bool(np.size(array) == 1 or (isinstance(array, np.ndarray) and np.ptp(array) == 0)))
+        return Fact(uniform=bool(np.size(array) == 1 or (isinstance(array, np.ndarray) and _is_one_value(array))))
 
     def _note(self, value: Any, fact: Fact) -> None:
         if not isinstance(value, int | float | bool | complex | np.generic):
@@ -311,3 +311,7 @@ class Reader:
 def _within_branch(equation: Equation) -> bool:
     outer = equation.outer
     return outer is not None and (outer.eqn.primitive.name == "cond" or _within_branch(outer))
+
+
+def _is_one_value(array: np.ndarray) -> bool:
+    return array.size > 0 and bool((array == array.flat[0]).all())
