@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 import verax as vx
-from tests.doctor.programs import HEALTHY, MLP, classifier, clouds, regressor
+from tests.doctor.programs import HEALTHY, MLP, binary, classifier, clouds, regressor
 from verax.doctor._recorded import monitored_findings
 
 
@@ -125,3 +125,24 @@ def test_a_program_is_checked_before_it_is_examined():
         regressor(train=(np.ones((3, 2)), np.ones(4)))
     with pytest.raises(vx.InputError, match="batch_size must be a whole number of at least 1, got 0"):
         regressor(batch_size=0)
+
+
+def test_a_training_that_raises_leaves_what_was_found_before_it():
+    def batches(inputs, targets, epoch):
+        if epoch:
+            raise RuntimeError("the disk is gone")
+        yield inputs[:64], targets[:64]
+
+    found = vx.diagnose(classifier(network=MLP(head=nn.softmax), batches=batches))
+    assert alarms(found) == ["double-softmax"]
+    assert "not run: training run: RuntimeError: the disk is gone" in str(found)
+
+
+@pytest.mark.parametrize(("peak", "alarmed"), [(2e-2, False), (1e-4, True)])
+def test_a_schedule_that_ends_early_is_a_fault_where_it_costs_something(peak, alarmed):
+    (inputs, labels), (more, others) = clouds()
+    apart = [(x + 6 * y[:, None].astype(np.float32), y) for x, y in ((inputs, labels), (more, others))]
+    schedule = optax.piecewise_constant_schedule(peak, {60: 0.0})
+    found = vx.diagnose(binary(optimizer=optax.adam(schedule), train=apart[0], test=apart[1]))
+    assert alarms(found) == (["lr-decayed-early"] if alarmed else [])
+    assert "lr-decayed-early" in [finding.id for finding in found.findings]

@@ -76,19 +76,31 @@ def diagnose(
         clock = [time.perf_counter()]
         examined = examine_all(CHECKS, subject, seconds=seconds)
         clock.append(time.perf_counter())
-        trajectory = recorded(subject, what) if isinstance(what, Run) else train(subject, seconds=0.6 * seconds)
-        outcome = outcome_of(subject, trajectory.final)
+        try:
+            trajectory = recorded(subject, what) if isinstance(what, Run) else train(subject, seconds=0.6 * seconds)
+            outcome = outcome_of(subject, trajectory.final)
+        except Exception as error:  # of the program: what was found before the run is said all the same
+            return _without_run(examined, error, clock)
         examined += examine_all(RUNS, subject, trajectory, outcome, seconds=0.4 * seconds)
         clock.append(time.perf_counter())
         tried = _try_all(subject, trajectory, outcome, examined, fix_seconds)
         clock.append(time.perf_counter())
     helped = [(suspicion.finding, trial) for suspicion, trial in tried if trial.helped]
-    findings = [finding for each in examined for finding in each.findings]
+    findings = [_as_it_went(finding, outcome) for each in examined for finding in each.findings]
     suspicions = [each for one in examined for each in one.suspicions]
     open_ = [_suspected(each) for each in suspicions if fix_seconds == 0 or not each.repairs]
     taken = [end - start for start, end in pairwise(clock)]
     spent = {"check": taken[0], "run": taken[1], "fixes": taken[2]}
     return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
+
+
+def _without_run(examined: Sequence[Examined], error: Exception, clock: Sequence[float]) -> Diagnosis:
+    """Returns what was found before a training that could not be made, and why it could not."""
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    unmade = Examined("training run", (), "could not run", said, time.perf_counter() - clock[-1])
+    findings = [finding for each in examined for finding in each.findings]
+    spent = {"check": clock[1] - clock[0], "run": unmade.seconds, "fixes": 0.0}
+    return Diagnosis(ranked(findings), (*examined, unmade), (), spent)
 
 
 def _try_all(
@@ -99,8 +111,7 @@ def _try_all(
     None is tried where a proof has already named the cause, or where nothing is left to repair.
     """
     proved = [each for one in examined for each in one.findings if each.severity == "error" and each.confidence == 1.0]
-    good = outcome.judged.finite and max(outcome.judged.error, outcome.train.error) < GOOD
-    if proved or good:
+    if proved or _is_good(outcome):
         return []
     tried, until, seen = [], time.perf_counter() + seconds, set()
     for suspicion in (each for one in examined for each in one.suspicions):
@@ -117,6 +128,18 @@ def _try_all(
                 tried.append((suspicion, trial))
                 break
     return tried
+
+
+def _is_good(outcome: Outcome) -> bool:
+    return outcome.judged.finite and max(outcome.judged.error, outcome.train.error) < GOOD
+
+
+def _as_it_went(finding: Finding, outcome: Outcome) -> Finding:
+    """Returns a finding; as a remark if it is about the steps, and the run learnt all there was to learn with them."""
+    if not (finding.is_alarm and finding.part in ("optimizer", "schedule") and _is_good(outcome)):
+        return finding
+    cost = f"it cost nothing: the error is {outcome.judged.error:.2g} at the end"
+    return replace(finding, severity="info", evidence=(*finding.evidence, cost))
 
 
 def _suspected(suspicion: Suspicion) -> Finding:
