@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from verax.cli import main
-from verax.doctor import TrainingProgram
+from verax.doctor import Diagnosis, TrainingProgram
+from verax.doctor._check import as_the_user_runs_it
 from verax.doctor._probe import Examined
 from verax.findings import Finding
 from verax.train import Experiment, Run
@@ -44,12 +45,7 @@ def experiment(width: int = 3, learning_rate: float = 0.1):
 
 
 def diagnosis(*findings):
-    alarms = tuple(finding for finding in findings if finding.is_alarm)
-    content = {"findings": [finding.id for finding in findings], "passed": not alarms}
-    return SimpleNamespace(
-        findings=findings, probes=PROBES, alarms=alarms, passed=not alarms, curve=(2.3, 1.9, 1.9), seconds=7.2,
-        to_json=lambda: content,
-    )  # fmt: skip
+    return Diagnosis(findings, PROBES, (2.3, 1.9, 1.9), {"check": 3.0, "run": 3.2, "fixes": 1.0})
 
 
 @pytest.fixture
@@ -65,8 +61,8 @@ def doctor(monkeypatch):
         asked.calls.append(("diagnose", what, seconds, fix_seconds))
         return asked.answer
 
-    monkeypatch.setattr("verax.doctor.check", check, raising=False)
-    monkeypatch.setattr("verax.doctor.diagnose", diagnose, raising=False)
+    monkeypatch.setattr("verax.doctor.check", check)
+    monkeypatch.setattr("verax.doctor.diagnose", diagnose)
     return asked
 
 
@@ -109,11 +105,11 @@ def test_nothing_found_is_exit_code_0_and_not_a_pass_of_what_was_not_run(blobs, 
 
 def test_json_is_what_the_diagnosis_says(blobs, doctor, capsys):
     assert main(["check", str(blobs), "--json"]) == 1
-    expected = {"findings": ["double-softmax", "constant-feature"], "passed": False}
-    assert json.loads(capsys.readouterr().out) == expected
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(doctor.answer.to_json()))
     doctor.answer = diagnosis()
     assert main(["diagnose", str(blobs), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"findings": [], "passed": True}
+    found = json.loads(capsys.readouterr().out)
+    assert found["findings"] == [] and found["passed"] is True
 
 
 def test_hyperparameters_seed_and_budgets_are_passed_on(blobs, doctor):
@@ -161,3 +157,14 @@ def test_wrong_words_are_refused(blobs, run_folder, doctor, capsys):
         assert main(words) == 2
         assert expected in capsys.readouterr().err
     assert doctor.calls == []
+
+
+def test_a_program_with_a_fault_is_checked_and_diagnosed_for_real(tmp_path, capsys):
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM.replace("np.zeros(8, np.float32)", "np.full(8, np.nan, np.float32)"))
+    with as_the_user_runs_it():
+        assert main(["check", str(file)]) == 1
+        assert "non-finite-input" in capsys.readouterr().out
+        assert main(["diagnose", str(file), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["findings"][0]["id"] == "non-finite-input" and set(found["seconds"]) == {"check", "run", "fixes"}

@@ -51,7 +51,7 @@ def say_diagnosis(found: Any, name: str, json: bool, all: bool) -> int:
     alarms = tuple(found.alarms)
     remarks = len(found.findings) - len(alarms)
     count = f"{len(alarms)} {'thing does' if len(alarms) == 1 else 'things do'} harm" if alarms else "nothing found"
-    say(f"{printable(name)}: {count}, in {seconds_text(found.seconds)}")
+    say(f"{printable(name)}: {count}, in {seconds_text(sum(found.seconds.values()))}")
     if len(found.curve):
         say(curve_text("training loss", found.curve))
     shown = found.findings if all else alarms
