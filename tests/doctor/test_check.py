@@ -146,3 +146,9 @@ def test_a_schedule_that_ends_early_is_a_fault_where_it_costs_something(peak, al
     found = vx.diagnose(binary(optimizer=optax.adam(schedule), train=apart[0], test=apart[1]))
     assert alarms(found) == (["lr-decayed-early"] if alarmed else [])
     assert "lr-decayed-early" in [finding.id for finding in found.findings]
+
+
+def test_a_run_that_was_left_after_a_few_steps_decides_nothing():
+    found = vx.diagnose(classifier(optimizer=optax.sgd(1e-4), epochs=80), seconds=0.01)
+    assert alarms(found) == [] and len(found.curve) == 2
+    assert {each.verdict for each in found.probes} >= {"could not run"}

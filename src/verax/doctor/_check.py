@@ -22,6 +22,8 @@ from verax.doctor.probes import CHECKS, RUNS
 from verax.findings import Finding, InputError
 from verax.train import Experiment, Monitored, Run
 
+OF_THE_RUN = 0.75  # of its seconds goes into training, the rest into reading it
+TELLING = 200  # steps of a run that was left before its end, for a repair to be judged by them
 GOOD = 0.02  # error of training and held-out rows below which no repair can be worth it (see `_trial.REPAIRED`)
 
 
@@ -77,18 +79,18 @@ def diagnose(
         examined = examine_all(CHECKS, subject, seconds=seconds)
         clock.append(time.perf_counter())
         try:
-            trajectory = recorded(subject, what) if isinstance(what, Run) else train(subject, seconds=0.6 * seconds)
+            budget = OF_THE_RUN * seconds
+            trajectory = recorded(subject, what) if isinstance(what, Run) else train(subject, seconds=budget)
             outcome = outcome_of(subject, trajectory.final)
         except Exception as error:  # of the program: what was found before the run is said all the same
             return _without_run(examined, error, clock)
-        examined += examine_all(RUNS, subject, trajectory, outcome, seconds=0.4 * seconds)
+        examined += examine_all(RUNS, subject, trajectory, outcome, seconds=seconds - budget)
         clock.append(time.perf_counter())
         tried = _try_all(subject, trajectory, outcome, examined, fix_seconds)
         clock.append(time.perf_counter())
     helped = [(suspicion.finding, trial) for suspicion, trial in tried if trial.helped]
     findings = [_as_it_went(finding, outcome) for each in examined for finding in each.findings]
-    suspicions = [each for one in examined for each in one.suspicions]
-    open_ = [_suspected(each) for each in suspicions if fix_seconds == 0 or not each.repairs]
+    open_ = [] if _is_good(outcome) else _undecided(examined, tried)
     taken = [end - start for start, end in pairwise(clock)]
     spent = {"check": taken[0], "run": taken[1], "fixes": taken[2]}
     return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
@@ -106,28 +108,37 @@ def _without_run(examined: Sequence[Examined], error: Exception, clock: Sequence
 def _try_all(
     subject: Subject, trajectory: Trajectory, outcome: Outcome, examined: Sequence[Examined], seconds: float | int
 ) -> list[tuple[Suspicion, Trial]]:
-    """Returns what the repairs of all suspicions did, the first that helped of each.
+    """Returns what the repairs of suspicions did: the one that helped, or the last that did not.
 
-    None is tried where a proof has already named the cause, or where nothing is left to repair.
+    None is tried where a proof has already named the cause, where nothing is left to repair, or where the time allowed
+    for a few steps of the run only.
     """
     proved = [each for one in examined for each in one.findings if each.severity == "error" and each.confidence == 1.0]
-    if proved or _is_good(outcome):
+    is_short = not trajectory.complete and trajectory.broken is None and trajectory.steps < TELLING
+    if proved or _is_good(outcome) or is_short:
         return []
     tried, until, seen = [], time.perf_counter() + seconds, set()
     for suspicion in (each for one in examined for each in one.suspicions):
         if suspicion.finding.id in seen:
             continue
+        trial, worth = None, worth_of(suspicion.finding)
         for repair in suspicion.repairs:
             left = until - time.perf_counter()
             if left <= 0:
                 return tried
-            worth = worth_of(suspicion.finding)
             trial = try_repair(subject, trajectory, outcome, repair, seconds=left, worth=worth)
             if trial.helped:
                 seen.add(suspicion.finding.id)
-                tried.append((suspicion, trial))
                 break
+        if trial is not None:
+            tried.append((suspicion, trial))
     return tried
+
+
+def _undecided(examined: Sequence[Examined], tried: Sequence[tuple[Suspicion, Trial]]) -> list[Finding]:
+    """Returns the suspicions that no repair decided, as remarks."""
+    decided = [suspicion for suspicion, _ in tried]
+    return [_suspected(each) for one in examined for each in one.suspicions if each not in decided]
 
 
 def _is_good(outcome: Outcome) -> bool:
@@ -147,7 +158,8 @@ def _suspected(suspicion: Suspicion) -> Finding:
     finding = suspicion.finding
     if not suspicion.repairs:
         return replace(finding, severity="info")
-    return replace(finding, severity="info", advice=f"Not decided: diagnose tries {suspicion.repairs[0].name}.")
+    tries = f"diagnose tries {suspicion.repairs[0].name}, where time allows and nothing else is proved"
+    return replace(finding, severity="info", advice=f"Not decided: {tries}.")
 
 
 def _subject(program: TrainingProgram | Experiment) -> Subject | Diagnosis:
