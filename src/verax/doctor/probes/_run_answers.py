@@ -26,6 +26,8 @@ ROWS_TO_JUDGE = 200
 
 def classes_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
     """Returns whether classes are never answered, and whether that is for their rarity."""
+    if trajectory.broken is None:
+        require_whole(trajectory)
     answers = outcome.judged
     if subject.task not in ("classification", "binary", "sequence") or answers.classes is None:
         raise NotApplicable("the task has no classes")

@@ -75,6 +75,8 @@ def is_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
     """Returns whether the network ended better than the best constant answer, and how its loss moved."""
     if subject.task == "custom":
         raise NotApplicable("a custom task does not say what a good answer is")
+    if trajectory.broken is None:
+        require_whole(trajectory)
     rows = subject.held or subject.train
     constant, error = constant_error(subject, rows), outcome.judged.error
     said = f"error {error:.3g} at the end, {constant:.3g} of the best constant answer"
