@@ -13,20 +13,20 @@ from verax.cli._arguments import parse
 from verax.cli._errors import explain
 from verax.findings import InputError
 
-COMMANDS = {
-    "demo": "digits, from data to a certificate: a study, a training, ten items, a report",
+COMMANDS = {  # each on one line of a screen of 80 columns
+    "demo": "digits, from data to a certificate: study, training, ten items",
     "train": "train the experiment that a Python file defines",
-    "tune": "try every combination of some hyperparameters, and train the best",
+    "tune": "try every combination of some hyperparameters, train the best",
     "evaluate": "score a run, or an exported model, with 95 % intervals",
-    "certify": "measure the ten items of a run, and write its certificate and report",
+    "certify": "measure the ten items of a run; write certificate and report",
     "export": "write a run's network as model.vx, which runs without its source",
     "predict": "say what a model makes of raw rows or pictures",
-    "check": "look for faults in an experiment before it is trained: data, loss, gradients, modes, schedule",
-    "diagnose": "say what is wrong with an experiment or a run, why, and what to change; repairs are tried",
+    "check": "look for faults in an experiment before it is trained",
+    "diagnose": "say what is wrong with an experiment or a run; try repairs",
     "explain": "say what a diagnosis means; without an id, list them all",
-    "gradcheck": "compare an experiment's automatic gradients with finite differences, leaf by leaf",
-    "profile": "say where the time of a training step goes, and which batch size is efficient",
-    "show": "describe a run, a model, a certificate or an experiment, without running it",
+    "gradcheck": "compare automatic gradients with finite differences, by leaf",
+    "profile": "say where a training step's time goes, and the best batch size",
+    "show": "describe a run, a model, a certificate or an experiment",
 }
 FILES = {"demo": "_demo_command"}  # _demo.py is its experiment
 WELL, FOUND, MISUSED, INTERRUPTED = 0, 1, 2, 130
