@@ -7,15 +7,27 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from verax.doctor.catalogue import GROUPS, PROOFS, Page
+from verax.doctor.probes import CHECKS, RUNS
 
+SOURCE = Path(__file__).parents[2] / "src" / "verax"
+NOBODY = "no probe yet"
+UNBUILT = {  # in the catalogue, and found by nothing yet
+    "checkpoint-mismatch",
+    "dropout-before-batchnorm",
+    "host-sync",
+    "missing-preprocessing-in-export",
+    "optimizer-state-reset",
+    "partial-batch-mean",
+    "redundant-bias-before-norm",
+}
 FOLDER = Path(__file__).parents[2] / "docs" / "diagnoses"
 HEAD = "<!-- Written by `make pages` from src/verax/doctor/catalogue/. Do not edit. -->\n"
 INTRODUCTION = f"""# Diagnoses
 
 Every name that a finding of Verax may have. `verax explain NAME` shows a page on a terminal.
 
-A name that stands here can be told apart; whether it was looked for in your program is what `verax check --all` says,
-probe by probe. How a diagnosis is told: *exact*, {PROOFS["exact"]}; *counterfactual*, {PROOFS["counterfactual"]};
+The last column says which probes of the doctor look for it; `verax check --all` says what each of them compared in your
+program. How a diagnosis is told: *exact*, {PROOFS["exact"]}; *counterfactual*, {PROOFS["counterfactual"]};
 *statistical*, {PROOFS["statistical"]}; *symptom*, {PROOFS["symptom"]}.
 """
 
@@ -31,8 +43,33 @@ def file_of(group: str) -> str:
 
 
 def _index(group: str) -> str:
-    rows = [f"| [{page.id}]({file_of(group)}#{page.id}) | {page.meaning} | {page.proof} |" for page in GROUPS[group]]
-    return "\n".join([f"\n## {group}\n", "| name | meaning | told |", "|---|---|---|", *rows]) + "\n"
+    rows = [
+        f"| [{page.id}]({file_of(group)}#{page.id}) | {page.meaning} | {page.proof} | {looked_for_by(page.id)} |"
+        for page in GROUPS[group]
+    ]
+    return (
+        "\n".join([f"\n## {group}\n", "| name | meaning | told | looked for by |", "|---|---|---|---|", *rows]) + "\n"
+    )
+
+
+def looked_for_by(name: str) -> str:
+    """Returns the probes that look for a diagnosis, else the folders of Verax that report it."""
+    probes = dict.fromkeys(probe.name for probe in (*CHECKS, *RUNS) if name in probe.ids)
+    if probes:
+        return ", ".join(probes)
+    return ", ".join(f"`{folder}`" for folder in _reporting(name)) or NOBODY
+
+
+def _reporting(name: str) -> list[str]:
+    said = (f'"{name}"', f"'{name}'")
+    folders = {
+        path.relative_to(SOURCE).parts[0] for path in _sources() if any(each in path.read_text() for each in said)
+    }
+    return sorted(folder.removesuffix(".py") for folder in folders)
+
+
+def _sources() -> Iterator[Path]:
+    return (path for path in SOURCE.rglob("*.py") if "catalogue" not in path.parts)
 
 
 def _group(group: str, pages: Iterable[Page]) -> Iterator[str]:
@@ -61,6 +98,16 @@ def plain(text: str) -> str:
 def test_the_pages_are_current():
     files = {path.name: path.read_text() for path in FOLDER.iterdir()}
     assert files == written(), "docs/diagnoses/ is not what the catalogue says. Renew it: make pages"
+
+
+def test_what_no_probe_looks_for_is_known():
+    missing = {page.id for pages in GROUPS.values() for page in pages if looked_for_by(page.id) == NOBODY}
+    assert missing == UNBUILT
+
+
+def test_every_id_of_a_probe_has_a_page():
+    known = {page.id for pages in GROUPS.values() for page in pages}
+    assert {name for probe in (*CHECKS, *RUNS) for name in probe.ids} <= known
 
 
 def test_a_page_has_its_heading_code_and_links():

@@ -140,3 +140,19 @@ def test_running_statistics_that_lag_behind_are_told_with_what_true_ones_give():
     (look,) = seen(regressor(network=Normalised(0.9999), **parts), _run_modes)
     assert ids(look) == ["stale-batch-stats"] and "training batches in their place" in look.findings[0].tried
     assert alarms(regressor(network=Normalised(0.9), **parts), _run_modes) == []
+
+
+# Remarks
+
+
+def remarks(program):
+    found = [finding for look in seen(program, _run_fit) for finding in look.findings if not finding.is_alarm]
+    return {finding.id for finding in found}
+
+
+def test_the_course_of_a_loss_is_remarked_on():
+    upside = binary(loss=lambda outputs, targets: -((outputs.reshape(-1) - targets) ** 2), epochs=2)
+    assert "negative-loss" in remarks(upside)
+    assert "underfitting" in remarks(classifier(optimizer=optax.sgd(1e-4), epochs=2))
+    assert "loss-oscillation" in remarks(regressor(network=MLP((), 1), optimizer=optax.sgd(0.5)))
+    assert remarks(classifier()) == set()

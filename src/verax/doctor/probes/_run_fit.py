@@ -18,6 +18,7 @@ ROSE_ALONE = 1.6  # likewise, where the answers are as right as before: a classi
 SURE = 3.0  # standard errors
 SMALL_STEP = 1e-4  # update over weight: below it, a run of thousands of steps moves little (TheDeepChecker's limit)
 STILL_FALLING = 0.1  # of all that the loss fell, in the last quarter of the run
+POOR = 0.7  # of the error of the best constant answer: most of what can be learnt was not (judgement)
 LARGE_STEP = 0.1  # update over weight (DeepDiagnosis, TheDeepChecker)
 LONGER, ENOUGH = 10, 5000  # times as many epochs are tried, or 4 times where that is more steps than these
 
@@ -98,6 +99,34 @@ def is_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
         confidence=0.5,
     )
     return Seen(said, (finding,))
+
+
+def course(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
+    """Returns what there is to remark on the way of the loss: each has many causes, or none that harms."""
+    if trajectory.broken is None:
+        require_whole(trajectory)
+    curve, lowest = trajectory.curve, float(np.min(trajectory.losses))
+    said = f"loss {curve[0]:.4g} -> {curve[-1]:.4g}, {lowest:.4g} at the lowest step"
+    remarks = []
+    if subject.task in ("classification", "binary", "multilabel", "sequence") and lowest < 0:
+        advice = "Look at the coding of the labels and the sign of the loss."
+        remarks.append(
+            _remark("negative-loss", f"the loss fell to {lowest:.3g}; of classes it cannot be below 0.", advice)
+        )
+    if _swings(curve):
+        advice = "Lower the learning rate, or take larger batches."
+        remarks.append(_remark("loss-oscillation", "the loss of fixed rows rises nearly as much as it falls.", advice))
+    constant, error = constant_error(subject, subject.train) if subject.task != "custom" else 0.0, outcome.train.error
+    if subject.task != "custom" and outcome.train.finite and error > POOR * constant:
+        at_best = f"{error:.3g} of the training rows, {constant:.3g} of the best constant answer"
+        remarks.append(
+            _remark("underfitting", f"the error stays at {at_best}.", "Look for a cause; the task may be hard.")
+        )
+    return Seen(said, tuple(remarks))
+
+
+def _remark(name: str, said: str, advice: str) -> Finding:
+    return Finding(name, "info", said, advice, confidence=0.5)
 
 
 def steps_fit(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
@@ -192,6 +221,7 @@ def _swings(curve: np.ndarray) -> bool:
 
 
 PROBES = (
+    Probe("course of the loss", ("negative-loss", "loss-oscillation", "underfitting"), course, "run"),
     Probe("held-out loss along the run", ("overfitting",), overfits, "run"),
     Probe(
         "better than a constant",
