@@ -32,7 +32,7 @@ check:
 slow: $(VENV)/installed-for-tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
 
-# Detection, places and false alarms over a folder in the faultbench format; about half an hour on two quiet cores.
+# Detection, places and false alarms over a folder in the faultbench format; a quarter of an hour on two cores.
 bench-faults: $(VENV)/installed-for-tests
 	@test -d $(FAULTBENCH) || { echo "There is no folder $(FAULTBENCH). Run: make bench-faults FAULTBENCH=path/to/cases"; exit 2; }
 	$(BIN)/python benchmarks/faultbench.py $(FAULTBENCH)

@@ -132,7 +132,7 @@ def probe_optimizer(optimizer: optax.GradientTransformation, params: Tree) -> Op
         def full(number: Any) -> Tree:
             return jax.tree.map(lambda leaf: jnp.full_like(leaf, number), shapes)
 
-        grads, state = full(gradient), _moved_on(inner.init(full(begun_at)), steps)
+        grads, state = full(gradient), moved_on(inner.init(full(begun_at)), steps)
         return inner.update(grads, state, full(value), value=loss, grad=grads, value_fn=lambda _: loss)[0]
 
     # One trace of the optimizer for all cases. The axes of a result are: case, steps, the leaf's own.
@@ -173,7 +173,7 @@ def keeps_its_rate(state: Tree) -> bool:
     return all(keeps_its_rate(each) for each in state)
 
 
-def _moved_on(state: Tree, steps: Any) -> Tree:
+def moved_on(state: Tree, steps: Any) -> Tree:
     """Returns an optimizer's state with its counters moved on."""
 
     def moved(leaf: Any) -> Any:

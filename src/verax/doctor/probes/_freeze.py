@@ -14,7 +14,7 @@ from verax.doctor._probe import Probe, Seen, Suspicion
 from verax.doctor._subject import Subject
 from verax.doctor.probes._rule import Rule, flat, random_like, rule_of, with_optimizer
 from verax.findings import Finding, Leaf
-from verax.train._optimizer import PROBED_AFTER, _moved_on
+from verax.train._optimizer import PROBED_AFTER, moved_on
 from verax.trees import Tree
 
 STEPS = 12  # one after another: accumulation over that many batches passes on one update
@@ -114,7 +114,7 @@ def _moved(rule: Rule) -> np.ndarray:
         moved |= [bool(flat(leaf).any()) for leaf in jax.tree.leaves(updates)]
     for steps in (*PROBED_AFTER, rule.subject.steps // 2, rule.subject.steps - 1):
         if not moved.all():
-            updates, _ = rule.update(grads, _moved_on(rule.subject.opt_state, jnp.int32(steps)), rule.params)
+            updates, _ = rule.update(grads, moved_on(rule.subject.opt_state, jnp.int32(steps)), rule.params)
             moved |= [bool(flat(leaf).any()) for leaf in jax.tree.leaves(updates)]
     return moved
 

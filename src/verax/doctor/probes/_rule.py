@@ -17,7 +17,7 @@ from verax.data import Batch
 from verax.doctor._probe import Repair
 from verax.doctor._subject import Subject, on_device
 from verax.network import Variables
-from verax.train._optimizer import _moved_on, keeps_its_rate, with_standard_promotion
+from verax.train._optimizer import moved_on, keeps_its_rate, with_standard_promotion
 from verax.train._schedule import ScheduleProbe, probe_schedule
 from verax.trees import Tree
 
@@ -99,7 +99,7 @@ class Rule:
     @cached_property
     def at_peak(self) -> Tree:
         """Its first state, with the counters moved on to the largest steps of the run: a warm-up begins at zero."""
-        return _moved_on(self.subject.opt_state, jnp.int32(self.peak)) if self.peak else self.subject.opt_state
+        return moved_on(self.subject.opt_state, jnp.int32(self.peak)) if self.peak else self.subject.opt_state
 
     @cached_property
     def walk(self) -> tuple[Step, ...]:

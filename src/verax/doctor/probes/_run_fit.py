@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 import optax
@@ -148,7 +150,8 @@ def steps_fit(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
     evidence = (said, f"loss of fixed training rows {curve[0]:.4g} -> {curve[-1]:.4g} in {trajectory.steps} steps")
     suspicions = []
     if ratio < SMALL_STEP or (falling and ratio < 10 * SMALL_STEP):
-        suspicions.append(_too_low(ratio, evidence))
+        low = f"the learning rate is too low: a step changes the weights by {ratio:.1g} of their size."
+        suspicions.append(_rate("learning-rate-too-low", low, "Multiply it by 10 to 100", (100.0, 10.0), evidence))
     if falling and ratio >= 10 * SMALL_STEP:
         suspicions.append(_too_short(subject, trajectory, evidence))
     first = float(np.median(trajectory.updates[:10, moving] / np.maximum(trajectory.weights[:10, moving], 1e-30)))
@@ -158,34 +161,16 @@ def steps_fit(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
         or curve.max() > ROSE * curve[0]
         or trajectory.broken is not None
     ):
-        suspicions.append(_too_high(ratio, evidence))
+        high = f"the learning rate is too high: a step changes the weights by {ratio:.1g} of their size."
+        suspicions.append(_rate("learning-rate-too-high", high, "Divide it by 10 to 100", (0.1, 0.01), evidence))
     return Seen(said, (), tuple(suspicions))
 
 
-def _too_low(ratio: float, evidence: tuple[str, ...]) -> Suspicion:
-    finding = Finding(
-        "learning-rate-too-low",
-        "warning",
-        f"the learning rate is too low: a step changes the weights by {ratio:.1g} of their size.",
-        "Multiply it by 10 to 100; vx.find_learning_rate gives an interval.",
-        part="optimizer",
-        evidence=evidence,
-        confidence=0.9,
-    )
-    return Suspicion(finding, (scaled_updates(100.0), scaled_updates(10.0)))
-
-
-def _too_high(ratio: float, evidence: tuple[str, ...]) -> Suspicion:
-    finding = Finding(
-        "learning-rate-too-high",
-        "warning",
-        f"the learning rate is too high: a step changes the weights by {ratio:.1g} of their size.",
-        "Divide it by 10 to 100; vx.find_learning_rate gives an interval.",
-        part="optimizer",
-        evidence=evidence,
-        confidence=0.9,
-    )
-    return Suspicion(finding, (scaled_updates(0.1), scaled_updates(0.01)))
+def _rate(name: str, said: str, advice: str, factors: Sequence[float], evidence: tuple[str, ...]) -> Suspicion:
+    """Returns the suspicion that steps are too large or too small, with other sizes to be tried."""
+    more = "vx.find_learning_rate gives an interval."
+    finding = Finding(name, "warning", said, f"{advice}; {more}", None, "optimizer", evidence, 0.9)
+    return Suspicion(finding, tuple(map(scaled_updates, factors)))
 
 
 def _too_short(subject: Subject, trajectory: Trajectory, evidence: tuple[str, ...]) -> Suspicion:

@@ -16,7 +16,6 @@ from verax.findings import Finding, Leaf, Moment, Part
 from verax.trees import Tree
 
 SYMPTOMS = {"loss": "non-finite-loss", "gradient": "non-finite-gradient", "parameter": "non-finite-parameter"}
-OVERFLOWS = ("exp-overflow", "overflow", "low-precision-overflow")
 GROWN = 100.0  # times their first norm: weights that grew so much overflow as a consequence, not as a cause
 
 
