@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ def main() -> int:
     parser.add_argument("--tool", choices=("doctor", "rules"), default="doctor")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--fix-seconds", type=float, default=60.0)
+    parser.add_argument("--seed-shift", type=int, default=0)
     options = parser.parse_args()
     start = time.perf_counter()
     try:
         program = program_of(names_of(sys.stdin.read()))
+        program = replace(program, seed=program.seed + options.seed_shift)
         said = doctor(program, options.seconds, options.fix_seconds) if options.tool == "doctor" else rules(program)
     except Exception as error:  # for the table; a process that dies leaves what it wrote last
         reason = str(error).strip().splitlines()

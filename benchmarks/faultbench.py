@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     rows = []
     for path in options.cases:
-        row = case_row(path, options.seconds, options.fix_seconds, options.peers)
+        row = case_row(path, options.seconds, options.fix_seconds, options.peers, options.seed_shift)
         rows.append(row)
         print(line(row), flush=True)
     columns = by_tool(rows, options.peers)
@@ -56,11 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if options.check and said != MET else 0
 
 
-def case_row(path: Path, seconds: float, fix_seconds: float, peers: Sequence[str]) -> dict[str, Any]:
+def case_row(
+    path: Path, seconds: float, fix_seconds: float, peers: Sequence[str], seed_shift: int = 0
+) -> dict[str, Any]:
     """Returns what the doctor and the peers say of a case, judged."""
     case, source = known(path), path.read_text().split(MARK)[0]
     limit = 2 * seconds + fix_seconds + START_SECONDS
-    answer = run(source, ["--tool=doctor", f"--seconds={seconds}", f"--fix-seconds={fix_seconds}"], limit)
+    budgets = [f"--seconds={seconds}", f"--fix-seconds={fix_seconds}"]
+    answer = run(source, ["--tool=doctor", *budgets, f"--seed-shift={seed_shift}"], limit)
     findings = answer.get("findings", [])
     row = {"case": path.stem, **answer, "findings": findings, "judged": judged(case, findings)}
     if peers:
@@ -201,6 +204,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=20.0, help="for the probes, and for the training (default: 20)"
     )
     parser.add_argument("--fix-seconds", type=float, default=60.0, help="for repairs that are tried (default: 60)")
+    parser.add_argument("--seed-shift", type=int, default=0, help="added to each program's seed (default: 0)")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"of {','.join(PEERS)}, or none (default: all)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a promise is missed or a case failed")
     options = parser.parse_args(arguments)

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import jax
 from _faultbench_score import Share
 
-from calibration._faulty import FAULTY, Faulty
+from calibration import FAULTY, Faulty
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

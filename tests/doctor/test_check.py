@@ -9,6 +9,7 @@ from flax import linen as nn
 import verax as vx
 from tests.doctor.programs import HEALTHY, MLP, binary, classifier, clouds, regressor
 from verax.doctor._recorded import monitored_findings
+from verax.doctor._subject import subject_of
 
 
 def alarms(diagnosis):
@@ -152,3 +153,41 @@ def test_a_run_that_was_left_after_a_few_steps_decides_nothing():
     found = vx.diagnose(classifier(optimizer=optax.sgd(1e-4), epochs=80), seconds=0.01)
     assert alarms(found) == [] and len(found.curve) == 2
     assert {each.verdict for each in found.probes} >= {"could not run"}
+
+
+def test_a_recorded_run_that_went_on_with_nan_is_not_called_finite():
+    train, test = clouds()
+    bad = vx.objective_from_loss(
+        lambda outputs, batch: jax.numpy.log(-(outputs.reshape(-1) ** 2) - 1) + 0 * batch.targets, task="binary"
+    )
+    data = vx.data.from_arrays(train=train, test=test).split(seed=0)
+    run = vx.train(vx.Experiment(MLP(outputs=1), bad, optax.sgd(0.1), data, epochs=1))
+    found = vx.diagnose(run, fix_seconds=0)
+    assert found.alarms
+    numbers = next(each for each in found.probes if each.name == "finite numbers along the run")
+    assert numbers.verdict == "failed" and numbers.said in ("loss not finite", "parameter not finite")
+
+
+def test_a_probe_that_only_a_repair_decides_has_not_passed_before_it():
+    slow = classifier(optimizer=optax.sgd(1e-4))
+    verdicts = {each.name: each.verdict for each in vx.check(slow).probes}
+    assert verdicts["step size, from below"] == "undecided"
+    assert {each.name: each.verdict for each in vx.diagnose(slow).probes}["step size, from below"] == "failed"
+
+
+def test_the_augmentation_of_an_experiment_is_in_its_training():
+    (inputs, labels), _ = clouds()
+    seen = []
+
+    def augment(key, batch):
+        seen.append(key)
+        return batch._replace(inputs=batch.inputs + jax.random.normal(key, batch.inputs.shape))
+
+    data = vx.data.from_arrays(train=(inputs, labels)).split(seed=0)
+    experiment = vx.Experiment(MLP(outputs=2), vx.classification(), optax.adam(1e-2), data, epochs=1, augment=augment)
+    subject = subject_of(experiment)
+    (plain, _), (noisy, _) = (
+        each.objective(*subject.variables, subject.batch, subject.noise(0))
+        for each in (subject.changed(augment=None), subject)
+    )
+    assert seen and float(plain) != float(noisy)

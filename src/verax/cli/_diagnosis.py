@@ -11,7 +11,7 @@ from typing import Any
 from verax.cli._say import console, say, say_json, seconds_text, table
 from verax.findings import InputError
 
-VERDICTS = ("passed", "failed", "not applicable", "could not run")
+VERDICTS = ("passed", "failed", "undecided", "not applicable", "could not run")
 
 
 def made(experiment: Callable[..., Any], hyperparameters: Mapping[str, Any]) -> Any:

@@ -86,11 +86,12 @@ def diagnose(
             return _without_run(examined, error, clock)
         examined += examine_all(RUNS, subject, trajectory, outcome, seconds=seconds - budget)
         clock.append(time.perf_counter())
-        tried = _try_all(subject, trajectory, outcome, examined, fix_seconds)
+        tried = _try_all(subject, trajectory, outcome, examined, fix_seconds, is_recorded=isinstance(what, Run))
         clock.append(time.perf_counter())
     helped = [(suspicion.finding, trial) for suspicion, trial in tried if trial.helped]
     findings = [_as_it_went(finding, outcome) for each in examined for finding in each.findings]
     open_ = [] if _is_good(outcome) else _undecided(examined, tried)
+    examined = [_decided(each, tried, _is_good(outcome)) for each in examined]
     taken = [end - start for start, end in pairwise(clock)]
     spent = {"check": taken[0], "run": taken[1], "fixes": taken[2]}
     return Diagnosis(ranked([*findings, *open_], helped), tuple(examined), tuple(trajectory.curve.tolist()), spent)
@@ -106,9 +107,17 @@ def _without_run(examined: Sequence[Examined], error: Exception, clock: Sequence
 
 
 def _try_all(
-    subject: Subject, trajectory: Trajectory, outcome: Outcome, examined: Sequence[Examined], seconds: float | int
+    subject: Subject,
+    trajectory: Trajectory,
+    outcome: Outcome,
+    examined: Sequence[Examined],
+    seconds: float | int,
+    *,
+    is_recorded: bool,
 ) -> list[tuple[Suspicion, Trial]]:
     """Returns what the repairs of suspicions did: the one that helped, or the last that did not.
+
+    A run that was recorded is first made again in the doctor's own way, so that only the repair differs.
 
     None is tried where a proof has already named the cause, where nothing is left to repair, or where the time allowed
     for a few steps of the run only.
@@ -118,6 +127,9 @@ def _try_all(
     if proved or _is_good(outcome) or is_short:
         return []
     tried, until, seen = [], time.perf_counter() + seconds, set()
+    if is_recorded and seconds > 0 and any(suspicion.repairs for one in examined for suspicion in one.suspicions):
+        trajectory = train(subject, seconds=seconds)
+        outcome = outcome_of(subject, trajectory.final)
     for suspicion in (each for one in examined for each in one.suspicions):
         if suspicion.finding.id in seen:
             continue
@@ -139,6 +151,16 @@ def _undecided(examined: Sequence[Examined], tried: Sequence[tuple[Suspicion, Tr
     """Returns the suspicions that no repair decided, as remarks."""
     decided = [suspicion for suspicion, _ in tried]
     return [_suspected(each) for one in examined for each in one.suspicions if each not in decided]
+
+
+def _decided(examined: Examined, tried: Sequence[tuple[Suspicion, Trial]], is_good: bool) -> Examined:
+    """Returns a probe with the verdict of its repairs; where nothing was left to repair, it passed."""
+    if examined.verdict != "undecided":
+        return examined
+    trials = [trial for suspicion, trial in tried if suspicion in examined.suspicions]
+    if any(trial.helped for trial in trials):
+        return replace(examined, verdict="failed")
+    return replace(examined, verdict="passed") if is_good or len(trials) == len(examined.suspicions) else examined
 
 
 def _is_good(outcome: Outcome) -> bool:

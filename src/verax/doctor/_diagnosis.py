@@ -52,11 +52,13 @@ class Diagnosis:
         }
 
     def __str__(self) -> str:
-        asked = [each for each in self.probes if each.verdict in ("passed", "failed")]
+        asked = [each for each in self.probes if each.verdict in ("passed", "failed", "undecided")]
         curves = {"loss-not-decreasing": self.curve, "loss-divergence": self.curve, "overfitting": self.curve}
         said = findings_text(self.alarms, curves) if self.alarms else f"nothing found by {len(asked)} probes."
         unable = [each for each in self.probes if each.verdict == "could not run"]
-        return "\n".join([said, *(f"not run: {each.name}: {each.said}" for each in unable)])
+        open_ = [each.name for each in self.probes if each.verdict == "undecided"]
+        more = [f"undecided: {', '.join(open_)}: diagnose tries repairs."] if open_ else []
+        return "\n".join([said, *more, *(f"not run: {each.name}: {each.said}" for each in unable)])
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from verax.doctor._subject import Subject
 from verax.findings import Finding
 
-Verdict = Literal["passed", "failed", "not applicable", "could not run"]
+Verdict = Literal["passed", "failed", "undecided", "not applicable", "could not run"]
 Stage = Literal["check", "run"]
 
 
@@ -81,7 +81,8 @@ class Examined:
     Attributes:
       name: of the probe.
       ids: what it can find.
-      verdict: `failed` if it raised an alarm; a probe that could not run has not passed.
+      verdict: `failed` if it raised an alarm, `undecided` if only a repair would tell and none was tried; neither that
+        nor a probe that could not run has passed.
       said: what was compared, or why it was not.
       seconds: that it took.
       findings: what is wrong.
@@ -108,7 +109,7 @@ def examine(probe: Probe, *subjects: Any) -> Examined:
         said = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         return Examined(probe.name, probe.ids, "could not run", said, time.perf_counter() - start)
     alarmed = any(finding.is_alarm for finding in seen.findings)
-    verdict: Verdict = "failed" if alarmed else "passed"
+    verdict: Verdict = "failed" if alarmed else "undecided" if seen.suspicions else "passed"
     seconds = time.perf_counter() - start
     return Examined(probe.name, probe.ids, verdict, seen.compared, seconds, seen.findings, seen.suspicions)
 

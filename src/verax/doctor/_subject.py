@@ -56,6 +56,7 @@ class Subject:
       predict: as in `TrainingProgram`.
       probabilities: likewise.
       scored: likewise.
+      augment: `(key, batch) -> batch`, applied in training; None where there is none.
     """
 
     network: Network
@@ -75,6 +76,7 @@ class Subject:
     predict: Callable[[Tree], Any] | None = None
     probabilities: Callable[[Tree], Any] | None = None
     scored: Callable[[Tree], Any] | None = None
+    augment: Callable[[Any, Batch], Batch] | None = None
 
     # The program's functions, traceable.
 
@@ -88,6 +90,8 @@ class Subject:
 
     def objective(self, params: Tree, model_state: Tree, batch: Batch, key: Any) -> tuple[Any, tuple[Tree, Tree]]:
         """Returns what a training step differentiates, with `(outputs, model_state)` beside it."""
+        if self.augment is not None:
+            batch = self.augment(jax.random.fold_in(key, 1), batch)
         outputs, after = self.forward(Variables(params, model_state), batch.inputs, key)
         loss = self.mean_loss(outputs, batch)
         return (loss if self.penalty is None else loss + self.penalty(params)), (outputs, after)
@@ -289,6 +293,7 @@ def _from_experiment(experiment: Experiment) -> Subject:
         predict=None,
         probabilities=objective.predictions if objective.task in ("classification", "multilabel") else None,
         scored=None,
+        augment=experiment.augment,
     )
 
 

@@ -17,7 +17,7 @@ from verax.data import Batch
 from verax.doctor._probe import Repair
 from verax.doctor._subject import Subject, on_device
 from verax.network import Variables
-from verax.train._optimizer import moved_on, keeps_its_rate, with_standard_promotion
+from verax.train._optimizer import keeps_its_rate, moved_on, with_standard_promotion
 from verax.train._schedule import ScheduleProbe, probe_schedule
 from verax.trees import Tree
 

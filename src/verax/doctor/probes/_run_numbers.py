@@ -13,7 +13,7 @@ from verax.doctor._subject import Subject
 from verax.doctor._trajectory import Broken, Trajectory
 from verax.doctor._trial import Outcome
 from verax.findings import Finding, Leaf, Moment, Part
-from verax.trees import Tree
+from verax.trees import Tree, all_finite, leaves_by_path
 
 SYMPTOMS = {"loss": "non-finite-loss", "gradient": "non-finite-gradient", "parameter": "non-finite-parameter"}
 GROWN = 100.0  # times their first norm: weights that grew so much overflow as a consequence, not as a cause
@@ -23,11 +23,25 @@ def look(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
     """Returns why a run broke off."""
     broken = trajectory.broken
     if broken is None:
-        return Seen(f"loss, gradients and parameters were finite at all {trajectory.steps} steps")
+        return _recorded(trajectory)
     symptom = _symptom(broken)
     cause = _cause(subject, trajectory, broken)
     said = f"{broken.what} not finite at step {broken.step}"
     return Seen(said, (symptom,) if cause is None else (cause, symptom))
+
+
+def _recorded(trajectory: Trajectory) -> Seen:
+    """Returns whether the losses and last parameters of a run were finite that did not break off: a run that was
+    recorded elsewhere may have gone on with NaN."""
+    bad = np.flatnonzero(~np.isfinite(trajectory.losses))
+    paths = [path for path, leaf in leaves_by_path(trajectory.final.params).items() if not bool(all_finite(leaf))]
+    if not bad.size and not paths:
+        return Seen(f"losses and parameters were finite in all {trajectory.steps} steps")
+    step = int(bad[0]) + 1 if bad.size else trajectory.steps
+    what, where = ("loss", Moment(step)) if bad.size else ("parameter", Leaf(paths[0]))
+    said = f"the {what} is NaN or infinite from step {step} on." if bad.size else "it is NaN or infinite at the end."
+    advice = "Find the operation with vx.find_nonfinite at that step."
+    return Seen(f"{what} not finite", (Finding(SYMPTOMS[what], "error", said, advice, where),))
 
 
 def _symptom(broken: Broken) -> Finding:
