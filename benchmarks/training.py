@@ -282,7 +282,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", type=_names(peers), default=peers, help=f"of {','.join(peers)} (default: all)")
     parser.add_argument("--epochs", type=int, help="passes over the data a turn (default: by task)")
     parser.add_argument("--peers-python", default=os.environ.get("VERAX_PEERS_PYTHON"), help="Python of the peers")
-    parser.add_argument("--before", metavar="CHECKOUT", help="a checkout of another commit, to be compared with")
+    parser.add_argument(
+        "--before",
+        metavar="CHECKOUT",
+        help="a checkout of another commit, to be compared with; one of this commit shows what the place is worth",
+    )
     parser.add_argument("--json", metavar="OUT", help="write the rows to a file")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a promised ratio is missed")
     options = parser.parse_args(arguments)
