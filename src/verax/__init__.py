@@ -84,6 +84,7 @@ _NAMES_BY_FOLDER = {
         "profile",
     ),
     "doctor": ("check", "diagnose", "Diagnosis", "TrainingProgram"),
+    "tune": ("uniform", "log_uniform", "int_uniform", "Halving"),
     "certify": ("Evidence", "Certificate"),
     "findings": ("Finding", "InputError"),
 }

@@ -11,7 +11,7 @@ from verax.train._fit import Path
 from verax.train._fit import Sequence
 from typing import overload
 from verax.evaluate._predict import evaluate as _call_evaluate
-from verax.tune._study import search as _call_tune
+from verax.tune._tune import tune as _call_tune
 from verax.certify._certify import certify as _call_certify
 from verax import network as network
 from verax import models as models
@@ -73,6 +73,10 @@ from verax.doctor import check as check
 from verax.doctor import diagnose as diagnose
 from verax.doctor import Diagnosis as Diagnosis
 from verax.doctor import TrainingProgram as TrainingProgram
+from verax.tune import uniform as uniform
+from verax.tune import log_uniform as log_uniform
+from verax.tune import int_uniform as int_uniform
+from verax.tune import Halving as Halving
 from verax.certify import Evidence as Evidence
 from verax.certify import Certificate as Certificate
 from verax.findings import Finding as Finding
@@ -231,10 +235,22 @@ evaluate: _Evaluate
 
 class _Tune:
     __call__ = staticmethod(_call_tune)
+    from verax.tune import Halving as Halving
+    from verax.tune import Interval as Interval
+    from verax.tune import LaneResult as LaneResult
+    from verax.tune import Plan as Plan
     from verax.tune import Study as Study
+    from verax.tune import Task as Task
+    from verax.tune import TaskResult as TaskResult
     from verax.tune import Trial as Trial
-    search = staticmethod(_tune.search)
-    trials = staticmethod(_tune.trials)
+    from verax.tune import Verdict as Verdict
+    from verax.tune import Winner as Winner
+    events = staticmethod(_tune.events)
+    from verax.tune import executors as executors
+    int_uniform = staticmethod(_tune.int_uniform)
+    log_uniform = staticmethod(_tune.log_uniform)
+    tune = staticmethod(_tune.tune)
+    uniform = staticmethod(_tune.uniform)
 tune: _Tune
 
 class _Certify:

@@ -66,10 +66,15 @@ def runs_in_turn(network: Network, variables: Variables, inputs: Tree) -> bool:
     """
     if jax.default_backend() != "cpu":
         return False
+    has_convolution, operations = forward_cost(network, variables, inputs)
+    return has_convolution or operations > LARGE
+
+
+def forward_cost(network: Network, variables: Variables, inputs: Tree) -> tuple[bool, float]:
+    """Returns whether a network has convolutions, and the floating-point operations of its forward pass on a batch."""
     forward = jax.jit(lambda variables, inputs: network.apply(variables, inputs)[0]).trace(variables, inputs)
-    if has_primitive(forward.jaxpr, CONVOLUTION):
-        return True
-    return (forward.lower().cost_analysis() or {}).get("flops", 0.0) > LARGE
+    operations = (forward.lower().cost_analysis() or {}).get("flops", 0.0)
+    return has_primitive(forward.jaxpr, CONVOLUTION), operations
 
 
 def lane_chunk(program: Program, one_after_another: bool) -> Callable[..., tuple[TrainState, ChunkRecord]]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
+from jax import Array
+from jax.core import Tracer
 
 from verax.data import Batch, Examples
 from verax.evaluate import Calibration, Estimate, PredictiveCalibration
 from verax.findings import InputError
 from verax.trees import Tree
 
+Rate = float | int | Array  # traced where it is a lane of a batched trial
 AnyCalibration = Calibration | PredictiveCalibration
 
 
@@ -205,12 +208,19 @@ def require_shape(what: str, outputs: Any, targets_shape: tuple[int, ...], trail
         )
 
 
-def checked_smoothing(value: Any) -> float:
-    """Returns a rate of label smoothing.
+def checked_smoothing(value: Any) -> Any:
+    """Returns a rate of label smoothing; a traced one as it is.
 
     Raises:
       InputError: if it is outside [0, 1).
     """
+    if isinstance(value, Tracer):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise InputError(f"label_smoothing must be a number in [0, 1), got {value!r}.")
     return float(value)
+
+
+def is_none(rate: Rate) -> bool:
+    """Returns whether a rate is known to be 0; of a traced one that is not known."""
+    return isinstance(rate, int | float) and rate == 0

@@ -14,7 +14,18 @@ from jax.scipy.special import xlogy
 from verax.data import Batch, Examples
 from verax.evaluate import Estimate, apply_temperature, baseline, calibration, fit_temperature
 from verax.findings import InputError
-from verax.train._task import Answers, Confidence, Task, align, require_shape, weighted_mean, weighted_sum, wide
+from verax.train._task import (
+    Answers,
+    Confidence,
+    Rate,
+    Task,
+    align,
+    is_none,
+    require_shape,
+    weighted_mean,
+    weighted_sum,
+    wide,
+)
 from verax.trees import Tree
 
 
@@ -28,7 +39,7 @@ class Classification(Task):
       balance: the weights that `balanced` came to on the training split.
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Rate = 0.0
     class_weights: Any = None
     balance: Any = None
 
@@ -48,7 +59,7 @@ class Classification(Task):
                 f"targets that are distributions must have a column for each of {logits.shape[-1]} classes, "
                 f"got shape {batch.targets.shape}."
             )
-        if not mixed and not self.label_smoothing and self.class_weights is None:
+        if not mixed and is_none(self.label_smoothing) and self.class_weights is None:
             return optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
         goal, share = self._goal(batch.targets, logits.shape[-1], logits.dtype)
         return optax.softmax_cross_entropy(logits, goal) / share
@@ -57,7 +68,7 @@ class Classification(Task):
         """Returns the weighted distributions that the outputs are compared with, and the weight of each example."""
         mixed = jnp.issubdtype(targets.dtype, jnp.floating)
         given = targets.astype(dtype) if mixed else jax.nn.one_hot(targets, classes, dtype=dtype)
-        smoothed = optax.smooth_labels(given, self.label_smoothing) if self.label_smoothing else given
+        smoothed = given if is_none(self.label_smoothing) else optax.smooth_labels(given, self.label_smoothing)
         if self.class_weights is None:
             return smoothed, jnp.ones(given.shape[:-1], dtype)
         weights = self._weights(classes).astype(dtype)
@@ -115,7 +126,7 @@ class Classification(Task):
 
     def floor(self, outputs: Tree, batch: Batch) -> Any:
         """Returns what is left where each answer is the smoothed label itself: its entropy."""
-        if not self.label_smoothing and not jnp.issubdtype(batch.targets.dtype, jnp.floating):
+        if is_none(self.label_smoothing) and not jnp.issubdtype(batch.targets.dtype, jnp.floating):
             return 0.0
         goal, share = self._goal(batch.targets, outputs.shape[-1], jnp.float32)
         whole = goal.sum(axis=-1, keepdims=True)
@@ -146,7 +157,7 @@ class Binary(Task):
       balance: the weight that `balanced` came to on the training split.
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Rate = 0.0
     positive_weight: Any = None
     balance: Any = None
 
@@ -251,10 +262,10 @@ def balanced_positive_weight(targets: Any) -> np.ndarray:
     return np.where((ones > 0) & (zeros > 0), zeros / np.maximum(ones, 1), 1.0).astype(np.float32)
 
 
-def smoothed_bits(targets: Any, rate: float, dtype: Any) -> Any:
+def smoothed_bits(targets: Any, rate: Rate, dtype: Any) -> Any:
     """Returns targets 0 and 1 drawn towards a half, as `optax.smooth_labels` does for two classes."""
     bits = jnp.asarray(targets).astype(dtype)
-    return (1 - rate) * bits + rate / 2 if rate else bits
+    return bits if is_none(rate) else (1 - rate) * bits + rate / 2
 
 
 def weights_of_bits(targets: Any, positive: Any, dtype: Any) -> Any:
@@ -263,9 +274,9 @@ def weights_of_bits(targets: Any, positive: Any, dtype: Any) -> Any:
     return 1 + (positive.reshape((1,) * (bits.ndim - positive.ndim) + positive.shape) - 1) * bits
 
 
-def floor_of_bits(batch: Batch, rate: float, weight: Any) -> Any:
+def floor_of_bits(batch: Batch, rate: Rate, weight: Any) -> Any:
     """Returns the mean entropy of smoothed bits."""
-    if not rate:
+    if is_none(rate):
         return 0.0
     goal = smoothed_bits(batch.targets, rate, jnp.float32)
     return weighted_mean(-xlogy(goal, goal) - xlogy(1 - goal, 1 - goal), weight)

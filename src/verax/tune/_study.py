@@ -1,21 +1,21 @@
-"""A study: trials over a space of hyperparameters, the choice by validation, the winner retrained."""
+"""A study: its trials, what chose among them, and the winner trained anew."""
 
 from __future__ import annotations
 
-import functools
-import itertools
+import csv
+import io
 import math
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import numpy as np
+from verax.evaluate import Estimate
+from verax.train import LaneEstimate, Run
+from verax.tune._judge import cost
+from verax.tune._task import Curves, plain_setting
+from verax.tune._trace import Verdict
 
-from verax.data import load
-from verax.findings import InputError
-from verax.train import EarlyStopping, Experiment, Run, fingerprint, fit, resolve
-from verax.train._stopping import HIGHER_IS_BETTER
+State = Literal["complete", "pruned", "not finite", "not trained"]
 
 
 @dataclass(frozen=True)
@@ -24,24 +24,76 @@ class Trial:
 
     Attributes:
       hyperparameters: what was tried.
-      value: the validation metric at its best epoch; NaN if training did not stay finite.
-      seconds: of training.
+      value: the objective, the mean over seeds, at the best epoch where training stops early, else at the last; NaN if
+        training did not stay finite. Of a pruned trial it is that of its last epoch.
+      seconds: its share of the time of the program that trained it.
       stop_reason: why it ended.
+      number: in the order of proposal, from 0.
+      state: `complete`, `pruned`, `not finite` or `not trained`.
+      values: the objective of each seed.
+      curves: by metric, for each seed its value after each epoch; None where it was not finite.
+      parameters: how many numbers the network has.
+      task: the name of the task that trained it: trials of one task shared a program.
     """
 
     hyperparameters: Mapping[str, Any]
     value: float
     seconds: float
     stop_reason: str
+    number: int = 0
+    state: State = "complete"
+    values: tuple[float, ...] = ()
+    curves: Curves = field(default_factory=dict)
+    parameters: int = 0
+    task: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the trial as plain values."""
-        value = self.value if math.isfinite(self.value) else None
+        """Returns the trial as plain values; None stands for what is not finite."""
         return {
-            "hyperparameters": dict(self.hyperparameters),
-            "value": value,
-            "seconds": self.seconds,
+            "number": self.number,
+            "hyperparameters": plain_setting(self.hyperparameters),
+            "value": _number(self.value),
+            "values": [_number(value) for value in self.values],
+            "state": self.state,
             "stop_reason": self.stop_reason,
+            "seconds": self.seconds,
+            "parameters": self.parameters,
+            "task": self.task,
+            "curves": {name: [list(seed) for seed in seeds] for name, seeds in self.curves.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Winner:
+    """What the winner is worth, measured with fresh seeds: those that chose it say too much.
+
+    Attributes:
+      seeds: that it was trained with; none of them was in the search.
+      values: the objective with each of them.
+      value: their mean with its 95 % interval (Student's t).
+      luck: how much better the search saw the winner than it is, with the same interval: the bias of having chosen the
+        best of many. Positive is flattering.
+      test: of each metric on the test split, which was opened once, the mean over the seeds; empty without the split.
+      ties: numbers of the trials that the noise does not tell from the winner, fewest parameters first; the winner is
+        among them.
+    """
+
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    value: LaneEstimate
+    luck: Estimate
+    test: Mapping[str, LaneEstimate]
+    ties: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as plain values."""
+        return {
+            "seeds": list(self.seeds),
+            "values": list(self.values),
+            "value": self.value.to_json(),
+            "luck": self.luck.to_json(),
+            "test": {name: each.to_json() for name, each in self.test.items()},
+            "ties": list(self.ties),
         }
 
 
@@ -50,156 +102,63 @@ class Study:
     """The trials of a search, and the winner trained anew.
 
     Attributes:
-      trials: in the order they were run.
-      metric: what chose among them; always of the validation split.
+      trials: in the order of their numbers.
+      objective: what chose among them; always of the validation split.
       best: the trial that won.
-      best_run: the winner's setting, trained from the beginning.
+      best_run: the winner's setting trained alone, from the beginning, with a fresh seed; None with `retrain=0`.
+      winner: what it is worth; None with `retrain=0`.
+      verdicts: what each hyperparameter was to the compiled program.
+      facts: how it was made: search, seed, time, programs.
     """
 
     trials: tuple[Trial, ...]
-    metric: str
+    objective: str
     best: Trial
-    best_run: Run
+    best_run: Run | None = None
+    winner: Winner | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        rows = sorted(self.trials, key=lambda trial: _rank(trial.value, self.metric))
-        return "\n".join(f"{trial.value:10.5g}  {_setting(trial.hyperparameters)}" for trial in rows)
+        rows = sorted(self.trials, key=lambda trial: (cost(trial.value, self.objective), trial.number))
+        return "\n".join(
+            f"{trial.value:10.5g}  {setting_text(trial.hyperparameters)}"
+            + ("" if trial.state == "complete" else f"  ({trial.state})")
+            for trial in rows
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of `study.json`."""
         return {
-            "metric": self.metric,
+            "objective": self.objective,
             "best": self.best.to_json(),
+            "winner": None if self.winner is None else self.winner.to_json(),
+            "verdicts": [str(verdict) for verdict in self.verdicts],
+            "facts": dict(self.facts),
             "trials": [trial.to_json() for trial in self.trials],
         }
 
-
-def search(
-    experiment: Callable[..., Experiment],
-    space: Mapping[str, Sequence[Any] | np.ndarray],
-    *,
-    metric: str = "validation/loss",
-    **hyperparameters: Any,
-) -> Study:
-    """Returns the study of every combination in a grid: each is trained, validation chooses, the winner is retrained.
-
-    The test split is never touched.
-
-    Args:
-      experiment: the function from hyperparameters to an Experiment.
-      space: for each hyperparameter the values to try, such as `{"learning_rate": [1e-3, 1e-2], "hidden": [64, 128]}`.
-      metric: what chooses: `validation/loss`, `validation/accuracy` or `validation/rmse`.
-      **hyperparameters: held fixed in all trials.
-
-    Raises:
-      InputError: if a hyperparameter is unknown, has no values, changes nothing, or the data has no validation split;
-        all before the first trial. Also if no trial stayed finite.
-    """
-    steps = trials(experiment, space, metric=metric, **hyperparameters)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    def to_csv(self) -> str:
+        """Returns the content of `study.csv`: a row a trial."""
+        names = list(dict.fromkeys(name for trial in self.trials for name in trial.hyperparameters))
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["number", "state", self.objective, "seconds", "parameters", *names, "stop_reason"])
+        for trial in self.trials:
+            value = "" if math.isnan(trial.value) else repr(trial.value)
+            setting = [trial.hyperparameters.get(name, "") for name in names]
+            numbers = [f"{trial.seconds:.3f}", trial.parameters]
+            writer.writerow([trial.number, trial.state, value, *numbers, *setting, trial.stop_reason])
+        return file.getvalue()
 
 
-def trials(
-    experiment: Callable[..., Experiment],
-    space: Mapping[str, Sequence[Any] | np.ndarray],
-    *,
-    metric: str = "validation/loss",
-    **hyperparameters: Any,
-) -> Generator[Trial, None, Study]:
-    """Yields each trial as it ends, and returns the study: `search` with something to watch."""
-    values = _values(space)
-    settings = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
-    _check_space(experiment, values, settings, metric, hyperparameters)
-    done = []
-    for setting in settings:
-        clock = time.perf_counter()
-        try:
-            run = fit(experiment, **hyperparameters, **setting)
-            value, reason = _value(run, metric), run.stop_reason
-        except InputError as error:  # this setting cannot be trained (a warm-up longer than the run); the others can
-            value, reason = math.nan, f"not trained: {error}"
-        done.append(Trial(setting, value, time.perf_counter() - clock, reason))
-        yield done[-1]
-    best = min(done, key=lambda trial: _rank(trial.value, metric))
-    if math.isnan(best.value):
-        untrained = [each.stop_reason for each in done if each.stop_reason.startswith("not trained")]
-        if len(untrained) == len(done):
-            raise InputError(f"none of the {len(done)} trials could be trained. The first: {untrained[0]}")
-        raise InputError(f"none of the {len(done)} trials stayed finite. Try smaller learning rates.")
-    return Study(tuple(done), metric, best, fit(experiment, **hyperparameters, **best.hyperparameters))
+def setting_text(hyperparameters: Mapping[str, Any]) -> str:
+    """Returns hyperparameters as text: `learning_rate=0.001, hidden=64`."""
+    return ", ".join(
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in hyperparameters.items()
+    )
 
 
-def _values(space: Mapping[str, Sequence[Any] | np.ndarray]) -> dict[str, list[Any]]:
-    """Returns the values of each hyperparameter as a list of plain Python values."""
-    if not space:
-        raise InputError("the space must name at least one hyperparameter with its values, got none.")
-    lists = {}
-    for name, values in space.items():
-        values = values.tolist() if isinstance(values, np.ndarray) else values
-        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise InputError(f"the space must give {name!r} a list of values to try, got {values!r}.")
-        lists[name] = [value.item() if isinstance(value, np.generic) else value for value in values]
-        if len({repr(value) for value in lists[name]}) < len(lists[name]):
-            raise InputError(f"the space gives {name!r} a value twice: {lists[name]!r}.")
-    return lists
-
-
-def _check_space(
-    experiment: Callable[..., Experiment],
-    space: Mapping[str, list[Any]],
-    settings: Sequence[Mapping[str, Any]],
-    metric: str,
-    fixed: Mapping[str, Any],
-) -> None:
-    """Refuses what cannot be searched, before the first trial."""
-    both = set(space) & set(fixed)
-    if both:
-        raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
-    made = [resolve(experiment, {**fixed, **setting}) for setting in settings]
-    for one in made:
-        splits = load(one.data).splits
-        kinds = ("validation",) if one.ema is None else ("validation", "ema_validation")
-        known = [f"{kind}/{name}" for kind in kinds for name in one.objective.metrics]
-        known = known if "validation" in splits else []
-        EarlyStopping(metric=metric).check_metric(known)
-    identity = functools.cache(lambda index: fingerprint(made[index]))
-    for name, values in space.items():
-        if len(values) > 1 and not _changes_something(name, settings, identity):
-            tried = ", ".join(map(repr, values))
-            raise InputError(
-                f"the hyperparameter {name!r} changes nothing: {tried} give the same program and data. "
-                "Does the experiment function use it?"
-            )
-
-
-def _changes_something(name: str, settings: Sequence[Mapping[str, Any]], identity: Callable[[int], str]) -> bool:
-    """Returns whether two settings that differ in one hyperparameter alone give different programs or data."""
-    first: dict[str, int] = {}
-    for index, setting in enumerate(settings):
-        others = repr({other: value for other, value in setting.items() if other != name})
-        if identity(index) != identity(first.setdefault(others, index)):
-            return True
-    return False
-
-
-def _value(run: Run, metric: str) -> float:
-    """Returns the metric at the epoch whose weights the run uses: its best one if it stops early, else its last."""
-    steps, values = run.history.series(metric)
-    if not values or run.stop_reason.startswith("not finite"):
-        return math.nan
-    best = run.best if run.experiment.stopping else None
-    return values[-1] if best is None else values[steps.index(int(best.step))]
-
-
-def _rank(value: float, metric: str) -> float:
-    if math.isnan(value):
-        return math.inf
-    return -value if metric.rsplit("/", 1)[-1] in HIGHER_IS_BETTER else value
-
-
-def _setting(hyperparameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in hyperparameters.items())
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,241 @@
+"""Tasks trained in this process: compiled for as many lanes as memory takes, run, and told lane by lane."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import jax
+import numpy as np
+import psutil
+
+from verax.findings import InputError
+from verax.train import Experiment, mean_metrics
+from verax.train._compile import program_memory
+from verax.train._state import TrainState
+from verax.train._tracing_errors import explained
+from verax.trees import Tree
+from verax.tune._group import Group, prepared
+from verax.tune._program import EpochRecord, first_states, group_program
+from verax.tune._task import LaneResult, Task, TaskResult
+
+MEMORY = 0.5  # of the machine or the device, for the programs that run at once
+ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
+# XLA's older emitters compile a small CPU program in 60 % of the time and run it 1.5 times as long, so they are for
+# programs that run for less than about two seconds of one core (`benchmarks/tuning.py --compilers`).
+QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": "1"}
+QUICK_OPERATIONS = 6e10
+
+
+def run_task(
+    function: Callable[..., Experiment], task: Task, *, at_once: int = 1, device: threading.Lock | None = None
+) -> TaskResult:
+    """Returns what came of the trials of a task; what is wrong with a trial is an error in its result.
+
+    Args:
+      function: the user's, from hyperparameters to an Experiment.
+      task: the trials.
+      at_once: how many tasks share the memory.
+      device: held while a program runs, where only one may at a time; None lets all run.
+    """
+    clock = time.perf_counter()
+    try:
+        group = prepared(function, task)
+        result = _trained(group, task, at_once, device or contextlib.nullcontext())
+    except InputError as error:
+        if len(task.numbers) == 1:
+            return TaskResult(task.name, (_untrained(task, str(error)),), states=(b"",) if task.keep else ())
+        result = _one_by_one(function, task, at_once, device)  # something is wrong with one of them: with which?
+    return replace(result, name=task.name, seconds=time.perf_counter() - clock)
+
+
+def _one_by_one(function: Any, task: Task, at_once: int, device: Any) -> TaskResult:
+    results = [run_task(function, task.of([at]), at_once=at_once, device=device) for at in range(len(task.numbers))]
+    return TaskResult(
+        task.name,
+        tuple(trial for each in results for trial in each.trials),
+        lanes=max(each.lanes for each in results),
+        programs=sum(each.programs for each in results),
+        compile_seconds=sum(each.compile_seconds for each in results),
+        peak_bytes=max(each.peak_bytes for each in results),
+        stopping=next((each.stopping for each in results if each.stopping), None),
+        states=tuple(state for each in results for state in each.states),
+    )
+
+
+def _untrained(task: Task, error: str) -> LaneResult:
+    return LaneResult(task.numbers[0], {}, (None,) * len(task.seeds[0]), 0, 0.0, error)
+
+
+def _trained(group: Group, task: Task, at_once: int, device: Any) -> TaskResult:
+    """Returns the trials trained from where the task begins to where it ends, in as few programs as memory allows."""
+    clock, compile_seconds, peak = time.perf_counter(), 0.0, 0
+    size, total = len(task.seeds[0]), len(group.seeds)
+    epochs = min(task.until or group.epochs, group.epochs) - task.begun
+    spans = _spans(epochs, len(set(group.seeds)) * group.program.plan.size * 4)
+    most = min(task.lanes or total, total)
+    compiled: dict[int, tuple[Any, dict[int, Any]]] = {}
+    records: list[EpochRecord] = []
+    states: list[bytes] = []
+    done = 0
+    while done < total:
+        lanes = slice(done, min(done + most, total))
+        width = lanes.stop - lanes.start
+        if width not in compiled:
+            started = time.perf_counter()
+            compiled[width] = _compiled(group, lanes, spans, task.begun, width)
+            compile_seconds += time.perf_counter() - started
+        begin, chunks = compiled[width]
+        peak = max(program_memory(chunk)["peak_bytes"] for chunk in chunks.values())
+        if task.lanes is None and width > size and peak > memory_limit() / at_once:
+            most = max(size, width // 2 // size * size)  # the seeds of a trial stay together
+            continue
+        with device:
+            own = group.own(lanes)
+            state = begin(own, group.batch)
+            if task.states:
+                state = read_states(task.states[lanes.start // size : lanes.stop // size], state)
+            parts, at = [], task.begun
+            for span in spans:
+                own_rows, common = group.with_rows(own, lanes, at, span)
+                state, record = chunks[span]((state, own_rows), common)
+                parts.append(record)
+                at += span
+            records.append(_joined(jax.device_get(parts), axis=1))
+        if task.keep:
+            states += written_states(state, size)
+        done = lanes.stop
+    record = _joined(records, axis=0)
+    share = (time.perf_counter() - clock) / len(task.numbers)
+    trials = tuple(
+        _told(group, record, number, slice(at * size, (at + 1) * size), task.begun, share)
+        for at, number in enumerate(task.numbers)
+    )
+    stopping = group.experiment.stopping
+    return TaskResult(
+        name=task.name,
+        trials=trials,
+        lanes=min(most, total),
+        programs=sum(len(chunks) for _, chunks in compiled.values()),
+        compile_seconds=compile_seconds,
+        peak_bytes=peak,
+        stopping=None if stopping is None else asdict(stopping),
+        states=tuple(states),
+    )
+
+
+def _compiled(group: Group, lanes: slice, spans: Sequence[int], begun: int, width: int) -> tuple[Any, dict[int, Any]]:
+    """Returns the program of the first states, and those of some epochs by their number."""
+    own = group.own(lanes)
+    quick = jax.default_backend() == "cpu" and group.operations * width < QUICK_OPERATIONS
+    options = QUICK if quick else {}
+    start = jax.jit(first_states(group.program))
+    given = {"inputs": group.common.inputs, "targets": group.common.targets}
+    with explained("a trial", given):
+        states = jax.eval_shape(start, own, group.batch)
+        chunks = {}
+        for span in dict.fromkeys(spans):
+            own_rows, common = group.with_rows(own, lanes, begun, span)
+            chunks[span] = jax.jit(group_program(group.program, span)).lower((states, own_rows), common)
+        begin = start.lower(own, group.batch)
+    return _compile(begin, options), {span: _compile(chunk, options) for span, chunk in chunks.items()}
+
+
+def _compile(lowered: Any, options: dict[str, Any]) -> Any:
+    if not options:
+        return lowered.compile()
+    try:
+        return lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError:  # another version of XLA may not know them
+        return lowered.compile()
+
+
+def _spans(epochs: int, bytes_an_epoch: int) -> list[int]:
+    """Returns how many epochs each call takes."""
+    most = max(1, ROWS_BYTES // max(bytes_an_epoch, 1))
+    return [most] * (epochs // most) + ([epochs % most] if epochs % most else [])
+
+
+def memory_limit() -> int:
+    """Returns the bytes that programs may take together; the same whenever it is asked, so that lanes are too."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return int(MEMORY * (statistics.get("bytes_limit") or psutil.virtual_memory().total))
+
+
+def _joined(records: Sequence[EpochRecord], axis: int) -> EpochRecord:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=axis), *records)
+
+
+def _told(group: Group, record: EpochRecord, number: int, lanes: slice, begun: int, seconds: float) -> LaneResult:
+    """Returns what one trial measured, from the records of its lanes."""
+    own: EpochRecord = jax.tree.map(lambda leaf: leaf[lanes], record)
+    plan, seeds, epochs = group.program.plan, *np.shape(own.params_finite)
+    curves: dict[str, list[list[float | None]]] = {}
+    broken: list[int | None] = []
+    for seed in range(seeds):
+        metrics = [_metrics(own, seed, epoch) for epoch in range(epochs)]
+        for name in metrics[0]:
+            curves.setdefault(name, []).append([_finite(each[name]) for each in metrics])
+        is_bad = ~np.isfinite(own.total[seed])
+        is_bad[:, -1] |= ~own.params_finite[seed]
+        step = int(np.argmax(is_bad.ravel())) + 1 if is_bad.any() else None
+        broken.append(None if step is None else begun * plan.steps + step)
+    frozen = {name: tuple(map(tuple, each)) for name, each in curves.items()}
+    return LaneResult(number, frozen, tuple(broken), group.parameters, seconds)
+
+
+def _metrics(record: EpochRecord, seed: int, epoch: int) -> dict[str, float]:
+    """Returns the exact averages of an epoch."""
+    sums = {name: float(each[seed, epoch].sum(dtype=np.float64)) for name, each in record.validation.items()}
+    total, weight = (float(each[seed, epoch].sum(dtype=np.float64)) for each in (record.total, record.weight))
+    values = {"train/loss": total / weight if weight else math.nan}
+    for split in dict.fromkeys(name.partition("/")[0] for name in sums):
+        own = {name.partition("/")[2]: value for name, value in sums.items() if name.startswith(f"{split}/")}
+        values |= {f"{split}/{name}": value for name, value in mean_metrics(own).items()}
+    return values
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def written_states(states: TrainState, size: int) -> list[bytes]:
+    """Returns the states of trials as bytes, each with its `size` lanes: arrays alone, no code."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(_without_keys(states))]
+    written = []
+    for first in range(0, leaves[0].shape[0], size):
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, **{str(at): leaf[first : first + size] for at, leaf in enumerate(leaves)})
+        written.append(file.getvalue())
+    return written
+
+
+def read_states(written: Sequence[bytes], like: TrainState) -> TrainState:
+    """Returns the states of some trials, stacked, in the structure of another state."""
+    files = [np.load(io.BytesIO(each), allow_pickle=False) for each in written]
+    leaves, structure = jax.tree.flatten(_without_keys(like))
+    read = [np.concatenate([file[str(at)] for file in files]) for at in range(len(leaves))]
+    return _with_keys(jax.tree.unflatten(structure, read), like)
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _without_keys(tree: Tree) -> Tree:
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _with_keys(tree: Tree, like: Tree) -> Tree:
+    def key(leaf: Any, known: Any) -> Any:
+        if not _is_key(known):
+            return jax.numpy.asarray(leaf)
+        return jax.random.wrap_key_data(jax.numpy.asarray(leaf), impl=jax.random.key_impl(known))
+
+    return jax.tree.map(key, tree, like)

@@ -1,0 +1,108 @@
+"""Which trials share a program: the plan of a study, made before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verax.train import Experiment
+from verax.tune._task import Task
+from verax.tune._trace import Maker, Verdict, verdicts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the trials of one generation are grouped.
+
+    Attributes:
+      tasks: one a program.
+      verdicts: what each hyperparameter is to the program; where that depends on others, as it is for the first trial.
+    """
+
+    tasks: tuple[Task, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def __str__(self) -> str:
+        lanes = [len(task.numbers) * len(task.seeds[0]) for task in self.tasks]
+        trials = sum(len(task.numbers) for task in self.tasks)
+        seeds = len(self.tasks[0].seeds[0]) if self.tasks else 1
+        what = f"{trials} trials" + (f" with {seeds} seeds each" if seeds > 1 else "")
+        if not lanes:
+            return "no trial"
+        if len(set(lanes)) == 1:
+            head = f"{what} = {len(lanes)} programs × {lanes[0]} lanes"
+        else:
+            head = f"{what} = {len(lanes)} programs of {min(lanes)} to {max(lanes)} lanes"
+        return "\n".join([head, *(f"  {verdict}" for verdict in self.verdicts)])
+
+
+class Planner:
+    """Groups trials; what was found out about a hyperparameter is kept for later generations.
+
+    Args:
+      function: the user's, from hyperparameters to an Experiment.
+      fixed: hyperparameters that all trials have.
+      examples: some values of each hyperparameter that is searched.
+      dataset_of: from a setting to its data, loaded.
+      steps_of: from an experiment to its number of steps.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Experiment],
+        fixed: Mapping[str, Any],
+        examples: Mapping[str, Sequence[Any]],
+        dataset_of: Callable[[Mapping[str, Any]], Any],
+        steps_of: Callable[[Mapping[str, Any]], int],
+    ):
+        self.function, self.fixed, self.examples = function, fixed, examples
+        self.dataset_of, self.steps_of = dataset_of, steps_of
+        self.known: dict[str, tuple[dict[str, Verdict], frozenset[str]]] = {}
+
+    def about(self, setting: Mapping[str, Any]) -> tuple[dict[str, Verdict], frozenset[str]]:
+        """Returns what each hyperparameter is to the program of a setting, and the inputs that change nothing there.
+
+        Asked once for each choice among names and switches: they may lead to other code. Widths and depths do not.
+        """
+        kind = repr({name: None if _is_number(value) else value for name, value in setting.items()})
+        if kind not in self.known:
+            maker = Maker(self.function, self.fixed, self.dataset_of(setting))
+            examples = {name: values for name, values in self.examples.items() if name != "seed"}
+            self.known[kind] = verdicts(maker, setting, examples, self.steps_of(setting))
+        return self.known[kind]
+
+    def plan(
+        self,
+        generation: int,
+        numbers: Sequence[int],
+        settings: Sequence[Mapping[str, Any]],
+        seeds: Sequence[tuple[int, ...]],
+    ) -> Plan:
+        """Returns the tasks of some trials, in the order of their first trial."""
+        groups: dict[str, list[int]] = {}
+        forms: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        for at, setting in enumerate(settings):
+            found, _ = self.about(setting)
+            inputs = tuple(name for name in setting if name in found and found[name].is_input)
+            key = repr({name: None if name in inputs else value for name, value in setting.items()})
+            groups.setdefault(key, []).append(at)
+            forms[key] = inputs, tuple(name for name in inputs if found[name].form == "scale")
+        tasks = [
+            Task(
+                name=f"g{generation}-{place}",
+                numbers=tuple(numbers[at] for at in members),
+                settings=tuple(settings[at] for at in members),
+                seeds=tuple(seeds[at] for at in members),
+                fixed=self.fixed,
+                inputs=forms[key][0],
+                scaled=forms[key][1],
+            )
+            for place, (key, members) in enumerate(groups.items())
+        ]
+        shown = tuple(self.about(settings[0])[0].values()) if settings else ()
+        return Plan(tuple(tasks), shown)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,173 @@
+"""One compiled program for a whole group of trials: all epochs, with validation after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from verax.data import Batch
+from verax.jaxpr import rewritten_for_cpu
+from verax.network import as_network
+from verax.train import Experiment
+from verax.train._average import averaged_variables
+from verax.train._batches import EpochPlan
+from verax.train._initial import decaying_optimizer, first_state, run_parts
+from verax.train._lanes_program import over_lanes
+from verax.train._optimizer import OptimizerFacts
+from verax.train._program import ChunkData
+from verax.train._state import TrainState
+from verax.train._step import make_eval_step, make_train_step
+from verax.trees import Tree, all_finite
+
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupProgram:
+    """What the trials of a group have in common.
+
+    Attributes:
+      make: from hyperparameters, which may be traced, to the experiment, its objective fitted to the training split.
+      facts: what the optimizer does, the same for all.
+      plan: how an epoch is cut into steps.
+      total_steps: of a whole trial.
+      watch_gradients: whether the optimizer hides NaN and Inf in the gradients.
+      in_turn: whether the trials run one after another rather than side by side.
+    """
+
+    make: Callable[[Given], Experiment]
+    facts: OptimizerFacts
+    plan: EpochPlan
+    total_steps: int
+    watch_gradients: bool
+    in_turn: bool
+
+
+class Own(NamedTuple):
+    """What each trial has of its own; every leaf has a leading axis of trials.
+
+    Attributes:
+      given: hyperparameters that are inputs of the program, by name.
+      key: the base key of its seed.
+      rows: which examples the equal steps of each epoch take, int32 (epochs, steps, batch); None where all share them.
+      rest: of the last batch in a shape of its own, int32 (epochs, rows); None likewise, or where there is none.
+    """
+
+    given: Given
+    key: Any
+    rows: Any = None
+    rest: Any = None
+
+
+class Common(NamedTuple):
+    """What all trials share.
+
+    Attributes:
+      inputs: of the training split, on the device.
+      targets: likewise.
+      weight: of the rows of the equal steps, (steps, batch); None where all are 1.
+      rows: as in `Own`, where all trials take the same; None otherwise.
+      rest: likewise.
+      validation: the validation split as stacked batches, (batches, rows, ...).
+      begun: epochs that were trained before, an int32 scalar.
+    """
+
+    inputs: Tree
+    targets: Tree
+    weight: Any
+    rows: Any
+    rest: Any
+    validation: Batch
+    begun: Any
+
+
+class EpochRecord(NamedTuple):
+    """What one epoch measured: per step the sums of losses and weights and whether the gradients were finite, the sums
+    of validation by batch and name, and whether all weights are finite at its end."""
+
+    total: Any
+    weight: Any
+    grads_finite: Any
+    validation: dict[str, Any]
+    params_finite: Any
+
+
+def first_states(program: GroupProgram) -> Callable[[Own, Tree], TrainState]:
+    """Returns `begin(own, inputs) -> states`: the state of each trial before its first step, for a batch of inputs."""
+
+    def begin(own: Own, inputs: Tree) -> TrainState:
+        experiment = program.make(own.given)
+        return first_state(experiment, as_network(experiment.network), own.key, inputs)
+
+    return over_lanes(begin, one_after_another=True)  # side by side it takes three times as long to compile
+
+
+def group_program(
+    program: GroupProgram, epochs: int
+) -> Callable[[tuple[TrainState, Own], Common], tuple[TrainState, EpochRecord]]:
+    """Returns `run((states, own), common) -> (states, records)`: some epochs of all trials, pure and not yet compiled.
+
+    Args:
+      program: what the trials share.
+      epochs: how many; every leaf of the records has the axes (trials, epochs, ...).
+    """
+    plan = program.plan
+
+    def run(each: tuple[TrainState, Own], common: Common) -> tuple[TrainState, EpochRecord]:
+        state, own = each
+        experiment = program.make(own.given)
+        network = as_network(experiment.network)
+        optimizer, _ = decaying_optimizer(experiment, program.facts)
+        parts = run_parts(experiment, network, experiment.objective, optimizer)
+        step = make_train_step(*parts[:3], watch_gradients=program.watch_gradients, options=parts.options)
+        if jax.default_backend() == "cpu":
+            step = rewritten_for_cpu(step)
+        evaluate = make_eval_step(network, experiment.objective)
+        all_rows = own.rows if common.rows is None else common.rows
+        all_rest = own.rest if common.rest is None else common.rest
+
+        def epoch(state: TrainState, at: Any) -> tuple[TrainState, EpochRecord]:
+            left = program.total_steps - (common.begun + at) * plan.steps
+            rows = lax.dynamic_index_in_dim(all_rows, at, keepdims=False)
+            data = ChunkData(common.inputs, common.targets, rows, common.weight, jnp.int32(0))
+
+            def body(offset: Any, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+                state, kept = carry
+                state, record = step(state, data.batch(offset))
+                return state, kept.at[offset].set(_numbers(record))
+
+            kept = jnp.tile(jnp.array([0.0, 0.0, 1.0], jnp.float32), (plan.steps, 1))
+            state, kept = lax.fori_loop(0, jnp.minimum(plan.equal_steps, left), body, (state, kept))
+            if plan.rest:
+                rest = lax.dynamic_index_in_dim(all_rest, at, keepdims=False)[None]
+                last = ChunkData(common.inputs, common.targets, rest, None, jnp.int32(0)).batch(0)
+
+                def with_rest(carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+                    state, record = step(carry[0], last)
+                    return state, carry[1].at[plan.equal_steps].set(_numbers(record))
+
+                state, kept = lax.cond(left >= plan.steps, with_rest, lambda carry: carry, (state, kept))
+            sums = lax.map(lambda batch: _validated(evaluate, experiment, state, batch), common.validation)
+            finite = all_finite(state.variables.params)
+            return state, EpochRecord(kept[:, 0], kept[:, 1], kept[:, 2] > 0, sums, finite)
+
+        return lax.scan(epoch, state, jnp.arange(epochs, dtype=jnp.int32))
+
+    return over_lanes(run, program.in_turn)
+
+
+def _numbers(record: Any) -> Any:
+    return jnp.stack([record.total, record.weight, record.grads_finite.astype(jnp.float32)])
+
+
+def _validated(evaluate: Any, experiment: Experiment, state: TrainState, batch: Batch) -> dict[str, Any]:
+    sums = {f"validation/{name}": each for name, each in evaluate(state.variables, batch).items()}
+    if experiment.ema is not None:
+        averaged = evaluate(averaged_variables(state), batch)
+        sums |= {f"ema_validation/{name}": each for name, each in averaged.items()}
+    return sums

@@ -1,0 +1,176 @@
+"""Which settings are tried: proposals as a function of the study's seed, the trial's number and earlier results."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from verax.findings import InputError
+from verax.tune._space import Interval, Space, drawn, grid
+
+SEARCHES = ("grid", "random", "quasi-random", "tpe", "gp")
+BY_MODEL = ("tpe", "gp")
+DIGITS = 6  # to which scores are rounded before a model sees them: lanes differ in the last digits of float32
+
+
+class Told(NamedTuple):
+    """An earlier trial, as a model sees it.
+
+    Attributes:
+      setting: what was tried.
+      value: what came of it, less is better; NaN where it did not stay finite or could not be trained.
+    """
+
+    setting: Mapping[str, Any]
+    value: float
+
+
+def proposals(
+    space: Space, search: str, seed: int, first: int, count: int, told: Sequence[Told] = ()
+) -> list[dict[str, Any]]:
+    """Returns the settings of the trials `first`, `first + 1`, ...
+
+    Those of a grid, at random and quasi-random depend on seed and number alone; those of a model on seed, `first` and
+    the results of all earlier generations, so that the same study is the same however it was run.
+
+    Args:
+      space: checked.
+      search: one of `SEARCHES`.
+      seed: of the study.
+      first: number of the first trial, from 0.
+      count: how many; of a grid fewer where it ends.
+      told: results of the trials before `first`, in the order of their numbers; for `tpe` and `gp`.
+
+    Raises:
+      InputError: if the search is unknown, or a grid is asked of intervals.
+      ImportError: if `gp` lacks PyTorch, which Optuna's Gaussian process is written in.
+    """
+    if search == "grid":
+        return list(itertools.islice(grid(space), first, first + count))
+    if search == "random":
+        return [_random(space, seed, number) for number in range(first, first + count)]
+    if search == "quasi-random":
+        return _quasi_random(space, seed, first, count)
+    return _by_model(space, search, seed, first, count, told)
+
+
+def check_search(search: str) -> None:
+    """Raises an InputError if a search is unknown."""
+    if search not in SEARCHES:
+        raise InputError(f"search must be one of {', '.join(SEARCHES)}, got {search!r}.")
+
+
+def _random(space: Space, seed: int, number: int) -> dict[str, Any]:
+    rng = np.random.default_rng([seed, number])
+    return drawn(space, lambda _, values: _at(values, rng.random()))
+
+
+def _quasi_random(space: Space, seed: int, first: int, count: int) -> list[dict[str, Any]]:
+    """Returns points of a scrambled Sobol' sequence (Owen 1998), one coordinate a hyperparameter."""
+    from scipy.stats import qmc
+
+    sequence = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The balance properties of Sobol")  # of a power of two points
+        if first:
+            sequence.fast_forward(first)
+        points = sequence.random(count)
+    names = list(space)
+    return [
+        drawn(space, lambda name, values, point=point: _at(values, float(point[names.index(name)])))  # type: ignore[misc]
+        for point in points
+    ]
+
+
+def _at(values: list[Any] | Interval, share: float) -> Any:
+    if isinstance(values, Interval):
+        return values.at(share)
+    return values[min(int(share * len(values)), len(values) - 1)]
+
+
+def _by_model(
+    space: Space, search: str, seed: int, first: int, count: int, told: Sequence[Told]
+) -> list[dict[str, Any]]:
+    """Returns what a sampler of Optuna asks for after the told trials, all of it before any result of its own.
+
+    The sampler is made anew for each generation and knows its seed, so nothing depends on when results came in.
+    """
+    import optuna
+
+    generation_seed = int(np.random.SeedSequence([seed, first]).generate_state(1)[0])
+    if search == "gp":
+        _need_torch()
+        sampler: Any = optuna.samplers.GPSampler(seed=generation_seed, deterministic_objective=False)
+    else:
+        sampler = optuna.samplers.TPESampler(seed=generation_seed, constant_liar=True, n_startup_trials=count)
+    with quiet_optuna():
+        study = optuna.create_study(sampler=sampler)
+        worst = max((each.value for each in told if math.isfinite(each.value)), default=0.0)
+        for each in told:
+            value = float(f"{each.value if math.isfinite(each.value) else worst:.{DIGITS}g}")
+            study.add_trial(as_trial(space, each.setting, value))
+        return [_asked(space, study.ask()) for _ in range(count)]
+
+
+def _asked(space: Space, trial: Any) -> dict[str, Any]:
+    def choose(name: str, values: list[Any] | Interval) -> Any:
+        if isinstance(values, Interval):
+            suggest = trial.suggest_int if values.whole else trial.suggest_float
+            return suggest(name, values.low, values.high, log=values.log)
+        return values[trial.suggest_categorical(name, list(range(len(values))))]
+
+    return drawn(space, choose)
+
+
+def as_trial(space: Space, setting: Mapping[str, Any], value: float) -> Any:
+    """Returns a finished trial of Optuna as `_by_model` reads it: values of lists are their places in the list."""
+    import optuna
+
+    params: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
+
+    def choose(name: str, values: list[Any] | Interval) -> Any:
+        if isinstance(values, Interval):
+            kind = optuna.distributions.IntDistribution if values.whole else optuna.distributions.FloatDistribution
+            distributions[name] = kind(values.low, values.high, log=values.log)  # type: ignore[arg-type]
+            params[name] = setting[name]
+        else:
+            distributions[name] = optuna.distributions.CategoricalDistribution(list(range(len(values))))
+            params[name] = [repr(each) for each in values].index(repr(setting[name]))
+        return setting[name]
+
+    drawn(space, choose)
+    return optuna.trial.create_trial(params=params, distributions=distributions, value=value)
+
+
+class quiet_optuna:
+    """Keeps Optuna from logging every trial, and from warning of what is experimental in it."""
+
+    def __enter__(self) -> None:
+        import optuna
+
+        self.level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.held = warnings.catch_warnings()
+        self.held.__enter__()
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+    def __exit__(self, *exception: object) -> None:
+        import optuna
+
+        self.held.__exit__(*exception)
+        optuna.logging.set_verbosity(self.level)
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError(
+            "search='gp' uses Optuna's Gaussian process, which needs PyTorch: pip install torch. search='tpe' does not."
+        ) from error

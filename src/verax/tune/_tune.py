@@ -1,0 +1,464 @@
+"""`vx.tune`: proposals, planned into programs, trained by an executor, kept in a storage; the winner trained anew."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from verax.data import Dataset, load
+from verax.findings import InputError
+from verax.network import as_network
+from verax.train import EarlyStopping, Experiment, base_key, fingerprint, resolve
+from verax.tune._halving import Halving
+from verax.tune._judge import Judged, best_first, cost, is_higher_better, joined, judged
+from verax.tune._plan import Plan, Planner
+from verax.tune._search import BY_MODEL, Told, check_search, proposals
+from verax.tune._space import checked_space, combinations_of, is_grid, one_of_each
+from verax.tune._storage import Memory, OptunaStorage, identity_of, storage_in
+from verax.tune._study import Study, Trial
+from verax.tune._task import LaneResult, Task, TaskResult
+from verax.tune._trace import takes_seed
+from verax.tune._winner import retrained
+from verax.tune.executors import Executor, executor_of
+
+GENERATION = 8  # trials that a model proposes before it sees their results
+UNBOUNDED = 64  # trials of a study of intervals, where nobody says how many
+
+
+def tune(
+    experiment: Callable[..., Experiment],
+    space: Mapping[str, Any],
+    *,
+    search: str | None = None,
+    trials: int | None = None,
+    objective: str = "validation/loss",
+    pruner: Halving | None = None,
+    executor: Any = "local",
+    storage: str | None = None,
+    name: str = "study",
+    seed: int = 0,
+    seeds: int = 1,
+    retrain: int = 5,
+    **hyperparameters: Any,
+) -> Study:
+    """Returns the study of a space: validation chooses among the trials, and the winner is trained anew.
+
+    Hyperparameters that can be inputs of a compiled program are found by tracing, and all trials that share a program
+    are trained together. The winner is then trained alone with fresh seeds and scored once on the test split.
+
+    Args:
+      experiment: the function from hyperparameters to an Experiment.
+      space: for each hyperparameter a list of values, `vx.uniform(low, high)`, `vx.log_uniform`, `vx.int_uniform`, or a
+        function from the hyperparameters chosen before it to one of these, or to None where it does not apply.
+      search: `grid`, `random`, `quasi-random` (Sobol'), `tpe` or `gp` (both of Optuna; `gp` needs PyTorch). By default
+        `grid` where every hyperparameter has a list, else `tpe`.
+      trials: how many; of a grid all where it is not given, else 64.
+      objective: what chooses: `validation/loss`, `validation/accuracy`, `validation/rmse` or another metric of the task.
+      pruner: `vx.Halving()` ends bad trials early; None trains all to the end.
+      executor: `local`, `processes`, `processes:N`, `ray` or the address of a Ray cluster.
+      storage: a URL of Optuna's storage (`sqlite:///study.db`, `journal:study.log`, `postgresql+psycopg://...`), in
+        which the study is kept and goes on after it was killed; None keeps it in memory.
+      name: of the study in the storage.
+      seed: of the study: of its proposals, and the first seed of each trial.
+      seeds: trainings of each trial; its value is their mean.
+      retrain: fresh seeds for the winner, at least 2 for an interval; 0 leaves it as it is.
+      **hyperparameters: held fixed in all trials.
+
+    Raises:
+      InputError: if a hyperparameter is unknown, has no values, changes nothing, or the data has no validation split;
+        all before the first trial. Also if no trial stayed finite.
+
+    Example:
+      >>> import optax
+      >>> inputs = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+      >>> data = {"train": (inputs[::2], inputs[::2, 0]), "validation": (inputs[1::2], inputs[1::2, 0])}
+      >>> network = (lambda key, x: jnp.zeros((1, 1)), lambda params, x: x @ params)
+      >>> def line(rate: float = 0.1) -> vx.Experiment:
+      ...     return vx.Experiment(network, vx.regression(), optax.sgd(rate), data, epochs=3)
+      >>> study = tune(line, {"rate": [0.01, 0.3]}, retrain=0)
+      >>> dict(study.best.hyperparameters)
+      {'rate': 0.3}
+    """
+    steps = events(
+        experiment, space, search=search, trials=trials, objective=objective, pruner=pruner, executor=executor,
+        storage=storage, name=name, seed=seed, seeds=seeds, retrain=retrain, **hyperparameters,
+    )  # fmt: skip
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def events(
+    experiment: Callable[..., Experiment],
+    space: Mapping[str, Any],
+    *,
+    search: str | None = None,
+    trials: int | None = None,
+    objective: str = "validation/loss",
+    pruner: Halving | None = None,
+    executor: Any = "local",
+    storage: str | Path | None = None,
+    name: str = "study",
+    seed: int = 0,
+    seeds: int = 1,
+    retrain: int = 5,
+    **hyperparameters: Any,
+) -> Generator[Plan | Trial, None, Study]:
+    """Yields each plan before it is run and each trial as it ends, and returns the study: `tune` to be watched.
+
+    A study that goes on yields its earlier trials first.
+    """
+    clock = time.perf_counter()
+    space = checked_space(space)
+    search = search or ("grid" if is_grid(space) else "tpe")
+    check_search(search)
+    _check_numbers(trials=(trials, 1), seeds=(seeds, 1), retrain=(retrain, 0), seed=(seed, 0))
+    if pruner is not None and not isinstance(pruner, Halving):
+        raise InputError(f"pruner must be vx.Halving() or None, got {pruner!r}.")
+    both = set(space) & set(hyperparameters)
+    if both:
+        raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
+    total = min(trials or 10**9, combinations_of(space)) if search == "grid" else trials or UNBOUNDED
+    study = _Study(experiment, space, search, total, objective, pruner, seed, seeds, hyperparameters)
+    study.check()
+    if storage is None:
+        kept: Memory | OptunaStorage = Memory()
+    else:
+        identity = identity_of(
+            space, search, seed, objective,
+            {"seeds": seeds, "pruner": repr(pruner), "fixed": repr(hyperparameters)},
+        )  # fmt: skip
+        url = storage_in(storage) if isinstance(storage, Path) else storage
+        maximise = is_higher_better(objective)
+        kept = OptunaStorage(url, name, space=space, objective=objective, maximise=maximise, identity=identity)
+    with executor_of(executor, experiment) as runner:
+        yield from study.run(runner, kept)
+    return study.finished(retrain, time.perf_counter() - clock, executor)
+
+
+def _check_numbers(**given: tuple[Any, int]) -> None:
+    for name, (value, least) in given.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+
+@dataclass
+class _Study:
+    """A study while it runs."""
+
+    function: Callable[..., Experiment]
+    space: dict[str, Any]
+    search: str
+    total: int
+    objective: str
+    pruner: Halving | None
+    seed: int
+    seeds: int
+    fixed: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.trials: dict[int, Trial] = {}
+        self.plans: list[Plan] = []
+        self.results: list[TaskResult] = []
+        self.planner = Planner(self.function, self.fixed, dict(one_of_each(self.space)), self.dataset_of, self.steps_of)
+
+    # Before the first trial.
+
+    def check(self) -> None:
+        """Refuses what cannot be searched.
+
+        Raises:
+          InputError: as `tune` says.
+        """
+        count = self.total if self.search == "grid" else min(self.total, GENERATION)
+        settings = proposals(self.space, self.search, self.seed, 0, count)
+        made = {at: one for at, setting in enumerate(settings) if (one := self.made_or_error(setting)[0]) is not None}
+        if not made:
+            raise InputError(f"none of the trials could be trained. The first: {self.made_or_error(settings[0])[1]}")
+        one = next(iter(made.values()))
+        kinds = ("validation",) if one.ema is None else ("validation", "ema_validation")
+        known = [f"{kind}/{metric}" for kind in kinds for metric in one.objective.metrics]
+        EarlyStopping(metric=self.objective).check_metric(known if "validation" in load(one.data).splits else [])
+        for name, values in one_of_each(self.space):
+            if len(values) > 1 and name != "seed" and not self.changes_something(name, values, settings):
+                tried = ", ".join(map(repr, values))
+                raise InputError(
+                    f"the hyperparameter {name!r} changes nothing: {tried} give the same program and data. "
+                    "Does the experiment function use it?"
+                )
+
+    def made(self, setting: Mapping[str, Any]) -> Experiment:
+        """Returns the experiment of a setting.
+
+        Raises:
+          InputError: if the setting is wrong.
+        """
+        return resolve(self.function, {**self.fixed, **setting})
+
+    def made_or_error(self, setting: Mapping[str, Any]) -> tuple[Experiment | None, str]:
+        """Returns the experiment of a setting, or why there is none. Unknown names are an error of the study."""
+        try:
+            return self.made(setting), ""
+        except InputError as error:
+            if "unknown hyperparameter" in str(error) or "needs a value for" in str(error):
+                raise
+            return None, str(error)
+
+    def dataset_of(self, setting: Mapping[str, Any]) -> Dataset:
+        """Returns the data of a setting."""
+        return load(self.made(setting).data)
+
+    def steps_of(self, setting: Mapping[str, Any]) -> int:
+        """Returns the steps of a trial, as near as its schedules need it."""
+        made = self.made(setting)
+        per_epoch = max(1, load(made.data).examples("train").size // made.batch_size)
+        return made.steps or (made.epochs or 1) * per_epoch
+
+    def changes_something(self, name: str, values: Sequence[Any], settings: Sequence[Mapping[str, Any]]) -> bool:
+        """Returns whether two values of a hyperparameter give different programs or data, at any of some settings."""
+        for setting in settings:
+            if name not in setting or self.made_or_error(setting)[0] is None:
+                continue
+            found, idle = self.planner.about(setting)
+            if name in found and found[name].is_input:
+                if name not in idle:
+                    return True
+                continue
+            others = [{**setting, name: value} for value in values]
+            made = [one for other in others if (one := self.made_or_error(other)[0]) is not None]
+            if len(made) < len(others) or any(_differ(made[0], other) for other in made[1:]):
+                return True
+        return False
+
+    # The trials.
+
+    def run(self, runner: Executor, kept: Memory | OptunaStorage) -> Iterator[Plan | Trial]:
+        """Yields plans, and trials as they end."""
+        size = GENERATION if self.search in BY_MODEL else self.total
+        for generation, first in enumerate(range(0, self.total, size)):
+            told = [
+                Told(trial.hyperparameters, cost(trial.value, self.objective))
+                for _, trial in sorted(self.trials.items())
+                if trial.state != "pruned"
+            ]
+            count = min(size, self.total - first)
+            settings = proposals(self.space, self.search, self.seed, first, count, told)
+            for trial in self.generation(generation, first, settings, runner, kept):
+                if isinstance(trial, Trial):
+                    kept.finish(trial)
+                    self.trials[trial.number] = trial
+                yield trial
+
+    def generation(
+        self, generation: int, first: int, settings: Sequence[Mapping[str, Any]], runner: Executor, kept: Any
+    ) -> Iterator[Plan | Trial]:
+        """Yields the plan of some trials, and the trials as they end."""
+        valid: list[int] = []
+        for at, setting in enumerate(settings):
+            error = self.made_or_error(setting)[1]
+            if error:
+                yield _untrained(first + at, setting, error, self.seeds)
+            else:
+                valid.append(at)
+        if not valid:
+            return
+        plan = self.planner.plan(
+            generation,
+            [first + at for at in valid],
+            [self.without_seed(settings[at]) for at in valid],
+            [self.seeds_of(settings[at]) for at in valid],
+        )
+        self.plans.append(plan)
+        yield plan
+        of_number = {first + at: settings[at] for at in valid}
+        yield from self.climb(plan.tasks, of_number, runner, kept)
+
+    def climb(
+        self, tasks: Sequence[Task], settings: Mapping[int, Mapping[str, Any]], runner: Executor, kept: Any
+    ) -> Iterator[Trial]:
+        """Yields the trials of some tasks as they end, from rung to rung where there are any."""
+        epochs = max(self.epochs_of(setting) for setting in settings.values())
+        rungs: list[int | None] = [*(self.pruner.rungs(epochs) if self.pruner else []), None]
+        whole: dict[int, LaneResult] = {}
+        states: dict[int, bytes] = {}
+        for rung, until in enumerate(rungs):
+            named = [replace(task, name=f"{task.name}-r{rung}") if rung else task for task in tasks]
+            named = [replace(task, until=until, keep=until is not None) for task in named]
+            stopping: dict[int, Mapping[str, Any] | None] = {}
+            of_task: dict[int, str] = {}
+            for result in self.results_of(named, runner, kept):
+                for place, trial in enumerate(result.trials):
+                    stopping[trial.number], of_task[trial.number] = result.stopping, result.name
+                    whole[trial.number] = joined(whole.get(trial.number) if states else None, trial)
+                    if result.states:
+                        states[trial.number] = result.states[place]
+                    if until is None or trial.error or self.epochs_of(settings[trial.number]) <= until:
+                        yield self.trial_of(
+                            settings[trial.number], whole.pop(trial.number), result.stopping, result.name
+                        )
+            if until is None:
+                return
+            alive = sorted(whole)
+            ended = [
+                self.trial_of(settings[number], whole[number], stopping[number], of_task[number]) for number in alive
+            ]
+            order = best_first([trial.value for trial in ended], self.objective)
+            going = {alive[at] for at in order[: self.pruner.survivors(len(alive))] if not math.isnan(ended[at].value)}  # type: ignore[union-attr]
+            for trial in ended:
+                if trial.number not in going:
+                    yield trial if trial.state == "not finite" else _pruned(trial, until, len(alive))
+                    del whole[trial.number]
+            tasks = [_going_on(task, going, states, until) for task in tasks]
+            tasks = [task for task in tasks if task.numbers]
+            if not all(task.states for task in tasks):  # of a study that goes on: they begin anew
+                tasks, states = [replace(task, begun=0, states=()) for task in tasks], {}
+            if not tasks:
+                return
+
+    def results_of(self, tasks: Sequence[Task], runner: Executor, kept: Any) -> Iterator[TaskResult]:
+        """Yields what came of tasks: those that are kept at once, the others when they are done."""
+        for task in tasks:
+            if task.name in kept.results:
+                self.results.append(kept.results[task.name])
+                yield kept.results[task.name]
+        for result in runner.run([task for task in tasks if task.name not in kept.results]):
+            kept.record(result)
+            self.results.append(result)
+            yield result
+
+    def trial_of(
+        self, setting: Mapping[str, Any], result: LaneResult, stopping: Mapping[str, Any] | None, task: str
+    ) -> Trial:
+        """Returns a trial, of what was measured."""
+        if result.error:
+            return _untrained(result.number, setting, result.error, len(result.broken), task)
+        lanes = [
+            judged(result.curves, broken, seed, self.objective, stopping) for seed, broken in enumerate(result.broken)
+        ]
+        bad = next((lane for lane in lanes if math.isnan(lane.value)), None)
+        value = math.nan if bad else sum(lane.value for lane in lanes) / len(lanes)
+        told: Judged = bad or lanes[0]
+        return Trial(
+            dict(setting),
+            value,
+            result.seconds,
+            told.reason,
+            result.number,
+            "not finite" if bad else "complete",
+            tuple(lane.value for lane in lanes),
+            {
+                name: tuple(curve[: lane.epochs] for curve, lane in zip(curves, lanes, strict=True))
+                for name, curves in result.curves.items()
+            },
+            result.parameters,
+            task,
+        )
+
+    def epochs_of(self, setting: Mapping[str, Any]) -> int:
+        """Returns the epochs of a trial."""
+        made = self.made(setting)
+        per_epoch = max(1, load(made.data).examples("train").size // made.batch_size)
+        return made.epochs or -(-(made.steps or 1) // per_epoch)
+
+    def seeds_of(self, setting: Mapping[str, Any]) -> tuple[int, ...]:
+        """Returns the seeds that a trial is trained with."""
+        first = setting.get("seed", self.seed)
+        return tuple(range(first, first + self.seeds))
+
+    def without_seed(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a setting without its seed where that changes weights, noise and order alone."""
+        if "seed" not in setting or self.seed_is_own:
+            return dict(setting)
+        return {name: value for name, value in setting.items() if name != "seed"}
+
+    @functools.cached_property
+    def seed_is_own(self) -> bool:
+        """Whether the user's function makes another program or other data of another seed."""
+        if not takes_seed(self.function):
+            return False
+        values = self.space.get("seed", [0, 1])
+        setting = {name: examples[0] for name, examples in one_of_each(self.space)}
+        made = [self.made({**setting, "seed": value}) for value in list(values)[:2]]
+        return len({fingerprint(replace(each, seed=0)) for each in made}) > 1
+
+    # The end.
+
+    def finished(self, retrain: int, seconds: float, executor: Any) -> Study:
+        """Returns the study.
+
+        Raises:
+          InputError: if no trial stayed finite.
+        """
+        trials = [self.trials[number] for number in sorted(self.trials)]
+        best = trials[best_first([_final(trial) for trial in trials], self.objective)[0]]
+        if math.isnan(_final(best)):
+            untrained = [each.stop_reason for each in trials if each.state == "not trained"]
+            if len(untrained) == len(trials):
+                raise InputError(f"none of the {len(trials)} trials could be trained. The first: {untrained[0]}")
+            raise InputError(f"none of the {len(trials)} trials stayed finite. Try smaller learning rates.")
+        facts = {
+            "search": self.search,
+            "seed": self.seed,
+            "seeds": self.seeds,
+            "pruner": repr(self.pruner) if self.pruner else None,
+            "executor": executor if isinstance(executor, str) else type(executor).__name__,
+            "plan": [str(plan).splitlines()[0] for plan in self.plans],
+            "programs": sum(result.programs for result in self.results),
+            "compile_seconds": sum(result.compile_seconds for result in self.results),
+            "search_seconds": seconds,
+            "peak_bytes": max((result.peak_bytes for result in self.results), default=0),
+            "lanes": {result.name: result.lanes for result in self.results},
+        }
+        verdicts = self.plans[0].verdicts if self.plans else ()
+        study = Study(tuple(trials), self.objective, best, None, None, verdicts, facts)
+        if not retrain:
+            return study
+        used = [seed for trial in trials for seed in self.seeds_of(trial.hyperparameters)]
+        fresh = [max(used) + 1 + place for place in range(retrain)]
+        run, winner = retrained(self.function, best, trials, self.objective, fresh, self.fixed)
+        return replace(study, best_run=run, winner=winner)
+
+
+def _final(trial: Trial) -> float:
+    """Returns a trial's value; that of one that was not trained to its end does not compare."""
+    return trial.value if trial.state == "complete" else math.nan
+
+
+def _untrained(number: int, setting: Mapping[str, Any], error: str, seeds: int, task: str = "") -> Trial:
+    reason = f"not trained: {error}"
+    return Trial(dict(setting), math.nan, 0.0, reason, number, "not trained", (math.nan,) * seeds, {}, 0, task)
+
+
+def _pruned(trial: Trial, rung: int, among: int) -> Trial:
+    return replace(trial, state="pruned", stop_reason=f"not among the best of {among} after {rung} epochs")
+
+
+def _going_on(task: Task, going: set[int], states: Mapping[int, bytes], begun: int) -> Task:
+    places = [at for at, number in enumerate(task.numbers) if number in going]
+    held = tuple(states[task.numbers[at]] for at in places if task.numbers[at] in states)
+    whole = len(held) == len(places)
+    return replace(task.of(places), begun=begun if whole else 0, states=held if whole else ())
+
+
+def _differ(one: Experiment, other: Experiment) -> bool:
+    """Returns whether two experiments train differently: by what is cheap to compare, then by their programs."""
+    numbers = ("batch_size", "epochs", "steps", "seed", "remainder", "decay", "ema", "precision", "accumulate")
+    if any(getattr(one, name) != getattr(other, name) for name in numbers):
+        return True
+    if load(one.data).fingerprint != load(other.data).fingerprint:
+        return True
+    return _shapes(one) != _shapes(other) or fingerprint(one) != fingerprint(other)
+
+
+def _shapes(experiment: Experiment) -> str:
+    inputs = jax.tree.map(lambda leaf: leaf[:1], load(experiment.data).examples("train").inputs)
+    return repr(jax.eval_shape(as_network(experiment.network).init, base_key(0), inputs))
