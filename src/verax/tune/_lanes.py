@@ -52,7 +52,7 @@ def run_task(
         if len(task.numbers) == 1:
             return TaskResult(task.name, (_untrained(task, str(error)),), states=(b"",) if task.keep else ())
         result = _one_by_one(function, task, at_once, device)  # something is wrong with one of them: with which?
-    return replace(result, name=task.name, seconds=time.perf_counter() - clock)
+    return replace(result, name=task.name, begun=task.begun, seconds=time.perf_counter() - clock)
 
 
 def _one_by_one(function: Any, task: Task, at_once: int, device: Any) -> TaskResult:
