@@ -128,22 +128,31 @@ def events(
     both = set(space) & set(hyperparameters)
     if both:
         raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
-    total = min(trials or 10**9, combinations_of(space)) if search == "grid" else trials or UNBOUNDED
+    total = number_of_trials(space, search, trials)
     study = _Study(experiment, space, search, total, objective, pruner, seed, seeds, hyperparameters)
     study.check()
     if storage is None:
         kept: Memory | OptunaStorage = Memory()
     else:
-        identity = identity_of(
-            space, search, seed, objective,
-            {"seeds": seeds, "pruner": repr(pruner), "fixed": repr(hyperparameters)},
-        )  # fmt: skip
+        others = {"trials": total, "seeds": seeds, "pruner": repr(pruner), "fixed": repr(hyperparameters)}
+        others["program and data of digest"] = study.first_program()
+        identity = identity_of(space, search, seed, objective, others)
+        if isinstance(storage, Path):
+            storage.mkdir(parents=True, exist_ok=True)
         url = storage_in(storage) if isinstance(storage, Path) else storage
         maximise = is_higher_better(objective)
         kept = OptunaStorage(url, name, space=space, objective=objective, maximise=maximise, identity=identity)
     with executor_of(executor, experiment) as runner:
         yield from study.run(runner, kept)
     return study.finished(retrain, time.perf_counter() - clock, executor)
+
+
+def number_of_trials(space: Mapping[str, Any], search: str | None, trials: int | None) -> int:
+    """Returns how many trials a study has: of a grid all combinations if no number is given, else 64."""
+    space = checked_space(space)
+    if (search or ("grid" if is_grid(space) else "tpe")) == "grid":
+        return min(trials or 10**9, combinations_of(space))
+    return trials or UNBOUNDED
 
 
 def _check_numbers(**given: tuple[Any, int]) -> None:
@@ -185,7 +194,7 @@ class _Study:
         made = {at: one for at, setting in enumerate(settings) if (one := self.made_or_error(setting)[0]) is not None}
         if not made:
             raise InputError(f"none of the trials could be trained. The first: {self.made_or_error(settings[0])[1]}")
-        one = next(iter(made.values()))
+        self.first = one = next(iter(made.values()))
         kinds = ("validation",) if one.ema is None else ("validation", "ema_validation")
         known = [f"{kind}/{metric}" for kind in kinds for metric in one.objective.metrics]
         EarlyStopping(metric=self.objective).check_metric(known if "validation" in load(one.data).splits else [])
@@ -196,6 +205,13 @@ class _Study:
                     f"the hyperparameter {name!r} changes nothing: {tried} give the same program and data. "
                     "Does the experiment function use it?"
                 )
+
+    def first_program(self) -> str:
+        """Returns a digest of what the first trial computes on which data: a study goes on with the same only."""
+        try:
+            return fingerprint(self.first)[:12]
+        except InputError:  # what is wrong with it is said when it is trained
+            return load(self.first.data).fingerprint[:12]
 
     def made(self, setting: Mapping[str, Any]) -> Experiment:
         """Returns the experiment of a setting.
@@ -278,6 +294,8 @@ class _Study:
             [self.without_seed(settings[at]) for at in valid],
             [self.seeds_of(settings[at]) for at in valid],
         )
+        known = sum(len(task.numbers) for task in plan.tasks if task.name in kept.results)
+        plan = replace(plan, known=known)
         self.plans.append(plan)
         yield plan
         of_number = {first + at: settings[at] for at in valid}
@@ -389,7 +407,8 @@ class _Study:
             return study
         used = [seed for trial in trials for seed in self.seeds_of(trial.hyperparameters)]
         fresh = [max(used) + 1 + place for place in range(retrain)]
-        run, winner = retrained(self.function, best, trials, self.objective, fresh, self.fixed)
+        in_turn = retrain > 1 and self.seed_is_own
+        run, winner = retrained(self.function, best, trials, self.objective, fresh, self.fixed, in_turn=in_turn)
         return replace(study, best_run=run, winner=winner)
 
 
