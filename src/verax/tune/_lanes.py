@@ -29,7 +29,11 @@ MEMORY = 0.5  # of the machine or the device, for the programs that run at once
 ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
 # XLA's older emitters compile a small CPU program in 60 % of the time and run it 1.5 times as long, so they are for
 # programs that run for less than about two seconds of one core (`benchmarks/tuning.py --compilers`).
-QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": "1"}
+QUICK = {
+    "xla_backend_optimization_level": "1",
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
 QUICK_OPERATIONS = 6e10
 
 
