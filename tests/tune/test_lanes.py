@@ -105,13 +105,21 @@ def test_a_lane_that_is_not_finite_hurts_no_other():
 
 def test_what_the_program_cannot_take_is_an_error_of_its_trial_alone():
     def needs(rate=0.1):
-        if rate == 13.0 and isinstance(rate, float):
+        if isinstance(rate, float) and rate == 13.0:
             raise vx.InputError("13 is unlucky")
         return experiment(optimizer=optax.sgd(rate), epochs=1)
 
     result = run_task(needs, task([{"rate": 13.0}, {"rate": 0.1}], inputs=("rate",)))
     assert "13 is unlucky" in result.trials[0].error and not result.trials[0].curves
     assert result.trials[1].error is None and result.trials[1].curves
+
+
+def test_a_number_that_these_trials_need_is_given_to_them():
+    def strict(rate=0.1):
+        return experiment(optimizer=optax.sgd(rate if rate > 0 else 0.1), epochs=1)
+
+    result = run_task(strict, task([{"rate": 0.2}, {"rate": 0.1}], inputs=("rate",)))
+    assert result.programs == 2 and all(trial.error is None and trial.curves for trial in result.trials)
 
 
 def test_lanes_are_split_where_memory_is_short(monkeypatch):
