@@ -29,8 +29,13 @@ MEMORY = 0.5  # of the machine or the device, for the programs that run at once
 ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
 # XLA's older emitters compile a small CPU program in 60 % of the time and run it 1.5 times as long, so they are for
 # programs that run for less than about two seconds of one core (`benchmarks/tuning.py --compilers`).
-QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": "1"}
+QUICK = {
+    "xla_backend_optimization_level": "1",
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
 QUICK_OPERATIONS = 6e10
+TRACING = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)  # the value of a traced number was asked for
 
 
 def run_task(
@@ -49,9 +54,12 @@ def run_task(
         group = prepared(function, task)
         result = _trained(group, task, at_once, device or contextlib.nullcontext())
     except InputError as error:
-        if len(task.numbers) == 1:
+        if task.inputs and isinstance(error.__cause__, TRACING):  # what was traced with other choices is not with these
+            result = _one_by_one(function, replace(task, inputs=(), scaled=()), at_once, device)
+        elif len(task.numbers) > 1:
+            result = _one_by_one(function, task, at_once, device)  # something is wrong with one of them: with which?
+        else:
             return TaskResult(task.name, (_untrained(task, str(error)),), states=(b"",) if task.keep else ())
-        result = _one_by_one(function, task, at_once, device)  # something is wrong with one of them: with which?
     return replace(result, name=task.name, begun=task.begun, seconds=time.perf_counter() - clock)
 
 
