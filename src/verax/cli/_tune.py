@@ -85,6 +85,7 @@ def tune(
     try:
         study = watch_study(steps, total, objective, seen=seen, last=last, to_stderr=json)
     except BaseException as error:
+        steps.close()  # and with it the storage and the executor
         _keep_what_is_known(folder, seen, total, objective, error, is_new=not goes_on)
         raise
     if study.best_run is None:
