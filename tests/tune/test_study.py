@@ -364,7 +364,7 @@ def test_what_cannot_be_searched_is_refused_before_training(no_training, what):
 
 @pytest.mark.parametrize("objective", ["validation/accurcy", "test/accuracy", "train/loss"])
 def test_an_unknown_objective_is_refused_before_training(no_training, objective):
-    with pytest.raises(InputError, match=r"must be one of validation/loss, validation/accuracy, got"):
+    with pytest.raises(InputError, match="objective must be one of validation/loss, validation/accuracy, got"):
         tune(linear, {"learning_rate": [0.1, 0.2]}, objective=objective)
 
 

@@ -191,7 +191,10 @@ class _Study:
         self.first = one = next(iter(made.values()))
         kinds = ("validation",) if one.ema is None else ("validation", "ema_validation")
         known = [f"{kind}/{metric}" for kind in kinds for metric in one.objective.metrics]
-        EarlyStopping(metric=self.objective).check_metric(known if "validation" in load(one.data).splits else [])
+        try:
+            EarlyStopping(metric=self.objective).check_metric(known if "validation" in load(one.data).splits else [])
+        except InputError as error:
+            raise InputError(str(error).replace("the metric must", "objective must", 1)) from None
         for name, values in one_of_each(self.space):
             if len(values) > 1 and name != "seed" and not self.changes_something(name, values, settings):
                 tried = ", ".join(map(repr, values))
