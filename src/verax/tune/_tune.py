@@ -16,6 +16,7 @@ from verax.data import Dataset, load
 from verax.findings import InputError
 from verax.network import as_network
 from verax.train import EarlyStopping, Experiment, base_key, fingerprint, resolve
+from verax.train._tracing_errors import explained
 from verax.tune._climb import climb
 from verax.tune._halving import Halving
 from verax.tune._judge import Judged, best_first, cost, is_higher_better, judged
@@ -464,4 +465,6 @@ def _differ(one: Experiment, other: Experiment) -> bool:
 
 def _shapes(experiment: Experiment) -> str:
     inputs = jax.tree.map(lambda leaf: leaf[:1], load(experiment.data).examples("train").inputs)
-    return repr(jax.eval_shape(as_network(experiment.network).init, base_key(0), inputs))
+    network = as_network(experiment.network)
+    with explained(f"the network {network.name}", {"inputs": inputs}):
+        return repr(jax.eval_shape(network.init, base_key(0), inputs))
