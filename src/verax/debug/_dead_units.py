@@ -168,8 +168,8 @@ def dead_units(function: Callable[..., Any], weights: Iterable[Weights], inputs:
         for key in order
     )
     count = min((len(leaf) for leaf in jax.tree.leaves(few) if np.ndim(leaf)), default=0)
-    names, steps = (tuple(each[part] for each in weights) for part in (0, 1))
-    return DeadUnits(count, names, steps, tuple(layers))
+    moments, steps = tuple(each.moment for each in weights), tuple(each.step for each in weights)
+    return DeadUnits(count, moments, steps, tuple(layers))
 
 
 def _keyed(look: Activations) -> Iterator[tuple[tuple[str, int], LayerActivation]]:
