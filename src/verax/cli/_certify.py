@@ -56,7 +56,7 @@ def certify(
         from verax.plot import save_figures
         from verax.report import figures as draw
 
-        paths = save_figures(draw(certificate), figures)
+        paths = save_figures(draw(certificate, history=loaded.history, findings=loaded.findings), figures)
         say(f"figures: {len(paths)} in {figures}", to_stderr=json)
     if json:
         say_json(certificate.to_json())
@@ -89,7 +89,7 @@ def certify_run(
             break
         _say_outcome(screen, outcome)
     facts = {**run.facts, "augmented": augmented_examples(run.experiment, run.dataset)}
-    write_text(folder / "report.html", html(certificate, run_facts=facts, findings=run.findings))
+    write_text(folder / "report.html", html(certificate, history=run.history, run_facts=facts, findings=run.findings))
     screen.print(metrics_table(certificate.test, "on the test split"))
     say(openings_text(certificate.environment.get("test_openings", 1)), to_stderr=to_stderr)
     say(certificate.headline(), to_stderr=to_stderr)

@@ -35,6 +35,9 @@ def show(target: Path, /, *, json: bool = False) -> int:
 
 
 def _run(folder: Path, talk: bool) -> dict[str, Any]:
+    from verax.doctor._history import moments_of
+    from verax.doctor._show import marked_curve_text
+    from verax.plot import find_marks
     from verax.train import finding_from_json, read_experiment, read_history
 
     experiment, history = read_experiment(folder), read_history(folder)
@@ -55,6 +58,7 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
         "findings": [str(finding) for finding in findings],
         "test_openings": len(ledger),
         "certificate": certificate and certificate["headline"],
+        "dead_units": (certificate or {}).get("units"),
     }
     if not talk:
         return content
@@ -64,8 +68,14 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
     say(f"made with verax {versions.get('verax')}, jax {versions.get('jax')}, on {versions.get('device')}")
     seconds = seconds_text(history.records[-1].seconds if len(history) else 0.0)
     say(f"training: {len(epochs)} epochs in {seconds}; {'; '.join(filter(None, (stopped, numbers(last))))}")
+    losses, marks = history.series("train/loss", "chunk")[1], find_marks([*findings, *moments_of(history)])
+    if losses:
+        say(marked_curve_text("loss by step:", losses, [mark.step for mark in marks]))
+    for mark in marks if losses else ():
+        say(f"{mark.number}: step {mark.step:,}: {mark.names}")
     if leaves:
         _print_leaves(leaves)
+    _print_units(content["dead_units"], f"not measured; run: verax certify {folder}")
     for finding in findings:
         say(f"{finding.severity}: {finding}")
     say(f"openings of the test split: {len(ledger)}")
@@ -119,6 +129,28 @@ def _print_leaves(leaves: list[dict[str, Any]]) -> None:
         say(f"... and {len(rows) - MOST_LEAVES} more; --json gives all.")
 
 
+def _print_units(units: Any, absent: str) -> None:
+    """Prints the dead units that a certificate holds: a table, or why there is none."""
+    from verax.debug import DeadUnits
+    from verax.doctor._show import printable
+
+    if not isinstance(units, dict):
+        say(f"dead units: {f'not measured: {printable(units)}' if units else absent}")
+        return
+    try:
+        found = DeadUnits.from_json(units)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the units of the certificate cannot be read: {error!r}. It is damaged.") from error
+    if not len(found):
+        say("dead units: there is no hidden layer with an activation.")
+        return
+    title = f"dead units, whose slope is below 0.001 on each of {found.rows} training rows"
+    heads = ("layer", "activation", "units", *found.heads)
+    console().print(table(heads, found.table()[:MOST_LEAVES], title=title, numbers=heads[2:]))
+    if len(found) > MOST_LEAVES:
+        say(f"... and {len(found) - MOST_LEAVES} more; --json gives all.")
+
+
 def _model(folder: Path, talk: bool) -> dict[str, Any]:
     from verax.export import load
 
@@ -167,6 +199,7 @@ def _certificate(path: Path, talk: bool) -> dict[str, Any]:
         tests = {name: tuple(each.values()) for name, each in content["test"].items()}
         finite = {name: values for name, values in tests.items() if None not in values}
         console().print(metrics_table(finite, "on the test split"))
+        _print_units(content.get("units"), "not measured")
     return content
 
 

@@ -59,10 +59,13 @@ def html(
       run_facts: anything known about the run, by name; a unit in a name (`train_seconds`) becomes the value's. Drawn
         rather than listed are `schedule`, `{"steps": [...], "sizes": [...]}`, and `augmented`, `{"before": images,
         "after": images}` (see `augmented_examples`).
-      findings: what was noticed about data, optimizer and training.
+      findings: what was noticed about data, optimizer and training, such as `vx.diagnose(run).findings`; those that
+        have a step are marked in the loss.
       title: the heading; the certificate's name if not given.
     """
     given = Material(history, evaluation, calibration_before, calibration_after, predictions, targets, mistakes, slices)
+    findings = tuple(findings)
+    given = given._replace(findings=findings)
     material = gather(certificate, given.told(run_facts))
     listed = {name: fact for name, fact in (run_facts or {}).items() if name not in DRAWN_FACTS}
     drawn = drawings(material)
@@ -88,7 +91,7 @@ def html(
         _figures.groups(material, drawn),
         _figures.calibration(material, drawn),
         _figures.curves(material, drawn),
-        _figures.leaves(material, drawn),
+        _figures.health_of_run(material, drawn),
         _facts.run(listed, findings),
         _facts.environment(certificate),
         _facts.fingerprints(certificate),

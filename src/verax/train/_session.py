@@ -142,6 +142,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     facts = {
         **schedule,
         "parameters": count(state.variables.params),
+        "initial_weights": "drawn" if initial is None else "given",
         "steps_per_epoch": plan.steps,
         "padded": plan.padded,
         "gradients_watched": program.watch_gradients,
