@@ -36,27 +36,30 @@ def parallel_coordinates(study: Any, *, ax: Axes = None) -> Axes:
     rows, objective, winner = scales(content)[:ROWS], objective_scale(content), best_number(content)
     finished, worst = complete(content), worst_edge(content)
     done = {trial["number"] for trial in finished}
-    ax = axes_or_new(ax, height=0.9 + 0.46 * (len(rows) + 1))
+    ax = axes_or_new(ax, height=0.9 + 0.52 * (len(rows) + 1))
     _draw_rows(ax, [*rows, objective])
     depth = -np.arange(len(rows) + 1.0)
     unfinished = [trial for trial in content["trials"] if trial["number"] not in done]
     faint = min(1.0, 12 / math.sqrt(len(content["trials"])) / 4)  # many lines add up
     for trial in unfinished:
-        label = "not trained to the end" if trial is unfinished[0] else None
-        places = _places(trial, rows)
-        ax.plot(places, depth[:-1], ":", color=LINE, linewidth=0.9, alpha=max(0.3, faint), label=label)
+        ax.plot(_places(trial, rows), depth[:-1], ":", color=LINE, linewidth=0.9, alpha=max(0.25, faint))
     for trial in reversed(finished):
         end = min(max(objective.share(trial["value"]), 0.0), 1.0)
         goodness = abs(worst - end)
-        color, width, alpha = BLUE, 0.9, (0.12 + 0.88 * goodness**2) * max(0.35, faint)
-        label = "complete; stronger is better" if trial is finished[-1] else None
+        color, width, alpha = BLUE, 0.9, (0.12 + 0.88 * goodness**3) * max(0.15, faint)
         if trial["number"] == winner:
-            color, width, alpha, label = PURPLE, 2.2, 1.0, "best"
-        ax.plot([*_places(trial, rows), end], depth, color=color, linewidth=width, alpha=alpha, label=label)
+            color, width, alpha = PURPLE, 2.2, 1.0
+        ax.plot([*_places(trial, rows), end], depth, color=color, linewidth=width, alpha=alpha)
+    looks = [("best", "-", PURPLE, 2.2, winner is not None)]
+    looks += [("complete; the stronger the better", "-", BLUE, 1.2, len(finished) > 1)]
+    looks += [("not trained to the end", ":", LINE, 1.2, bool(unfinished))]
+    for label, line, color, width, is_there in looks:
+        if is_there:
+            ax.plot([], [], line, color=color, linewidth=width, label=label)
     ax.set_xlabel("each from its lowest to its highest")
     ax.set_ylabel("hyperparameter")
     ax.set_title(_left_out(content, rows), loc="right", fontsize=FONT - 1, color=ink(ax))
-    legend(ax, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=1)
+    legend(ax, loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=1)
     return ax
 
 

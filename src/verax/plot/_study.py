@@ -91,7 +91,7 @@ def trial_curves(study: Any, metric: str | None = None, *, ax: Axes = None) -> A
       ValueError: if no trial has the metric.
     """
     content = content_of(study)
-    metric = metric or content["objective"]
+    metric = str(metric or content["objective"])
     drawn = [(trial, curve(trial, metric)) for trial in content["trials"]]
     drawn = [(trial, values) for trial, values in drawn if np.isfinite(values).any()]
     if not drawn:
@@ -146,7 +146,14 @@ def importance_bars(importance: Mapping[str, float], *, ax: Axes = None) -> Axes
     places = np.arange(len(shown))
     ax.barh(places, [share for _, share in shown], color=BLUE, alpha=0.5, height=0.6)
     for place, (_, share) in enumerate(shown):
-        ax.text(share + 0.01, place, f"{100 * share:.0f} %", va="center", fontsize=FONT - 1, color=ink(ax))
+        ax.text(
+            share + 0.01,
+            place,
+            "< 1 %" if share < 0.01 else f"{100 * share:.0f} %",
+            va="center",
+            fontsize=FONT - 1,
+            color=ink(ax),
+        )
     ax.set_yticks(places, [short(name, 18) for name, _ in shown], fontsize=FONT - 1)
     for label in ax.get_yticklabels():
         label.set_parse_math(False)

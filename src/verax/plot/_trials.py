@@ -66,7 +66,8 @@ class Scale(NamedTuple):
         if self.high == self.low:
             return [(0.5, value_text(self.low))]
         if most < 3:
-            return [(0.0, value_text(self.low)), (1.0, value_text(self.high))]
+            ends = (self.low, self.high) if self.is_known else (float(f"{end:.3g}") for end in (self.low, self.high))
+            return [(place, value_text(end)) for place, end in zip((0.0, 1.0), ends, strict=True)]
         return [(self.share(number), value_text(number)) for number in self._round_numbers(most)]
 
     def _round_numbers(self, most: int) -> list[float]:
@@ -128,12 +129,12 @@ def value_scale(name: str, values: Iterable[float]) -> Scale:
     low, high = float(shown.min()), float(shown.max())
     if low == high:
         room = 0.1 * abs(low) or 0.1
-        return Scale(name, None, low - room, high + room)
+        return Scale(name, None, low - room, high + room, is_known=False)
     if log:
         room = (high / low) ** 0.05
-        return Scale(name, None, low / room, high * room, log=True)
+        return Scale(name, None, low / room, high * room, log=True, is_known=False)
     room = 0.05 * (high - low)
-    return Scale(name, None, low - room, high + room)
+    return Scale(name, None, low - room, high + room, is_known=False)
 
 
 def complete(content: Content) -> list[Mapping[str, Any]]:

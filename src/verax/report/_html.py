@@ -85,6 +85,6 @@ def html(
 
 def _study_of(certificate: Certificate, given: Any) -> Mapping[str, Any] | None:
     """Returns a study as plain values: the one given, else the certificate's, if it can be drawn."""
-    study = given if given is not None else getattr(getattr(certificate, "details", None), "study", None)
+    study: Any = given if given is not None else getattr(getattr(certificate, "details", None), "study", None)
     content = study.to_json() if hasattr(study, "to_json") else study
     return content if _study.is_study(content) else None

@@ -22,7 +22,7 @@ from verax.report._study_importance import importance
 from verax.tune import Study, Trial
 from verax.tune._task import read_setting
 
-NEEDED = ("objective", "best", "facts", "trials")
+NEEDED = ("objective", "best", "winner", "facts", "trials")
 OF_TRIAL = ("number", "hyperparameters", "value", "values", "state", "stop_reason", "seconds", "parameters", "curves")
 
 
@@ -66,14 +66,15 @@ def study_html(study: Any, *, title: str = "Study") -> str:
       InputError: if it is no study.
     """
     content = _content(study)
-    drawn = drawings(content)
+    found = importance(content)
+    drawn = drawings(content, found.shares)
     return page(
         f"{title}: {parts.sentence(content)}",
         parts.header(content, title),
         parts.to_look_at(content),
         parts.best(content),
         parts.pictures(content, drawn),
-        parts.hyperparameters(content, drawn),
+        parts.hyperparameters(content, drawn, found.note),
         parts.trials(content),
         parts.ended_early(content),
         parts.unexplored(content),
@@ -86,21 +87,22 @@ def section(content: Content | None) -> Written:
     """Returns what a certificate's page shows of the study that chose the setting."""
     if content is None:
         return None
-    drawn = {name: each for name, each in drawings(content).items() if not name.startswith("study-slice")}
+    found = importance(content)
+    drawn = drawings(content, found.shares, slices=0)
     return tag(
         "section",
         tag("h2", "The study that chose the setting", id="study"),
         tag("p", parts.sentence(content), class_="note"),
         parts.tiles(content),
         parts.sentences(parts.noted(content)),
-        parts.figures(content, drawn),
+        parts.figures(content, drawn, found.note),
         tag("p", "All trials are in study.html and study.csv of the run folder.", class_="note"),
         class_="card",
         aria_labelledby="study",
     )
 
 
-def drawings(content: Content) -> dict[str, Any]:
+def drawings(content: Content, shares: Mapping[str, float], *, slices: int = parts.SLICES) -> dict[str, Any]:
     """Returns the pictures of a study by name: axes, ready for `plot.svg`."""
     if not content["trials"]:
         return {}
@@ -109,7 +111,6 @@ def drawings(content: Content) -> dict[str, Any]:
         drawn["study-parallel"] = plot.parallel_coordinates(content)
     if any(_is_drawn(trial, content["objective"]) for trial in content["trials"]):
         drawn["study-curves"] = plot.trial_curves(content)
-    shares = importance(content).shares
     if shares:
         drawn["study-importance"] = plot.importance_bars(shares)
     if complete(content):
@@ -117,7 +118,7 @@ def drawings(content: Content) -> dict[str, Any]:
         having = [
             scale.name for scale in known if any(scale.name in one["hyperparameters"] for one in content["trials"])
         ]
-        for place, name in enumerate(having[: parts.SLICES]):
+        for place, name in enumerate(having[:slices]):
             drawn[f"study-slice-{place}"] = plot.trial_slice(content, name)
     return drawn
 

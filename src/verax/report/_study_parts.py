@@ -12,7 +12,6 @@ from verax.report._figures import figure
 from verax.report._items import pairs
 from verax.report._quantities import label, quantity, rows, sentence_case
 from verax.report._scores import folded, table
-from verax.report._study_importance import importance
 from verax.report._study_unexplored import advice, coverage
 from verax.tune._judge import cost, is_higher_better
 
@@ -102,7 +101,7 @@ def best(content: Content) -> Written:
         if is_finite(winner["value"].get("sd")):
             facts.append(("standard deviation of one seed", _of(metric, winner["value"]["sd"])))
         lines = [
-            (label(name), quantity(name, each["value"]), _interval(name, each)) for name, each in winner["test"].items()
+            (label(name), quantity(name, each["value"]), _ends(name, each)) for name, each in winner["test"].items()
         ]
     words = "Means over the fresh seeds. The test split was opened once, for all of them, and chose nothing."
     return _section(
@@ -126,36 +125,40 @@ def _ties(content: Content) -> Written:
     lines = [_row(trial, names, content) for trial in tied[:SHOWN]]
     more = f" {len(tied) - SHOWN} more are in study.json." if len(tied) > SHOWN else ""
     words = f"{len(tied)} trials that noise does not tell from the best, the fewest parameters first.{more}"
-    return [tag("h3", "As good"), table(_heads(names, content), lines, words)]
+    return [tag("h3", "As good"), tag("div", table(_heads(names, content), lines, words))]
 
 
 def pictures(content: Content, drawn: Mapping[str, Any]) -> Written:
     """Returns all trials in two pictures."""
-    return _section("All trials", "all", figures(content, drawn, "study-parallel", "study-curves"))
+    return _section("All trials", "all", figures(content, drawn, "", "study-parallel", "study-curves"))
 
 
-def hyperparameters(content: Content, drawn: Mapping[str, Any]) -> Written:
+def hyperparameters(content: Content, drawn: Mapping[str, Any], importance: str) -> Written:
     """Returns which hyperparameters matter, and the objective against each."""
     names = [name for name in drawn if name.startswith("study-slice")]
-    note = None if "study-importance" in drawn else tag("p", f"Importance: {importance(content).note}", class_="note")
+    note = None if "study-importance" in drawn else tag("p", f"Importance: {importance}", class_="note")
     more = len(scales(content)) - SLICES
     rest = tag("p", f"{more} more hyperparameters are not drawn.", class_="note") if more > 0 else None
-    return _section("Each hyperparameter", "each", figures(content, drawn, "study-importance", *names), note, rest)
+    return _section(
+        "Each hyperparameter", "each", figures(content, drawn, importance, "study-importance", *names), note, rest
+    )
 
 
-def figures(content: Content, drawn: Mapping[str, Any], *names: str) -> Written:
+def figures(content: Content, drawn: Mapping[str, Any], importance: str, *names: str) -> Written:
     """Returns pictures with what is to be seen in them; without names all that are drawn."""
     wanted = [name for name in names or drawn if name in drawn]
-    return tag("div", [figure(drawn, name, *_words(name, drawn, content)) for name in wanted], class_="figures")
+    return tag(
+        "div", [figure(drawn, name, *_words(name, drawn, content, importance)) for name in wanted], class_="figures"
+    )
 
 
-def _words(name: str, drawn: Mapping[str, Any], content: Content) -> tuple[str, str]:
+def _words(name: str, drawn: Mapping[str, Any], content: Content, importance: str) -> tuple[str, str]:
     if name == "study-parallel":
         return "Settings", "A line is a trial, from its hyperparameters down to its objective."
     if name == "study-curves":
         return sentence_case(f"{_words_of(content['objective'])} of every trial"), "A line is a trial, epoch by epoch."
     if name == "study-importance":
-        return "Importance", importance(content).note
+        return "Importance", importance
     return drawn[name].get_xlabel(), f"{sentence_case(_words_of(content['objective']))} against it."
 
 
@@ -166,7 +169,7 @@ def trials(content: Content) -> Written:
     more = len(ordered) - SHOWN
     words = f"The best {SHOWN} of {len(ordered):,}; all are in study.csv." if more > 0 else "The best first."
     lines = [_row(trial, names, content) for trial in ordered[:SHOWN]]
-    return _section("The trials", "trials", table(_heads(names, content), lines, words))
+    return _section("The trials", "trials", tag("div", table(_heads(names, content), lines, words)))
 
 
 def ranked(content: Content) -> list[Mapping[str, Any]]:
@@ -197,7 +200,10 @@ def ended_early(content: Content) -> Written:
     ]
     more = len(groups) - SHOWN
     words = "By the reason." + (f" {more} more reasons are in study.csv." if more > 0 else "")
-    return _section("What ended early", "early", table(("how", "why", "trials", "which", "time"), lines, words))
+    return _section("What ended early", "early", tag("div", table(EARLY, lines, words)))
+
+
+EARLY = ("how", "why", "trials", "which", "time")
 
 
 def unexplored(content: Content) -> Written:
@@ -221,7 +227,7 @@ def unexplored(content: Content) -> Written:
         return _section("What was never explored", "unexplored", tag("p", text))
     heads = ("hyperparameter", "searched", "in no trial", "in no complete trial")
     words = "Of lists the values; of intervals the largest empty part, and its share of the interval on its own scale."
-    return _section("What was never explored", "unexplored", table(heads, lines, words))
+    return _section("What was never explored", "unexplored", tag("div", table(heads, lines, words)))
 
 
 def time_spent(content: Content) -> Written:
@@ -354,9 +360,14 @@ def _tile(name: str, value: str, *words: str) -> Markup:
 
 
 def _interval(metric: str, estimate: Mapping[str, Any]) -> str:
+    ends = _ends(metric, estimate)
+    return f"95 % interval {ends}" if ends != "–" else "no interval: it takes at least two seeds"
+
+
+def _ends(metric: str, estimate: Mapping[str, Any]) -> str:
     if not (is_finite(estimate["low"]) and is_finite(estimate["high"])):
-        return "no interval: it takes at least two seeds"
-    return f"95 % interval {_of(metric, estimate['low'])} to {_of(metric, estimate['high'])}"
+        return "–"
+    return f"{_of(metric, estimate['low'])} to {_of(metric, estimate['high'])}"
 
 
 def _of(metric: str, value: float) -> str:

@@ -231,6 +231,8 @@ def _edge(scale: Scale, value: Any) -> str | None:
     """Returns at which end of a numeric hyperparameter a value lies."""
     if scale.name == "seed" or math.isnan(scale.low) or scale.low == scale.high or not is_number(value):
         return None
+    if scale.values is None and scale.low == 0 < value and scale.share(value) < 0.5:
+        return None  # nothing lies beyond 0 of what is 0 or more
     near = 0.0 if scale.values is not None or (scale.whole and not scale.log) else EDGE
     share = scale.share(value)
     return "low" if share <= near else "high" if share >= 1 - near else None

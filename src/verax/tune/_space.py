@@ -143,7 +143,7 @@ def _described(given: Any) -> dict[str, Any] | None:
     if callable(given):
         return None
     try:
-        return {"values": list(plain_setting(dict(enumerate(given))).values())}
+        return {"values": plain_setting({"values": list(given)})["values"]}
     except InputError:  # objects, which only this process can search
         return {"values": [repr(value) for value in given]}
 
