@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from tests.report.studies import a_study
 from verax import plot
 from verax.evaluate import calibration, choose_threshold, regression_calibration, score, slices
 from verax.train import Health, History, Record
@@ -61,7 +62,13 @@ HEALTH = health(
     {NAMES[1]: (10.0, 1e-2, 0), f"{NAMES[2]}/kernel": (0.1, 1e-4, 3), "a/bias": (9.0, 1.0, 0)},
 )
 
+STUDY = a_study(12, names=NAMES)
+
 PLOTS = {
+    "parallel_coordinates": lambda ax: plot.parallel_coordinates(STUDY, ax=ax),
+    "trial_slice": lambda ax: plot.trial_slice(STUDY, NAMES[1], ax=ax),
+    "trial_curves": lambda ax: plot.trial_curves(STUDY, ax=ax),
+    "importance_bars": lambda ax: plot.importance_bars(dict(zip(NAMES, (0.7, 0.295, 0.005), strict=True)), ax=ax),
     "gradient_norms": lambda ax: plot.gradient_norms(HEALTH, ax=ax),
     "update_ratios": lambda ax: plot.update_ratios(HEALTH, ax=ax),
     "perplexity_curve": lambda ax: plot.perplexity_curve(epochs(5.0, 3.0, 2.0), ax=ax),

@@ -66,7 +66,7 @@ def parallel_coordinates(study: Any, *, ax: Axes = None) -> Axes:
 def _draw_rows(ax: Axes, rows: list[Scale]) -> None:
     """Draws the line of each hyperparameter with what lies along it."""
     for depth, row in enumerate(rows):
-        ax.axhline(-depth, color=LINE, linewidth=0.8, zorder=1)
+        ax.plot([0, 1], [-depth, -depth], color=LINE, linewidth=0.8, zorder=1)
         ticks = row.ticks(most=2)
         ends = (ticks[0][0], ticks[-1][0]) if len(ticks) > 1 else (math.nan, math.nan)
         for place, text in ticks:
