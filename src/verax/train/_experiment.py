@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import optax
+from jax import Array
 
 from verax.findings import InputError
 from verax.network import as_network
@@ -85,7 +86,7 @@ class Experiment:
     precision: Precision = "float32"
     freeze: Sequence[str] = ()
     accumulate: int = 1
-    ema: float | None = None
+    ema: float | Array | None = None  # traced where it is a lane of a batched trial
     augment: Callable[[Any, Any], Any] | None = None
     seconds: float | int | None = None
     chunk_steps: int = 200

@@ -8,7 +8,7 @@ import numpy as np
 
 from verax.findings import InputError
 from verax.train._objective import Coefficient, Objective, checked_penalty
-from verax.train._task import checked_smoothing
+from verax.train._task import Rate, checked_smoothing
 from verax.train._task_autoencoder import Autoencoder
 from verax.train._task_classes import Binary, Classification
 from verax.train._task_language_model import LanguageModel
@@ -18,9 +18,7 @@ from verax.train._task_regression import Regression
 Balance = Any  # numbers, "balanced" or None: a wrong one is answered with an InputError
 
 
-def classification(
-    *, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, class_weights: Balance = None
-) -> Objective:
+def classification(*, l2: Coefficient = 0.0, label_smoothing: Rate = 0.0, class_weights: Balance = None) -> Objective:
     """Returns the objective of a classifier: the cross-entropy of logits and labels.
 
     Logits are (examples, classes), labels (examples,); further axes between them, such as tokens, are averaged over.
@@ -52,7 +50,7 @@ def classification(
     return Objective(Classification(checked_smoothing(label_smoothing), weights), l2=checked_penalty(l2))
 
 
-def binary(*, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positive_weight: Balance = None) -> Objective:
+def binary(*, l2: Coefficient = 0.0, label_smoothing: Rate = 0.0, positive_weight: Balance = None) -> Objective:
     """Returns the objective of a binary classifier: the cross-entropy of one logit an example and targets 0 or 1.
 
     Logits are (examples,) or (examples, 1); a positive one means class 1.
@@ -76,9 +74,7 @@ def binary(*, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positiv
     return Objective(Binary(checked_smoothing(label_smoothing), weight), l2=checked_penalty(l2))
 
 
-def multilabel(
-    *, l2: Coefficient = 0.0, label_smoothing: float | int = 0.0, positive_weight: Balance = None
-) -> Objective:
+def multilabel(*, l2: Coefficient = 0.0, label_smoothing: Rate = 0.0, positive_weight: Balance = None) -> Objective:
     """Returns the objective of a multilabel classifier: the cross-entropy of a logit for each label.
 
     Logits and targets are (examples, labels), targets 0 or 1: any number of them may be 1. Each decision counts alike.

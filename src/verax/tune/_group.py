@@ -97,9 +97,7 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
     plan = lane_plan(made, base, dataset.examples("train").size)
     total = made.steps or (made.epochs or 0) * plan.steps
     if not total:
-        raise InputError(
-            "a trial needs epochs or steps: where only the clock ends it, its score depends on the machine."
-        )
+        raise InputError("a trial needs epochs or steps: with a clock its score depends on the machine.")
     states = jax.eval_shape(base.optimizer.init, base.shapes.params)
     schedule_facts(base.optimizer, base.shapes.params, states, total)
     static = {name: value for name, value in setting.items() if name not in given[place]}

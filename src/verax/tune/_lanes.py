@@ -29,7 +29,11 @@ MEMORY = 0.5  # of the machine or the device, for the programs that run at once
 ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
 # XLA's older emitters compile a small CPU program in 60 % of the time and run it 1.5 times as long, so they are for
 # programs that run for less than about two seconds of one core (`benchmarks/tuning.py --compilers`).
-QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": "1"}
+QUICK = {
+    "xla_backend_optimization_level": "1",
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
 QUICK_OPERATIONS = 6e10
 
 
@@ -52,7 +56,7 @@ def run_task(
         if len(task.numbers) == 1:
             return TaskResult(task.name, (_untrained(task, str(error)),), states=(b"",) if task.keep else ())
         result = _one_by_one(function, task, at_once, device)  # something is wrong with one of them: with which?
-    return replace(result, name=task.name, seconds=time.perf_counter() - clock)
+    return replace(result, name=task.name, begun=task.begun, seconds=time.perf_counter() - clock)
 
 
 def _one_by_one(function: Any, task: Task, at_once: int, device: Any) -> TaskResult:

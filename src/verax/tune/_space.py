@@ -25,12 +25,12 @@ class Interval:
       whole: whether only whole numbers count.
     """
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     log: bool = False
     whole: bool = False
 
-    def at(self, share: float) -> float | int:
+    def at(self, share: float | int) -> float | int:
         """Returns the number below which lies a share in [0, 1) of the interval."""
         low, high = (self.low - 0.5, self.high + 0.5) if self.whole else (self.low, self.high)
         low, high = (math.log(low), math.log(high)) if self.log else (low, high)
@@ -49,7 +49,7 @@ Space = Mapping[str, Dimension | Callable[[Mapping[str, Any]], Dimension | None]
 Choose = Callable[[str, list[Any] | Interval], Any]
 
 
-def uniform(low: float, high: float) -> Interval:
+def uniform(low: Any, high: Any) -> Interval:
     """Returns the numbers in [low, high], all as likely.
 
     Raises:
@@ -62,7 +62,7 @@ def uniform(low: float, high: float) -> Interval:
     return _interval("uniform", low, high)
 
 
-def log_uniform(low: float, high: float) -> Interval:
+def log_uniform(low: Any, high: Any) -> Interval:
     """Returns the numbers in [low, high], their logarithms all as likely: for rates and decays.
 
     Raises:
@@ -75,7 +75,7 @@ def log_uniform(low: float, high: float) -> Interval:
     return _interval("log_uniform", low, high, log=True)
 
 
-def int_uniform(low: int, high: int, *, log: bool = False) -> Interval:
+def int_uniform(low: Any, high: Any, *, log: bool = False) -> Interval:
     """Returns the whole numbers in [low, high], all as likely; with `log` their logarithms.
 
     Raises:
@@ -101,7 +101,7 @@ def _interval(name: str, low: Any, high: Any, *, log: bool = False, whole: bool 
     return Interval(kind(low), kind(high), log, whole)
 
 
-def checked_space(space: Mapping[str, Any]) -> dict[str, Any]:
+def checked_space(space: Any) -> dict[str, Any]:
     """Returns a space with its lists as lists of plain Python values.
 
     Raises:

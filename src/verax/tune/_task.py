@@ -45,11 +45,10 @@ class Task:
     keep: bool = False
     states: tuple[bytes, ...] = field(default=(), repr=False)
 
-    def of(self, places: Sequence[int], **changes: Any) -> Task:
+    def of(self, places: Sequence[int]) -> Task:
         """Returns the task of some of its trials, by their places in it."""
         parts = {name: tuple(getattr(self, name)[at] for at in places) for name in ("numbers", "settings", "seeds")}
-        states = tuple(self.states[at] for at in places) if self.states else ()
-        return replace(self, **{**parts, "states": states, **changes})
+        return replace(self, **parts, states=tuple(self.states[at] for at in places) if self.states else ())
 
     def to_json(self) -> str:
         """Returns the task as text for another process.
@@ -103,6 +102,7 @@ class TaskResult:
     Attributes:
       name: of the task.
       trials: one a trial, in the task's order.
+      begun: epochs that were trained before.
       lanes: the most trainings in one program.
       programs: how many programs of steps were compiled.
       compile_seconds: of wall time.
@@ -114,6 +114,7 @@ class TaskResult:
 
     name: str
     trials: tuple[LaneResult, ...]
+    begun: int = 0
     lanes: int = 0
     programs: int = 0
     compile_seconds: float = 0.0

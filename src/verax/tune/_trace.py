@@ -158,7 +158,7 @@ def trace(maker: Maker, setting: Mapping[str, Any], names: Sequence[str]) -> Tri
             raise _OtherData
         network, size = as_network(made.network), jax.tree.leaves(few)[0].shape[0]
         state = first_state(made, network, key, few.inputs)
-        options = StepOptions(1, made.augment, made.freeze, made.ema)
+        options = StepOptions(1, made.augment, tuple(made.freeze), made.ema)
         step = make_train_step(network, made.objective, effective_optimizer(made), options=options)
         batch = Batch(few.inputs, few.targets, jnp.ones(size, jnp.float32))
         state, record = step(state, batch)

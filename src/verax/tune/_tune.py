@@ -16,8 +16,9 @@ from verax.data import Dataset, load
 from verax.findings import InputError
 from verax.network import as_network
 from verax.train import EarlyStopping, Experiment, base_key, fingerprint, resolve
+from verax.tune._climb import climb
 from verax.tune._halving import Halving
-from verax.tune._judge import Judged, best_first, cost, is_higher_better, joined, judged
+from verax.tune._judge import Judged, best_first, cost, is_higher_better, judged
 from verax.tune._plan import Plan, Planner
 from verax.tune._search import BY_MODEL, Told, check_search, proposals
 from verax.tune._space import checked_space, combinations_of, described, is_grid, one_of_each
@@ -60,7 +61,7 @@ def tune(
       search: `grid`, `random`, `quasi-random` (Sobol'), `tpe` or `gp` (both of Optuna; `gp` needs PyTorch). By default
         `grid` where every hyperparameter has a list, else `tpe`.
       trials: how many; of a grid all where it is not given, else 64.
-      objective: what chooses: `validation/loss`, `validation/accuracy`, `validation/rmse` or another metric of the task.
+      objective: what chooses: `validation/loss`, `validation/accuracy` or another metric of the task.
       pruner: `vx.Halving()` ends bad trials early; None trains all to the end.
       executor: `local`, `processes`, `processes:N`, `ray` or the address of a Ray cluster.
       storage: a URL of Optuna's storage (`sqlite:///study.db`, `journal:study.log`, `postgresql+psycopg://...`), in
@@ -280,49 +281,14 @@ class _Study:
         self.plans.append(plan)
         yield plan
         of_number = {first + at: settings[at] for at in valid}
-        yield from self.climb(plan.tasks, of_number, runner, kept)
-
-    def climb(
-        self, tasks: Sequence[Task], settings: Mapping[int, Mapping[str, Any]], runner: Executor, kept: Any
-    ) -> Iterator[Trial]:
-        """Yields the trials of some tasks as they end, from rung to rung where there are any."""
-        epochs = max(self.epochs_of(setting) for setting in settings.values())
-        rungs: list[int | None] = [*(self.pruner.rungs(epochs) if self.pruner else []), None]
-        whole: dict[int, LaneResult] = {}
-        states: dict[int, bytes] = {}
-        for rung, until in enumerate(rungs):
-            named = [replace(task, name=f"{task.name}-r{rung}") if rung else task for task in tasks]
-            named = [replace(task, until=until, keep=until is not None) for task in named]
-            stopping: dict[int, Mapping[str, Any] | None] = {}
-            of_task: dict[int, str] = {}
-            for result in self.results_of(named, runner, kept):
-                for place, trial in enumerate(result.trials):
-                    stopping[trial.number], of_task[trial.number] = result.stopping, result.name
-                    whole[trial.number] = joined(whole.get(trial.number) if states else None, trial)
-                    if result.states:
-                        states[trial.number] = result.states[place]
-                    if until is None or trial.error or self.epochs_of(settings[trial.number]) <= until:
-                        yield self.trial_of(
-                            settings[trial.number], whole.pop(trial.number), result.stopping, result.name
-                        )
-            if until is None:
-                return
-            alive = sorted(whole)
-            ended = [
-                self.trial_of(settings[number], whole[number], stopping[number], of_task[number]) for number in alive
-            ]
-            order = best_first([trial.value for trial in ended], self.objective)
-            going = {alive[at] for at in order[: self.pruner.survivors(len(alive))] if not math.isnan(ended[at].value)}  # type: ignore[union-attr]
-            for trial in ended:
-                if trial.number not in going:
-                    yield trial if trial.state == "not finite" else _pruned(trial, until, len(alive))
-                    del whole[trial.number]
-            tasks = [_going_on(task, going, states, until) for task in tasks]
-            tasks = [task for task in tasks if task.numbers]
-            if not all(task.states for task in tasks):  # of a study that goes on: they begin anew
-                tasks, states = [replace(task, begun=0, states=()) for task in tasks], {}
-            if not tasks:
-                return
+        yield from climb(
+            plan.tasks,
+            lambda tasks: self.results_of(tasks, runner, kept),
+            lambda result, task: self.trial_of(of_number[result.number], result, task),
+            epochs={number: self.epochs_of(setting) for number, setting in of_number.items()},
+            pruner=self.pruner,
+            objective=self.objective,
+        )
 
     def results_of(self, tasks: Sequence[Task], runner: Executor, kept: Any) -> Iterator[TaskResult]:
         """Yields what came of tasks: those that are kept at once, the others when they are done."""
@@ -335,14 +301,13 @@ class _Study:
             self.results.append(result)
             yield result
 
-    def trial_of(
-        self, setting: Mapping[str, Any], result: LaneResult, stopping: Mapping[str, Any] | None, task: str
-    ) -> Trial:
-        """Returns a trial, of what was measured."""
+    def trial_of(self, setting: Mapping[str, Any], result: LaneResult, task: TaskResult) -> Trial:
+        """Returns a trial, of what was measured in all of its tasks and the last of these."""
         if result.error:
-            return _untrained(result.number, setting, result.error, len(result.broken), task)
+            return _untrained(result.number, setting, result.error, len(result.broken), task.name)
         lanes = [
-            judged(result.curves, broken, seed, self.objective, stopping) for seed, broken in enumerate(result.broken)
+            judged(result.curves, broken, seed, self.objective, task.stopping)
+            for seed, broken in enumerate(result.broken)
         ]
         bad = next((lane for lane in lanes if math.isnan(lane.value)), None)
         value = math.nan if bad else sum(lane.value for lane in lanes) / len(lanes)
@@ -360,7 +325,7 @@ class _Study:
                 for name, curves in result.curves.items()
             },
             result.parameters,
-            task,
+            task.name,
         )
 
     def epochs_of(self, setting: Mapping[str, Any]) -> int:
@@ -437,17 +402,6 @@ def _final(trial: Trial) -> float:
 def _untrained(number: int, setting: Mapping[str, Any], error: str, seeds: int, task: str = "") -> Trial:
     reason = f"not trained: {error}"
     return Trial(dict(setting), math.nan, 0.0, reason, number, "not trained", (math.nan,) * seeds, {}, 0, task)
-
-
-def _pruned(trial: Trial, rung: int, among: int) -> Trial:
-    return replace(trial, state="pruned", stop_reason=f"not among the best of {among} after {rung} epochs")
-
-
-def _going_on(task: Task, going: set[int], states: Mapping[int, bytes], begun: int) -> Task:
-    places = [at for at, number in enumerate(task.numbers) if number in going]
-    held = tuple(states[task.numbers[at]] for at in places if task.numbers[at] in states)
-    whole = len(held) == len(places)
-    return replace(task.of(places), begun=begun if whole else 0, states=held if whole else ())
 
 
 def _differ(one: Experiment, other: Experiment) -> bool:

@@ -41,8 +41,8 @@ def retrained(
     if any(map(math.isnan, values)):
         broken = [seed for seed, value in zip(seeds, values, strict=True) if math.isnan(value)]
         raise InputError(
-            f"the winner did not stay finite when trained anew with seed {', '.join(map(str, broken))}: its value in the "
-            "search was luck. Search smaller learning rates."
+            f"the winner did not stay finite when trained anew with seed {', '.join(map(str, broken))}: that it did in "
+            "the search was luck. Search smaller learning rates."
         )
     value = lane_estimate(values)
     test = score_lanes(runs).metrics if "test" in run.dataset.splits else {}

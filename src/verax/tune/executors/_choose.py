@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from verax.findings import InputError
 from verax.train import Experiment
@@ -13,6 +13,7 @@ from verax.tune.executors._local import Local
 KINDS = "local, processes, processes:N, ray, ray:ADDRESS or ray://HOST:PORT"
 
 
+@runtime_checkable
 class Executor(Protocol):
     """What runs tasks. Used as a context: it is closed at the end, also after an error or Ctrl-C."""
 

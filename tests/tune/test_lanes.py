@@ -1,0 +1,197 @@
+"""Trials of one program against single runs: the same training, up to the rounding of float32."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import verax as vx
+from tests.train.cases import LINEAR, NOISY, data, experiment, regression_data
+from verax.tune import Task, TaskResult
+from verax.tune import _lanes as lanes
+from verax.tune._lanes import run_task
+
+CLOSE = {"rtol": 2e-4, "atol": 2e-5}
+
+
+def task(settings, *, inputs=(), seeds=(0,), **changes):
+    numbers = tuple(range(len(settings)))
+    given = Task("g0-0", numbers, tuple(settings), (tuple(seeds),) * len(settings), {}, tuple(inputs), ())
+    return functools.reduce(
+        lambda one, change: one.__class__(**{**vars(one), change[0]: change[1]}), changes.items(), given
+    )
+
+
+def linear(rate=0.1, l2=0.0, epochs=3):
+    return experiment(
+        optimizer=optax.adam(rate), objective=vx.classification(l2=l2), network=LINEAR, epochs=epochs, batch_size=10
+    )
+
+
+def noisy(rate=0.1):
+    return experiment(optimizer=optax.sgd(rate), network=NOISY, epochs=3, batch_size=12)  # the last batch is partial
+
+
+def decaying(decay=0.0):
+    return experiment(optimizer=optax.adamw(0.1, weight_decay=decay), epochs=3, batch_size=10)
+
+
+def normalised(rate=0.1):
+    return experiment(network=vx.models.MLP((8, 3), norm="batch"), optimizer=optax.sgd(rate), epochs=3, batch_size=12)
+
+
+def averaged(average=0.9):
+    return experiment(optimizer=optax.sgd(0.3), ema=average, epochs=3, batch_size=10)
+
+
+def augmented(rate=0.1):
+    def noise(key, batch):
+        return batch._replace(inputs=batch.inputs + 0.1 * jax.random.normal(key, batch.inputs.shape))
+
+    return experiment(optimizer=optax.sgd(rate), augment=noise, epochs=3, batch_size=10)
+
+
+def regressor(rate=0.01):
+    network = (lambda key, x: np.zeros((x.shape[1], 1), np.float32), lambda params, x: x @ params)
+    return experiment(
+        network=network, objective=vx.regression(standardise=True), data=regression_data(), optimizer=optax.sgd(rate),
+        epochs=3, batch_size=10,
+    )  # fmt: skip
+
+
+def counted(rate=0.1):
+    return experiment(optimizer=optax.sgd(rate), epochs=None, steps=13, batch_size=10)  # ends within an epoch
+
+
+CASES = {
+    "two inputs": (linear, [{"rate": rate, "l2": l2} for rate in (0.01, 0.3) for l2 in (0.0, 0.5)], ("rate", "l2")),
+    "no input": (linear, [{"rate": 0.1, "l2": 0.1}], ()),
+    "noise, a partial batch": (noisy, [{"rate": 0.05}, {"rate": 0.2}], ("rate",)),
+    "a decay that some lack": (decaying, [{"decay": 0.0}, {"decay": 0.3}], ("decay",)),
+    "batch statistics": (normalised, [{"rate": 0.05}, {"rate": 0.2}], ("rate",)),
+    "an average of the weights": (averaged, [{"average": 0.5}, {"average": 0.9}], ("average",)),
+    "augmentation": (augmented, [{"rate": 0.05}, {"rate": 0.2}], ("rate",)),
+    "standardised targets": (regressor, [{"rate": 0.01}, {"rate": 0.1}], ("rate",)),
+    "an end within an epoch": (counted, [{"rate": 0.05}, {"rate": 0.2}], ("rate",)),
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_a_trial_is_what_a_single_run_is(what):
+    function, settings, inputs = CASES[what]
+    result = run_task(function, task(settings, inputs=inputs, seeds=(0, 3)))
+    assert result.programs == 1 and result.lanes == 2 * len(settings)
+    for setting, trial in zip(settings, result.trials, strict=True):
+        for place, seed in enumerate((0, 3)):
+            run = vx.train(function, **setting, seed=seed)
+            for name, curves in trial.curves.items():
+                assert np.allclose(curves[place], run.history.series(name)[1], **CLOSE), name
+            assert trial.parameters == run.facts["parameters"]
+            assert trial.broken[place] is None
+
+
+def test_a_lane_that_is_not_finite_hurts_no_other():
+    settings = [{"rate": 0.1}, {"rate": float("inf")}, {"rate": 0.3}]
+    together = run_task(linear, task(settings, inputs=("rate",))).trials
+    alone = run_task(linear, task([settings[0], settings[2]], inputs=("rate",))).trials
+    assert together[1].broken[0] in (1, 2)
+    assert together[1].curves["validation/loss"][0][-1] is None
+    for one, other in zip((together[0], together[2]), alone, strict=True):
+        assert one.broken == (None,)
+        assert np.allclose(one.curves["validation/loss"], other.curves["validation/loss"], **CLOSE)
+
+
+def test_what_the_program_cannot_take_is_an_error_of_its_trial_alone():
+    def needs(rate=0.1):
+        if rate == 13.0 and isinstance(rate, float):
+            raise vx.InputError("13 is unlucky")
+        return experiment(optimizer=optax.sgd(rate), epochs=1)
+
+    result = run_task(needs, task([{"rate": 13.0}, {"rate": 0.1}], inputs=("rate",)))
+    assert "13 is unlucky" in result.trials[0].error and not result.trials[0].curves
+    assert result.trials[1].error is None and result.trials[1].curves
+
+
+def test_lanes_are_split_where_memory_is_short(monkeypatch):
+    settings = [{"rate": rate, "l2": 0.1} for rate in (0.01, 0.03, 0.1, 0.3, 1.0)]
+    whole = run_task(linear, task(settings, inputs=("rate",)))
+    monkeypatch.setattr(lanes, "memory_limit", lambda: whole.peak_bytes // 2)
+    parts = run_task(linear, task(settings, inputs=("rate",)))
+    assert parts.lanes < whole.lanes == 5
+    assert parts.programs > 1 and parts.peak_bytes < whole.peak_bytes
+    for one, other in zip(whole.trials, parts.trials, strict=True):
+        assert np.allclose(one.curves["validation/loss"], other.curves["validation/loss"], **CLOSE)
+
+
+def test_a_packing_that_was_recorded_is_used_again():
+    settings = [{"rate": rate, "l2": 0.1} for rate in (0.01, 0.03, 0.1, 0.3)]
+    assert run_task(linear, task(settings, inputs=("rate",), lanes=2)).lanes == 2
+
+
+def test_trials_go_on_from_where_they_were_kept():
+    settings = [{"rate": rate} for rate in (0.01, 0.1, 0.3)]
+    whole = run_task(linear, task(settings, inputs=("rate",), seeds=(0, 1)))
+    first = run_task(linear, task(settings, inputs=("rate",), seeds=(0, 1), until=1, keep=True))
+    going = task(settings, inputs=("rate",), seeds=(0, 1), begun=1, states=first.states).of([0, 2])
+    later = run_task(linear, going)
+    assert later.begun == 1
+    for at, trial in zip((0, 2), later.trials, strict=True):
+        for name in ("train/loss", "validation/loss"):
+            expected = np.array(whole.trials[at].curves[name])
+            assert np.allclose(np.array(first.trials[at].curves[name])[:, 0], expected[:, 0], **CLOSE)
+            assert np.allclose(trial.curves[name], expected[:, 1:], **CLOSE)
+
+
+def test_states_hold_no_code():
+    kept = run_task(linear, task([{"rate": 0.1}], until=1, keep=True)).states
+    assert len(kept) == 1
+    import io
+
+    with np.load(io.BytesIO(kept[0]), allow_pickle=False) as file:
+        assert all(file[name].dtype != object for name in file.files)
+
+
+def test_tasks_and_results_are_text():
+    given = task([{"rate": 0.1, "l2": (0.1, "a", None, True)}], inputs=("rate",), states=(b"\x00\xff",))
+    assert Task.from_json(given.to_json()) == given
+    result = run_task(linear, task([{"rate": 0.1}, {"rate": float("inf")}], inputs=("rate",), until=1, keep=True))
+    assert TaskResult.from_json(result.to_json()) == result
+    with pytest.raises(vx.InputError, match="need plain hyperparameters, but 'rate' is of type ndarray"):
+        task([{"rate": np.ones(2)}]).to_json()
+
+
+def test_a_long_trial_takes_several_calls(monkeypatch):
+    settings = [{"rate": 0.1, "epochs": 5}, {"rate": 0.3, "epochs": 5}]
+    whole = run_task(linear, task(settings, inputs=("rate",)))
+    monkeypatch.setattr(lanes, "ROWS_BYTES", 2 * 50 * 4)
+    parts = run_task(linear, task(settings, inputs=("rate",)))
+    assert parts.programs == 2  # of two epochs, and of the last
+    for one, other in zip(whole.trials, parts.trials, strict=True):
+        assert np.allclose(one.curves["validation/loss"], other.curves["validation/loss"], **CLOSE)
+
+
+def test_data_without_validation_cannot_choose():
+    def blind(rate=0.1):
+        return experiment(optimizer=optax.sgd(rate), data=data(validation=0))
+
+    assert "the data has none" in run_task(blind, task([{"rate": 0.1}])).trials[0].error
+
+
+def test_a_trial_that_only_the_clock_ends_is_refused():
+    def clocked(rate=0.1):
+        return experiment(optimizer=optax.sgd(rate), epochs=None, seconds=1.0)
+
+    assert "needs epochs or steps" in run_task(clocked, task([{"rate": 0.1}])).trials[0].error
+
+
+def test_an_early_stop_is_told_with_its_numbers():
+    def stopping(rate=0.1):
+        return experiment(optimizer=optax.sgd(rate), stopping=vx.EarlyStopping(patience=2))
+
+    assert run_task(stopping, task([{"rate": 0.1}])).stopping == {
+        "patience": 2,
+        "min_delta": 0.0,
+        "metric": "validation/loss",
+    }
