@@ -14,6 +14,7 @@ OBJECTIVE = "validation/loss"
 
 def a_trial(number: int, setting: dict[str, Any], value: float = 1.0, state: str = "complete", **given: Any) -> Trial:
     """A trial whose loss falls to its value within six epochs."""
+    value = float(value)
     last = {"pruned": 2, "not finite": 3, "not trained": 0}.get(state, 6)
     curve = [value + 1.5 * math.exp(-epoch) for epoch in range(last)]
     reasons = {

@@ -51,7 +51,7 @@ class Scale(NamedTuple):
             return (keys.index(repr(value)) + 0.5) / len(keys) if repr(value) in keys else math.nan
         return self.share(value) if is_number(value) else math.nan
 
-    def share(self, number: float) -> float:
+    def share(self, number: float | int) -> float:
         """Returns which share of the axis lies below a number."""
         if self.log and number <= 0:
             return math.nan

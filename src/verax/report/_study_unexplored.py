@@ -32,8 +32,8 @@ class Gap(NamedTuple):
       share: of the whole interval, on its own scale.
     """
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     share: float
 
 
@@ -82,7 +82,7 @@ def _coverage(scale: Scale, content: Content) -> Coverage:
     return Coverage(scale, untried, unfinished, edge=edge)
 
 
-def largest_gap(scale: Scale, numbers: Sequence[float]) -> Gap:
+def largest_gap(scale: Scale, numbers: Sequence[float | int]) -> Gap:
     """Returns the largest part of an interval that holds none of some numbers, its ends included.
 
     Example:
@@ -141,7 +141,7 @@ def _inner_tie(found: Coverage, content: Content) -> str:
     return ""
 
 
-def _wider(scale: Scale, edge: str) -> float | None:
+def _wider(scale: Scale, edge: str) -> float | int | None:
     """Returns an end that lies further out: a decade, or a step like the last one; None where it may make no sense."""
     down = edge == "low"
     if scale.values is not None and len(scale.values) > 1:
