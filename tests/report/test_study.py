@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+import verax as vx
 from tests.report.studies import OBJECTIVE, a_study, a_trial, a_winner, of_trials
 from tests.report.test_html import EVIL, Page
 from verax import plot, report
@@ -17,6 +18,7 @@ from verax.plot._trials import Scale, scales, value_text
 from verax.report._study_importance import importance
 from verax.report._study_parts import noted, ranked
 from verax.report._study_unexplored import coverage, largest_gap
+from verax.tune._space import checked_space, described
 
 RATES = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}
 WIDTHS = {"learning_rate": {"values": [64, 128, 256]}}
@@ -356,3 +358,11 @@ def test_a_few_far_worse_trials_do_not_squeeze_the_others():
     ax = plot.trial_slice(of_trials(trials, RATES), "learning_rate")
     heights = [float(y) for line in ax.get_lines()[:1] for y in line.get_ydata()]
     assert max(heights) == 1.0 and sorted(heights)[-2] > 0.9 and sorted(heights)[15] > 0.3
+
+
+def test_a_space_is_described_as_settings_are_written():
+    given = {"a": [(1, 2), None], "b": vx.int_uniform(1, 8, log=True), "c": lambda chosen: [1], "d": [len]}
+    told = json.loads(json.dumps(described(checked_space(given))))
+    assert told["a"] == {"values": [{"tuple": [1, 2]}, None]} and told["c"] is None
+    assert told["b"] == {"low": 1, "high": 8, "log": True, "whole": True}
+    assert told["d"] == {"values": ["<built-in function len>"]}
