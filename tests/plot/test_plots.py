@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from tests.report.studies import a_study
 from verax import plot
 from verax.debug import DeadUnits, LayerUnits
 from verax.evaluate import calibration, choose_threshold, regression_calibration, score, slices
@@ -70,10 +71,15 @@ UNITS = DeadUnits(
     (LayerUnits(NAMES[1], "relu", 32, (0, 8)), LayerUnits(NAMES[2], "tanh", 400, (None, 1))),
 )
 FOUND = [Finding(NAMES[2], "error", "m", step=12), Finding("late", "warning", "m", step=29)]
+STUDY = a_study(12, names=NAMES)
 
 PLOTS = {
     "dead_units": lambda ax: plot.dead_units(UNITS, ax=ax),
     "loss_and_moments": lambda ax: plot.loss_and_moments(epochs(1.0, 0.5, 0.01), FOUND, ax=ax),
+    "parallel_coordinates": lambda ax: plot.parallel_coordinates(STUDY, ax=ax),
+    "trial_slice": lambda ax: plot.trial_slice(STUDY, NAMES[1], ax=ax),
+    "trial_curves": lambda ax: plot.trial_curves(STUDY, ax=ax),
+    "importance_bars": lambda ax: plot.importance_bars(dict(zip(NAMES, (0.7, 0.295, 0.005), strict=True)), ax=ax),
     "gradient_norms": lambda ax: plot.gradient_norms(HEALTH, ax=ax),
     "update_ratios": lambda ax: plot.update_ratios(HEALTH, ax=ax),
     "perplexity_curve": lambda ax: plot.perplexity_curve(epochs(5.0, 3.0, 2.0), ax=ax),

@@ -15,19 +15,27 @@ from verax.findings import InputError
 
 MOST_LEAVES = 60
 LANE_PARTS = ("value", "low", "high", "sd")  # of a metric over lanes
+STUDY = ("objective", "best", "winner")  # of a study, what is told
 STATUS = {"passed": "passed", "failed": "FAILED", "waived": "waived", "not_run": "NOT RUN"}
 
 
 def show(target: Path, /, *, json: bool = False) -> int:
-    """Describes a run folder (of one run or of lanes), a model.vx, a certificate.json or an experiment's file.
+    """Describes a run folder (of one run or of lanes), a study, a model.vx, a certificate.json or an experiment's file.
 
-    None of it is run.
+    None of it is run. The report of a study, study.html, is written beside its study.json.
 
     Args:
       target: what to describe.
       json: prints it as JSON on stdout.
     """
-    describe = {"run": _run, "lanes": _lanes, "model": _model, "certificate": _certificate, "experiment": _experiment}
+    describe = {
+        "run": _run,
+        "lanes": _lanes,
+        "study": _study,
+        "model": _model,
+        "certificate": _certificate,
+        "experiment": _experiment,
+    }
     content = describe[kind_of(target)](target, not json)
     if json:
         say_json(content)
@@ -60,6 +68,8 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
         "certificate": certificate and certificate["headline"],
         "dead_units": (certificate or {}).get("units"),
     }
+    if (folder / "study.json").exists():
+        content["study"] = _study(folder, False)
     if not talk:
         return content
     setting = ", ".join(f"{name}={value}" for name, value in experiment["hyperparameters"].items())
@@ -80,7 +90,44 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
         say(f"{finding.severity}: {finding}")
     say(f"openings of the test split: {len(ledger)}")
     say(f"certificate: {certificate['headline'] if certificate else f'none yet; run: verax certify {folder}'}")
+    if "study" in content:
+        _say_study(content["study"])
     return content
+
+
+def _study(path: Path, talk: bool) -> dict[str, Any]:
+    """Reads a study and writes its report, or says why not."""
+    from verax.report import is_study, write_study_report
+
+    folder = path if path.is_dir() else path.parent
+    study = _json(folder / "study.json", None)
+    if not is_study(study):
+        if talk:
+            raise InputError(f"{folder / 'study.json'} is no study that this version of Verax wrote.")
+        return {"kind": "study", "report": None, "reason": "it was not written by this version of Verax"}
+    content = {"kind": "study", "trials": len(study["trials"]), **{name: study[name] for name in STUDY}}
+    try:
+        content["report"] = str(write_study_report(folder, study))
+    except OSError as error:  # a folder that may only be read
+        content |= {"report": None, "reason": str(error)}
+    if talk:
+        _say_study(content)
+    return content
+
+
+def _say_study(content: dict[str, Any]) -> None:
+    if "best" in content:
+        best, winner = content["best"], content["winner"]
+        setting = ", ".join(f"{name}={value}" for name, value in best["hyperparameters"].items())
+        say(f"study: {content['trials']} trials; best {setting} ({content['objective']} {_value_text(best['value'])})")
+        if winner is not None:
+            value = {name: _value_text(winner["value"][name]) for name in ("value", "low", "high")}
+            say(f"with {len(winner['seeds'])} fresh seeds: {value['value']} [{value['low']}, {value['high']}]")
+    say(f"report of the study: {content['report'] or content['reason']}")
+
+
+def _value_text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _lanes(folder: Path, talk: bool) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from verax.plot._curves import training_curves
 from verax.plot._leaves import gradient_norms, update_ratios
 from verax.plot._moments import Mark, find_marks, loss_and_moments
 from verax.plot._pairs import augmentation_grid, image_pairs, reconstructions
+from verax.plot._parallel import parallel_coordinates
 from verax.plot._pictures import Mistakes, draw_mistakes, find_mistakes, png, worst_mistakes
 from verax.plot._ranking import precision_recall_curve, roc_curve
 from verax.plot._rates import learning_rates, schedule
 from verax.plot._regression import predicted_against_true, residuals
 from verax.plot._save import save_figures
 from verax.plot._seeds import perplexity_curve, seeds
+from verax.plot._study import importance_bars, trial_curves, trial_slice
 from verax.plot._svg import svg
 from verax.plot._units import dead_units
 
@@ -45,6 +47,10 @@ __all__ = [
     "predicted_against_true",
     "residuals",
     "coverage",
+    "parallel_coordinates",
+    "trial_slice",
+    "trial_curves",
+    "importance_bars",
     "worst_mistakes",
     "Mistakes",
     "find_mistakes",
