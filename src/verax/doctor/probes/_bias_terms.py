@@ -12,6 +12,7 @@ import numpy as np
 from verax.jaxpr import Equation, flow
 from verax.trees import is_key
 
+SUMS = ("reduce_sum", "psum", "psum_invariant")  # the others are what `vmap` makes of a mean over the batch's name
 KEPT = ("convert_element_type", "copy", "stop_gradient", "reduce_precision")
 EXACT = 1e-6  # relative: the count of a mean is a float32 literal
 
@@ -138,7 +139,7 @@ def _after(equation: Equation, states: Sequence[State], known: Sequence[Any]) ->
         return _scaled(equation, state, known, name), None
     if name == "neg":
         return (_times(state, -1.0, equation) if isinstance(state, Term) else LOST), None
-    if name == "reduce_sum":
+    if name in SUMS:
         return _reduced(equation, state), None
     if isinstance(state, Square):  # its axes do not matter, since the squares are never read
         return (state if name in (*KEPT, *LAYOUT) else LOST), None
@@ -193,6 +194,8 @@ def _scaled(equation: Equation, state: State, known: Sequence[Any], name: str) -
     if number is None or (name == "div" and not isinstance(known[1], float)) or number == 0:
         return LOST
     factor = number if name == "mul" else 1 / number
+    if factor == 1:
+        return state
     if isinstance(state, Square):
         return replace(state, scale=state.scale * factor)
     return _times(_term(state), factor, equation)
@@ -206,6 +209,10 @@ def _reduced(equation: Equation, state: State) -> State:
     """A sum over axes along which the bias does not vary holds it as often as there are examples."""
     eqn: Any = equation.eqn
     axes, shape = tuple(eqn.params["axes"]), tuple(eqn.invars[0].aval.shape)
+    if not axes:
+        return state
+    if not all(isinstance(axis, int) for axis in axes) or eqn.params.get("axis_index_groups") is not None:
+        return LOST
     number = prod(shape[axis] for axis in axes)
     if isinstance(state, Square):
         whole = not state.axes and state.of.shape == shape and state.of.axis not in axes
@@ -223,7 +230,7 @@ def _reduced(equation: Equation, state: State) -> State:
 
 
 def _broadcast(eqn: Any, term: Term) -> State:
-    axis = None if term.axis is None else eqn.params["broadcast_dimensions"][term.axis]
+    axis = None if term.axis is None else int(eqn.params["broadcast_dimensions"][term.axis])
     return _moved(eqn, term, axis)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from verax.doctor._probe import Probe, Seen
 from verax.doctor._subject import Subject
+from verax.doctor.probes._bias_terms import SUMS
 from verax.doctor.probes._dropout import KEEPS, equal_or_other, number_of, of_masks, rate_of
 from verax.doctor.probes._points import row_count
 from verax.findings import Finding
@@ -89,8 +90,10 @@ def _of_value(equation: Equation, known: Sequence[Any], rows: int) -> Any:
     name, value = eqn.primitive.name, next(each for each in known if isinstance(each, _Dropped))
     if name in LAYERS:
         return replace(value, layers=value.layers + 1, scaled=False) if value.layers < MOST else None
-    if name == "reduce_sum" and 0 in eqn.params["axes"] and eqn.invars[0].aval.shape[0] == rows:
+    if name in SUMS and 0 in eqn.params["axes"] and eqn.invars[0].aval.shape[0] == rows:
         return _Statistic(value, equation)
+    if name in SUMS and not eqn.params["axes"]:
+        return value
     if name in MIXING or name.startswith(("reduce_", "arg")):
         return replace(value, scaled=False) if name in ("reduce_sum", "reduce_max", "reduce_window") else None
     return replace(value, scaled=value.scaled and _keeps_zeros(eqn, known))

@@ -70,6 +70,11 @@ class Rule:
         return jax.jit(update)
 
     @cached_property
+    def program(self) -> Any:
+        """The jaxpr of `update(grads, opt_state, params)`."""
+        return self.update.trace(self.params, self.subject.opt_state, self.params).jaxpr  # type: ignore[attr-defined]
+
+    @cached_property
     def moved(self) -> Callable[..., Tree]:
         """`(params, updates, factor) -> params` after a part of a step, compiled."""
         return jax.jit(lambda params, updates, factor: optax.apply_updates(params, scaled(updates, factor)))

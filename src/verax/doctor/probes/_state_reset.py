@@ -13,8 +13,7 @@ from verax.doctor._subject import Subject
 from verax.doctor.probes._rule import Rule, random_like, rule_of
 from verax.findings import Finding
 from verax.jaxpr import Equation, flow
-from verax.train._optimizer import with_standard_promotion
-from verax.trees import Tree, is_floating
+from verax.trees import is_floating
 
 STEPS = 5  # with different gradients: more than an accumulation over 2 or 4 would hide
 # States of Optax that sum up over steps: whatever they are set to, the next one depends on the one before.
@@ -55,7 +54,7 @@ def look(subject: Subject) -> Seen:
         raise NotApplicable("the optimizer keeps no state.")
     if not subject.paths:
         raise NotApplicable("there are no parameters.")
-    reads = _reads(subject)
+    reads = _reads(rule)
     compared = f"{len(leaves)} arrays of the optimizer's state: its steps read {len(reads.at_all)} of them."
     for part in [*_sums(state, 0)] or _own_count(leaves, rule, reads):
         is_made_anew = not reads.at_all.intersection(part.leaves)
@@ -67,15 +66,9 @@ def look(subject: Subject) -> Seen:
     return Seen(compared)
 
 
-def _reads(subject: Subject) -> Reads:
+def _reads(rule: Rule) -> Reads:
     """Returns what a step does with the state, from its program."""
-    update, params, state = with_standard_promotion(subject.optimizer).update, subject.variables.params, subject.opt_state
-    loss = np.float32(1)
-
-    def step(grads: Tree, state: Tree, params: Tree) -> Any:
-        return update(grads, state, params, value=loss, grad=grads, value_fn=lambda _: loss)
-
-    program = jax.make_jaxpr(step)(params, state, params)
+    program, params, state = rule.program, rule.params, rule.subject.opt_state
     first, number = len(jax.tree.leaves(params)), len(jax.tree.leaves(state))
     given = [frozenset([i - first]) if first <= i < first + number else None for i in range(len(program.jaxpr.invars))]
     known = [each or frozenset() for each in flow(program, given, _union, frozenset.union)]
