@@ -64,8 +64,8 @@ class Probe(NamedTuple):
     Attributes:
       name: for people: `batch independence`.
       ids: what it can find.
-      look: `subject -> Seen`, `(subject, trajectory, outcome) -> Seen` where the stage is `run`, `run -> Seen` where it is
-        `record`.
+      look: `subject -> Seen`, `(subject, trajectory, outcome) -> Seen` where the stage is `run`, `run -> Seen` where it
+        is `record`.
       stage: `check` needs no training, `run` looks at a training run, `record` at what a finished `vx.Run` left behind.
     """
 

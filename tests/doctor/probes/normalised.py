@@ -124,14 +124,14 @@ def _functions(layers):
                 width = WIDTH
         return {**params, "head": jax.random.normal(key, (width, 1))}
 
-    def apply(params, x, key=None, training=False):
+    def apply(params, x, key=None):
         for number, layer in enumerate(layers):
             if layer in ("dense", "dense without bias"):
                 x = x @ params[f"{number}"]["w"] + params[f"{number}"].get("b", 0.0)
             if layer in ("batch norm", "layer norm"):
                 axis = 0 if layer == "batch norm" else 1
                 x = (x - x.mean(axis, keepdims=True)) / jnp.sqrt(x.var(axis, keepdims=True) + 1e-5)
-            if layer == "dropout" and training:
+            if layer == "dropout" and key is not None:
                 mask = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - RATE, x.shape)
                 x = jnp.where(mask, x / (1 - RATE), 0.0)
             if layer == "relu":

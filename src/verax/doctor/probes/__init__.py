@@ -75,8 +75,8 @@ _BATCHES = (_order, _recompilation)
 _SPLITS = (_copies, _near_copies, _shift, _leakage, _alignment, _label_noise)
 _LOSS = (_loss_shape, _loss_geometry, _loss_kind, _loss_numbers, _loss_terms, _padding, _unequal_batches, _initial_loss)
 _OUTPUTS = (_output_softmax, _output_range, _temperature)
-_STRUCTURE = (_rows, _reshape, _mode, _inputs, _parameters, _linear, _symmetry, _sharing, _keys, _dropout, _statistics)
-_NORMALISATION = (_cancelled_bias, _dropout_order)
+_LAYERS = (_dropout, _dropout_order, _statistics, _cancelled_bias)
+_STRUCTURE = (_rows, _reshape, _mode, _inputs, _parameters, _linear, _symmetry, _sharing, _keys, *_LAYERS)
 _PROGRAM = (_size, _purity, _host_calls)
 _NUMBERS = (_numbers, _custom_gradient, _precision)
 _OPTIMIZER = (_update, _state_reset, _freeze, _schedule, _clipping, _decay, _epsilon, _momentum, _step_size)
@@ -84,9 +84,7 @@ _SIGNAL = (_signal_probe, _capacity)
 
 CHECKS = tuple(
     probe
-    for group in (
-        _DATA, _BATCHES, _SPLITS, _LOSS, _OUTPUTS, _STRUCTURE, _NORMALISATION, _PROGRAM, _NUMBERS, _OPTIMIZER, _SIGNAL,
-    )  # fmt: skip
+    for group in (_DATA, _BATCHES, _SPLITS, _LOSS, _OUTPUTS, _STRUCTURE, _PROGRAM, _NUMBERS, _OPTIMIZER, _SIGNAL)
     for each in group
     for probe in each.PROBES
 )

@@ -26,8 +26,8 @@ class Term:
       axis: along which the bias varies; None where it is one number.
       factor: of the bias.
       value: tells the value from others.
-      mean_of: the value whose sum this is a multiple of, with the axes (none where it is a sum of sums) and that value's
-        factor; None if it is none.
+      mean_of: the value whose sum this is a multiple of, with the axes (none where it is a sum of sums) and that
+        value's factor; None if it is none.
     """
 
     shape: tuple[int, ...]
@@ -117,7 +117,7 @@ def _either(one: Any, other: Any) -> Any:
 
 
 def _after(equation: Equation, states: Sequence[State], known: Sequence[Any]) -> tuple[State, tuple[int, ...] | None]:
-    """Returns what becomes of one bias in an equation, and the axes of the mean that takes it out there, if one does."""
+    """Returns what becomes of one bias in an equation, and the axes of the mean that takes it out there, if any."""
     eqn: Any = equation.eqn
     name, held = eqn.primitive.name, [each for each in states if each is not None]
     fits = all(

@@ -12,8 +12,8 @@ from verax.doctor.probes._points import stirred
 from verax.findings import Finding, Leaf
 from verax.trees import is_floating
 
-# Of the largest gradient. Sums of float32 numbers that cancel leave some 1e-7 of their terms, and the division by a small
-# deviation enlarges that; the proof is in the program, and this only confirms it.
+# Of the largest gradient. Sums of float32 numbers that cancel leave some 1e-7 of their terms, and the division by a
+# small deviation enlarges that; the proof is in the program, and this only confirms it.
 ROUNDING = 1e-3
 
 

@@ -58,7 +58,9 @@ def look(subject: Subject) -> Seen:
     message = f"{said}: its statistics hold the variance of the dropout, which evaluation does not have."
     places = tuple(f"dropout in {drop.place}, statistics in {where.place}" for drop, where in found[:2])
     factor = 1 / (1 - dropped.rate) if dropped.rate < 1 else float("inf")
-    shift = f"with what is kept scaled up, the variance is at least {factor:.3g} times that of evaluation: 1 / (1 - rate)"
+    shift = (
+        f"with what is kept scaled up, the variance is at least {factor:.3g} times that of evaluation: 1 / (1 - rate)"
+    )
     evidence = (*places[:1], shift) if dropped.scaled and not dropped.layers else places
     advice = "Put dropout after the normalisation, or after the last of them."
     where = normalised.place.span

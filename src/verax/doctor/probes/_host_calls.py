@@ -26,13 +26,16 @@ CALLS, AT_MOST = 7, 1.0  # steps that are timed, and for how long
 
 def look(subject: Subject) -> Seen:
     """Looks for callbacks in a step, and times its gradient without those that it waits for."""
-    gradient = subject.gradient.trace(*subject.variables, subject.batch, subject.noise(0)).jaxpr
+    jitted: Any = subject.gradient
+    gradient = jitted.trace(*subject.variables, subject.batch, subject.noise(0)).jaxpr
     found = _callbacks(gradient) + _callbacks(rule_of(subject).program)
     if not found:
         return Seen("no callback into Python in gradient and optimizer.")
     waited = [each for each in found if each.eqn.primitive.name in WAITED_FOR]
     first = (waited or found)[0]
-    message = f"{first.eqn.primitive.name} in {first.place.layer or first.place.span}: each step calls Python on the host"
+    message = (
+        f"{first.eqn.primitive.name} in {first.place.layer or first.place.span}: each step calls Python on the host"
+    )
     others = f" ({len(found)} callbacks)" if len(found) > 1 else ""
     compared = f"{len(found)} callbacks in gradient and optimizer, {len(waited)} of them waited for."
     where, advice = first.place.span, "Compute it with jax.numpy; to look at numbers, return them and fetch them later."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,7 +23,9 @@ LOSS = "validation/loss"
 NARROW = 2.0**-11
 ROUNDINGS = 8.0  # times what such weights do: they were drawn once, and every layer rounds anew
 SAME = 1e-4
-ADVICE = "Save parameters, model state, optimizer state and preparation together, and restore them into the same network."
+ADVICE = (
+    "Save parameters, model state, optimizer state and preparation together, and restore them into the same network."
+)
 
 
 def look_at_files(run: Run) -> Seen:
@@ -41,7 +42,9 @@ def look_at_files(run: Run) -> Seen:
             said = f"the checkpoint {name} cannot be restored: {lines[0]}"
             return Seen(said, (_finding(said, None, tuple(lines[1:3])),))
         if differing:
-            said = f"the checkpoint {name} holds other numbers than the run: {differing} is the first leaf that differs."
+            said = (
+                f"the checkpoint {name} holds other numbers than the run: {differing} is the first leaf that differs."
+            )
             return Seen(said, (_finding(said, Leaf(differing), (f"in {path}",)),))
     return Seen(f"{' and '.join(name for name, _ in held)} on disk and in memory: equal to the bit.")
 
@@ -55,7 +58,9 @@ def look_at_records(run: Run) -> Seen:
     """Computes the validation loss of the run's weights again, and compares it with what was recorded at their step."""
     recorded = dict(zip(*run.history.series(LOSS), strict=True))
     states = [("best", run.best), ("last", run.state)]
-    known = [(name, state, recorded[int(state.step)]) for name, state in states if state and int(state.step) in recorded]
+    known = [
+        (name, state, recorded[int(state.step)]) for name, state in states if state and int(state.step) in recorded
+    ]
     if not known or not np.isfinite([value for *_, value in known]).all():
         raise NotApplicable("no validation loss was recorded at the steps of the run's weights.")
     batches = [jax.tree.map(jnp.asarray, batch) for batch in validation_batches(run.experiment, run.dataset)]
@@ -68,7 +73,9 @@ def look_at_records(run: Run) -> Seen:
         if _loss(run, batches)(state.variables) != now:
             raise NotApplicable("the validation loss differs from one evaluation to the next.")
         still = next(_as_it_began(run, state.variables), None)
-        message = f"the {name} weights have a validation loss of {now:.4g}, and {before:.4g} was recorded at their step."
+        message = (
+            f"the {name} weights have a validation loss of {now:.4g}, and {before:.4g} was recorded at their step."
+        )
         evidence = (f"{still} is as it was before the first step",) if still else ()
         return Seen("; ".join(said), (_finding(message, Leaf(still) if still else None, evidence),))
     return Seen("; ".join(said))

@@ -30,7 +30,9 @@ def look(run: Run) -> Seen:
     raw, prepared = run.dataset.raw("train").inputs, run.dataset.examples("train").inputs
     said = []
     for path in models:
-        compared, finding = _compared(run, path, *(jax.tree.map(lambda leaf: leaf[:ROWS], each) for each in (raw, prepared)))
+        compared, finding = _compared(
+            run, path, *(jax.tree.map(lambda leaf: leaf[:ROWS], each) for each in (raw, prepared))
+        )
         said.append(f"{path.name}: {compared}")
         if finding is not None:
             return Seen("; ".join(said), (finding,))
@@ -56,7 +58,7 @@ def _compared(run: Run, path: Path, raw: Tree, prepared: Tree) -> tuple[str, Fin
     steps = ", ".join(str(step.get("kind")) for step in run.dataset.preprocessing.steps)
     message = f"{path.name} does not prepare its inputs ({steps}): raw rows go into the network as they are."
     evidence = (
-        f"outputs for {len(served)} raw rows: {gap:.2g} of the largest away from the network's for the same rows, prepared",
+        f"outputs for {len(served)} raw rows: {gap:.2g} of the largest away from the network's for them, prepared",
         f"and {other:.1g} from the network's for rows that were not prepared",
     )
     advice = "Export preparation and network together: verax export, or preprocessing=run.dataset.preprocessing."
@@ -65,13 +67,12 @@ def _compared(run: Run, path: Path, raw: Tree, prepared: Tree) -> tuple[str, Fin
 
 def _weights(run: Run, model: Exported) -> Variables | None:
     """Returns the exported weights as the variables of the run's network; None if they are of another."""
-    like = run.variables
-    found = [model.weights.get(path) for path in leaves_by_path(like._asdict())]
-    fits = all(
-        leaf is not None and leaf.shape == np.shape(own) for leaf, own in zip(found, jax.tree.leaves(like), strict=False)
-    )
-    same = fits and len(found) == len(jax.tree.leaves(like))
-    return jax.tree.unflatten(jax.tree.structure(like), found) if same else None
+    like = run.variables._asdict()
+    found = {path: model.weights.get(path) for path in leaves_by_path(like)}
+    wanted = leaves_by_path(like).items()
+    if any((leaf := found[path]) is None or leaf.shape != np.shape(own) for path, own in wanted):
+        return None
+    return Variables(**jax.tree.unflatten(jax.tree.structure(like), list(found.values())))
 
 
 def _outputs(run: Run, variables: Variables, inputs: Tree) -> Any:

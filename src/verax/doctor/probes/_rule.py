@@ -72,7 +72,8 @@ class Rule:
     @cached_property
     def program(self) -> Any:
         """The jaxpr of `update(grads, opt_state, params)`."""
-        return self.update.trace(self.params, self.subject.opt_state, self.params).jaxpr  # type: ignore[attr-defined]
+        jitted: Any = self.update
+        return jitted.trace(self.params, self.subject.opt_state, self.params).jaxpr
 
     @cached_property
     def moved(self) -> Callable[..., Tree]:

@@ -132,7 +132,9 @@ def _stands_still(part: Part, series: list[list[np.ndarray]]) -> bool:
 def _finding(part: Part, series: list[list[np.ndarray]], is_made_anew: bool) -> Finding:
     what = "made anew in each step" if is_made_anew else "never given back: each step starts from the first one"
     counts = [index for index in part.leaves if _is_count(series[0][index])]
-    shown = [f"count after each step: {', '.join(str(int(each[counts[0]])) for each in series[1:-1])}"] if counts else []
+    shown = (
+        [f"count after each step: {', '.join(str(int(each[counts[0]])) for each in series[1:-1])}"] if counts else []
+    )
     evidence = (
         *shown,
         f"after {STEPS} steps the state is, to the bit, what one step from the beginning leaves with the last gradient",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from verax.doctor._probe import NotApplicable, Probe, Seen
@@ -31,7 +32,9 @@ def look(subject: Subject) -> Seen:
         raise NotApplicable("the loss is not finite.")
     equal, by_rows = float(losses.mean()), float(np.average(losses, weights=rows))
     least, most = int(rows.min()), int(rows.max())
-    compared = f"{len(rows)} batches of {least} to {most} rows: mean of their losses {equal:.5g}, loss of all rows {whole:.5g}"
+    compared = (
+        f"{len(rows)} batches of {least} to {most} rows: mean of their losses {equal:.5g}, loss of all rows {whole:.5g}"
+    )
 
     def seen(message: str, advice: str, part: Part, evidence: str) -> Seen:
         found = Finding("partial-batch-mean", "info", message, advice, None, part, (evidence,), 1.0)
@@ -39,8 +42,8 @@ def look(subject: Subject) -> Seen:
 
     if abs(float(losses.sum()) - whole) <= SAME * abs(whole):
         return seen(
-            f"the loss adds up over the rows of a batch: one of {least} rows counts {least / most:.2g} times as much as one "
-            f"of {most}, in the steps and in a mean of batches.",
+            f"the loss adds up over the rows of a batch: one of {least} rows counts {least / most:.2g} times as much "
+            f"as one of {most}, in the steps and in a mean of batches.",
             "Divide the loss by the rows that it was given, not by a number that is fixed.",
             "loss",
             f"the losses of the batches have the sum {losses.sum():.5g}, which is the loss of all rows together",
@@ -48,7 +51,8 @@ def look(subject: Subject) -> Seen:
     if abs(whole - by_rows) > SAME * abs(whole) or abs(equal - whole) <= FELT * abs(whole):
         return Seen(compared)
     return seen(
-        f"the mean of the losses of batches of {least} to {most} rows is {equal:.5g}, where the mean over rows is {whole:.5g}.",
+        f"the mean of the losses of batches of {least} to {most} rows is {equal:.5g}, where the mean over rows is "
+        f"{whole:.5g}.",
         "Sum losses and rows over the batches, and divide once; for steps, leave out the rest of an epoch or pad it.",
         "batches",
         f"in the steps, a row of the smallest batch counts as much as {most / least:.2g} rows of the largest",
@@ -75,7 +79,7 @@ def _losses(subject: Subject) -> tuple[np.ndarray, float]:
         whole, together = (jax.tree.map(lambda *leaves: np.concatenate(leaves), *each) for each in (outputs, batches))
     except ValueError as error:  # numbers without an axis, or axes of other lengths
         raise NotApplicable("the outputs of different batches cannot be put together.") from error
-    return np.array(losses), float(subject.mean_loss(on_device(whole), on_device(together)))
+    return np.array(losses), float(subject.mean_loss(jax.tree.map(jnp.asarray, whole), on_device(together)))
 
 
 PROBES = (Probe("batches of unequal size", ("partial-batch-mean",), look),)
