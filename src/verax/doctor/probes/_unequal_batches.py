@@ -13,7 +13,7 @@ from verax.doctor._subject import Subject, on_device
 from verax.doctor._trajectory import is_recut
 from verax.findings import Finding, Part
 
-SECONDS = 1.0  # for the losses of an epoch, whose gradients are compiled by then
+SECONDS = 2.0  # for the losses of an epoch, whose gradients are compiled by then
 SAME = 1e-4  # relative: sums of float32 numbers in another order differ by less
 FELT = 1e-3  # relative: less is not seen in what a log prints
 
