@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from verax.findings import InputError
 from verax.train import Experiment
@@ -15,6 +15,7 @@ from verax.tune.executors._ray import Ray
 KINDS = "local, processes, processes:N, ray, ray:ADDRESS or ray://HOST:PORT"
 
 
+@runtime_checkable
 class Executor(Protocol):
     """What runs tasks. Used as a context: it is closed at the end, also after an error or Ctrl-C."""
 
@@ -43,7 +44,7 @@ def executor_of(given: Any, function: Callable[..., Experiment]) -> Executor:
       ImportError: if `ray` is not installed.
     """
     if not isinstance(given, str):
-        if not callable(getattr(given, "run", None)):
+        if not isinstance(given, Executor):
             raise InputError(f"executor must be one of {KINDS}, got {given!r}.")
         return given
     if given == "local":
