@@ -170,4 +170,4 @@ def _cut(path: str) -> int:
 
 def shown(url: str) -> str:
     """Returns a URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", url)

@@ -24,8 +24,8 @@ class Interval:
       whole: whether only whole numbers count.
     """
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     log: bool = False
     whole: bool = False
 
