@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from verax.tune._program import EpochRecord, first_states, group_program
 from verax.tune._task import LaneResult, Task, TaskResult
 
 MEMORY = 0.5  # of the machine or the device, for the programs that run at once
+AT_ONCE = 2  # programs on an accelerator: one has it while another is made ready
 ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
 # XLA's older emitters compile a small CPU program in 60 % of the time and run it 1.5 times as long, so they are for
 # programs that run for less than about two seconds of one core (`benchmarks/tuning.py --compilers`).
@@ -46,13 +48,15 @@ def run_task(
     Args:
       function: the user's, from hyperparameters to an Experiment.
       task: the trials.
-      at_once: how many tasks share the memory.
+      at_once: how many tasks share the memory, where that is more than `program_bytes` reckons with.
       device: held while a program runs, where only one may at a time; None lets all run.
     """
     clock = time.perf_counter()
     try:
         group = prepared(function, task)
-        result = _trained(group, task, at_once, device or contextlib.nullcontext())
+        own = program_bytes(at_once)
+        limit = own if task.memory is None else min(task.memory, own)
+        result = _trained(group, task, limit, device or contextlib.nullcontext())
     except InputError as error:
         if task.inputs and isinstance(error.__cause__, TRACING):  # what was traced with other choices is not with these
             result = _one_by_one(function, replace(task, inputs=(), scaled=()), at_once, device)
@@ -81,7 +85,7 @@ def _untrained(task: Task, error: str) -> LaneResult:
     return LaneResult(task.numbers[0], {}, (None,) * len(task.seeds[0]), 0, 0.0, error)
 
 
-def _trained(group: Group, task: Task, at_once: int, device: Any) -> TaskResult:
+def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
     """Returns the trials trained from where the task begins to where it ends, in as few programs as memory allows."""
     clock, compile_seconds, peak = time.perf_counter(), 0.0, 0
     size, total = len(task.seeds[0]), len(group.seeds)
@@ -101,7 +105,7 @@ def _trained(group: Group, task: Task, at_once: int, device: Any) -> TaskResult:
             compile_seconds += time.perf_counter() - started
         begin, chunks = compiled[width]
         peak = max(program_memory(chunk)["peak_bytes"] for chunk in chunks.values())
-        if task.lanes is None and width > size and peak > memory_limit() / at_once:
+        if task.lanes is None and width > size and peak > limit:
             most = max(size, width // 2 // size * size)  # the seeds of a trial stay together
             continue
         with device:
@@ -170,10 +174,24 @@ def _spans(epochs: int, bytes_an_epoch: int) -> list[int]:
     return [most] * (epochs // most) + ([epochs % most] if epochs % most else [])
 
 
-def memory_limit() -> int:
-    """Returns the bytes that programs may take together; the same whenever it is asked, so that lanes are too."""
-    statistics = jax.devices()[0].memory_stats() or {}
-    return int(MEMORY * (statistics.get("bytes_limit") or psutil.virtual_memory().total))
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def program_bytes(at_once: int = 1) -> int:
+    """Returns how many bytes one program may take here.
+
+    That is the same whenever it is asked and however many tasks there are, so that the lanes of a program are too: a
+    share of the machine for each core, of an accelerator for each of two programs.
+
+    Args:
+      at_once: programs that run at once, where they are more.
+    """
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    if limit:
+        return int(MEMORY * limit / max(at_once, AT_ONCE))
+    return int(MEMORY * psutil.virtual_memory().total / max(at_once, cores()))
 
 
 def _joined(records: Sequence[EpochRecord], axis: int) -> EpochRecord:

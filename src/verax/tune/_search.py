@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,10 +120,11 @@ def _by_model(
 
 def _asked(space: Space, trial: Any) -> dict[str, Any]:
     def choose(name: str, values: list[Any] | Interval) -> Any:
+        told = told_name(space, name, values)
         if isinstance(values, Interval):
             suggest = trial.suggest_int if values.whole else trial.suggest_float
-            return suggest(name, values.low, values.high, log=values.log)
-        return values[trial.suggest_categorical(name, list(range(len(values))))]
+            return suggest(told, values.low, values.high, log=values.log)
+        return values[trial.suggest_categorical(told, list(range(len(values))))]
 
     return drawn(space, choose)
 
@@ -135,36 +137,57 @@ def as_trial(space: Space, setting: Mapping[str, Any], value: float) -> Any:
     distributions: dict[str, Any] = {}
 
     def choose(name: str, values: list[Any] | Interval) -> Any:
+        told = told_name(space, name, values)
         if isinstance(values, Interval):
-            kind = optuna.distributions.IntDistribution if values.whole else optuna.distributions.FloatDistribution
-            distributions[name] = kind(values.low, values.high, log=values.log)  # type: ignore[arg-type]
-            params[name] = setting[name]
+            distributions[told], params[told] = distribution_of(values), setting[name]
         else:
-            distributions[name] = optuna.distributions.CategoricalDistribution(list(range(len(values))))
-            params[name] = [repr(each) for each in values].index(repr(setting[name]))
+            distributions[told] = optuna.distributions.CategoricalDistribution(list(range(len(values))))
+            params[told] = [repr(each) for each in values].index(repr(setting[name]))
         return setting[name]
 
     drawn(space, choose)
     return optuna.trial.create_trial(params=params, distributions=distributions, value=value)
 
 
-class quiet_optuna:
+def told_name(space: Space, name: str, values: list[Any] | Interval) -> str:
+    """Returns the name by which Optuna knows a hyperparameter.
+
+    Optuna wants the same choices whenever it meets a name, so where they depend on what was chosen before each set of
+    them has a name of its own.
+
+    Example:
+      >>> told_name({"width": lambda chosen: [8, 16]}, "width", [8, 16])
+      'width of [8, 16]'
+    """
+    if not callable(space[name]):
+        return name
+    if isinstance(values, Interval):  # of intervals it lets the ends differ
+        return name + (" (whole)" if values.whole else "") + (" (log)" if values.log else "")
+    return f"{name} of {values}"
+
+
+def distribution_of(interval: Interval) -> Any:
+    """Returns an interval as Optuna has it."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    if interval.whole:
+        return IntDistribution(int(interval.low), int(interval.high), log=interval.log)
+    return FloatDistribution(interval.low, interval.high, log=interval.log)
+
+
+@contextlib.contextmanager
+def quiet_optuna() -> Iterator[None]:
     """Keeps Optuna from logging every trial, and from warning of what is experimental in it."""
+    import optuna
 
-    def __enter__(self) -> None:
-        import optuna
-
-        self.level = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.held = warnings.catch_warnings()
-        self.held.__enter__()
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-
-    def __exit__(self, *exception: object) -> None:
-        import optuna
-
-        self.held.__exit__(*exception)
-        optuna.logging.set_verbosity(self.level)
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def _need_torch() -> None:

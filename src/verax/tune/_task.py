@@ -28,6 +28,8 @@ class Task:
       begun: epochs that were trained before.
       until: epochs after which this task ends; None trains to the end.
       lanes: the most trainings in one program; None lets the memory decide.
+      memory: the most bytes that a program may take. It is chosen where the study is driven and kept with it, so that
+        every executor packs the lanes alike; a machine with less takes less. None is this machine's.
       keep: whether the states after the last epoch are wanted.
       states: what an earlier task kept of these trials, one a trial; empty to begin.
     """
@@ -42,6 +44,7 @@ class Task:
     begun: int = 0
     until: int | None = None
     lanes: int | None = None
+    memory: int | None = None
     keep: bool = False
     states: tuple[bytes, ...] = field(default=(), repr=False)
 
@@ -56,7 +59,7 @@ class Task:
         Raises:
           InputError: if a hyperparameter has no plain value.
         """
-        content = asdict(self)
+        content = dict(vars(self))
         content["settings"] = [plain_setting(setting) for setting in self.settings]
         content["fixed"] = plain_setting(self.fixed)
         content["states"] = _text_of(self.states)

@@ -19,10 +19,12 @@ from verax.train import EarlyStopping, Experiment, base_key, fingerprint, resolv
 from verax.tune._climb import climb
 from verax.tune._halving import Halving
 from verax.tune._judge import Judged, best_first, cost, is_higher_better, judged
+from verax.tune._lanes import program_bytes
+from verax.tune._opened import storage_in
 from verax.tune._plan import Plan, Planner
 from verax.tune._search import BY_MODEL, Told, check_search, proposals
 from verax.tune._space import checked_space, combinations_of, described, is_grid, one_of_each
-from verax.tune._storage import Memory, OptunaStorage, identity_of, storage_in
+from verax.tune._storage import Memory, OptunaStorage, identity_of
 from verax.tune._study import Study, Trial
 from verax.tune._task import LaneResult, Task, TaskResult
 from verax.tune._trace import takes_seed
@@ -42,7 +44,7 @@ def tune(
     objective: str = "validation/loss",
     pruner: Halving | None = None,
     executor: Any = "local",
-    storage: str | None = None,
+    storage: str | Path | None = None,
     name: str = "study",
     seed: int = 0,
     seeds: int = 1,
@@ -63,9 +65,11 @@ def tune(
       trials: how many; of a grid all where it is not given, else 64.
       objective: what chooses: `validation/loss`, `validation/accuracy` or another metric of the task.
       pruner: `vx.Halving()` ends bad trials early; None trains all to the end.
-      executor: `local`, `processes`, `processes:N`, `ray` or the address of a Ray cluster.
-      storage: a URL of Optuna's storage (`sqlite:///study.db`, `journal:study.log`, `postgresql+psycopg://...`), in
-        which the study is kept and goes on after it was killed; None keeps it in memory.
+      executor: `local`, `processes`, `processes:N`, `ray`, `ray:HOST:PORT` or `ray://HOST:PORT`: where tasks run. All
+        give the same trials (`vx.tune.executors`).
+      storage: a folder as a Path, for a `study.db` in it, or a URL of Optuna's storage (`sqlite:///study.db`,
+        `journal:study.log`, `postgresql+psycopg://...`): there the study is kept, and goes on after it was killed. None
+        keeps it in memory.
       name: of the study in the storage.
       seed: of the study: of its proposals, and the first seed of each trial.
       seeds: trainings of each trial; its value is their mean.
@@ -130,18 +134,9 @@ def events(
         raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
     total = min(trials or 10**9, combinations_of(space)) if search == "grid" else trials or UNBOUNDED
     study = _Study(experiment, space, search, total, objective, pruner, seed, seeds, hyperparameters)
+    runs_tasks = executor_of(executor, experiment)
     study.check()
-    if storage is None:
-        kept: Memory | OptunaStorage = Memory()
-    else:
-        identity = identity_of(
-            space, search, seed, objective,
-            {"seeds": seeds, "pruner": repr(pruner), "fixed": repr(hyperparameters)},
-        )  # fmt: skip
-        url = storage_in(storage) if isinstance(storage, Path) else storage
-        maximise = is_higher_better(objective)
-        kept = OptunaStorage(url, name, space=space, objective=objective, maximise=maximise, identity=identity)
-    with executor_of(executor, experiment) as runner:
+    with study.kept_in(storage, name) as kept, runs_tasks as runner:
         yield from study.run(runner, kept)
     return study.finished(retrain, time.perf_counter() - clock, executor)
 
@@ -240,6 +235,27 @@ class _Study:
                 return True
         return False
 
+    def kept_in(self, storage: str | Path | None, name: str) -> Memory | OptunaStorage:
+        """Returns where the study is kept.
+
+        Raises:
+          InputError: as `OptunaStorage` says, or if a value has no plain form.
+        """
+        memory = program_bytes()
+        if storage is None:
+            return Memory(memory)
+        others = {"seeds": self.seeds, "trials": self.total, "pruner": repr(self.pruner) if self.pruner else None}
+        identity = identity_of(self.space, self.search, self.seed, self.objective, self.fixed, others)
+        return OptunaStorage(
+            storage_in(storage) if isinstance(storage, Path) else storage,
+            name,
+            space=self.space,
+            objective=self.objective,
+            maximise=is_higher_better(self.objective),
+            identity=identity,
+            memory=memory,
+        )
+
     # The trials.
 
     def run(self, runner: Executor, kept: Memory | OptunaStorage) -> Iterator[Plan | Trial]:
@@ -290,15 +306,26 @@ class _Study:
             objective=self.objective,
         )
 
-    def results_of(self, tasks: Sequence[Task], runner: Executor, kept: Any) -> Iterator[TaskResult]:
-        """Yields what came of tasks: those that are kept at once, the others when they are done."""
+    def results_of(self, tasks: Sequence[Task], runner: Executor, kept: Memory | OptunaStorage) -> Iterator[TaskResult]:
+        """Yields what came of tasks: those that are kept at once, the others when they are done.
+
+        Raises:
+          InputError: if what is kept is of other trials.
+        """
+        left = [replace(task, memory=kept.memory) for task in tasks if task.name not in kept.results]
         for task in tasks:
             if task.name in kept.results:
-                self.results.append(kept.results[task.name])
-                yield kept.results[task.name]
-        for result in runner.run([task for task in tasks if task.name not in kept.results]):
+                known = kept.results[task.name]
+                if [lane.number for lane in known.trials] != list(task.numbers):
+                    raise InputError(
+                        "the trials of the study are not grouped as they were when it was begun. Did the experiment "
+                        "function change? Choose another name or folder for a new study."
+                    )
+                self.results.append(known)
+                yield known
+        for result in runner.run(left) if left else ():
             kept.record(result)
-            self.results.append(result)
+            self.results.append(kept.results[result.name])
             yield result
 
     def trial_of(self, setting: Mapping[str, Any], result: LaneResult, task: TaskResult) -> Trial:
@@ -382,7 +409,7 @@ class _Study:
             "compile_seconds": sum(result.compile_seconds for result in self.results),
             "search_seconds": seconds,
             "peak_bytes": max((result.peak_bytes for result in self.results), default=0),
-            "lanes": {result.name: result.lanes for result in self.results},
+            "lanes": {result.name: result.lanes for result in sorted(self.results, key=lambda each: each.name)},
         }
         verdicts = self.plans[0].verdicts if self.plans else ()
         study = Study(tuple(trials), self.objective, best, None, None, verdicts, facts)

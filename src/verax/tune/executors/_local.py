@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import jax
 
 from verax.train import Experiment
-from verax.tune._lanes import run_task
+from verax.tune._lanes import cores, run_task
 from verax.tune._task import Task, TaskResult
 
 MOST = 8  # threads: tracing holds Python's lock, so more of them would wait for one another
@@ -22,16 +21,17 @@ class Local:
     On a CPU there is one for each core: small programs do not fill more than one. Elsewhere there are two, one that
     compiles while the other has the device.
 
+    After an error or Ctrl-C what waits is given up, and what runs is waited for: a thread cannot be ended.
+
     Args:
-      function: the user's, from hyperparameters to an Experiment.
+      function: the user's, from hyperparameters to an Experiment; a closure will do.
       threads: how many; None chooses.
     """
 
     def __init__(self, function: Callable[..., Experiment], threads: int | None = None):
         self.function = function
         on_cpu = jax.default_backend() == "cpu"
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.threads = threads or (max(1, min(cores, MOST)) if on_cpu else 2)
+        self.threads = threads or (min(cores(), MOST) if on_cpu else 2)
         self.device = None if on_cpu else threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
 
@@ -46,7 +46,7 @@ class Local:
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         """Yields what came of the tasks, each when it is done."""
         assert self.pool is not None, "use the executor as a context"
-        at_once = min(self.threads, len(tasks))
+        at_once = self.threads
         futures = [
             self.pool.submit(run_task, self.function, task, at_once=at_once, device=self.device) for task in tasks
         ]
