@@ -139,7 +139,7 @@ def _runs(folder: Path) -> None:
     damaged("wider_run", lambda run: _edit(run / "experiment.json", _with_hidden))
     (folder / "damaged_certificate.json").write_text('{"verdict": "passed"')
     (folder / "other.json").write_text('{"colour": "red"}')
-    (folder / "damaged_study.json").write_text('{"trials": [{}], "metric": "validation/loss"}')
+    (folder / "damaged_study.json").write_text('{"trials": [{}], "objective": "validation/loss"}')
 
 
 def _models(folder: Path) -> None:

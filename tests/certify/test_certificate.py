@@ -91,6 +91,15 @@ def test_the_ledger_counts_the_openings_of_the_same_data(tmp_path):
     assert open_test(None, "certify", "a") == 1
 
 
+def test_an_opening_that_is_known_from_elsewhere_is_written_once(tmp_path):
+    assert open_test(tmp_path, "certify", "a", before=["tune"]) == 2
+    assert open_test(tmp_path, "certify", "a", before=["tune"]) == 3
+    lines = [json.loads(line) for line in (tmp_path / "test_ledger.jsonl").read_text().splitlines()]
+    assert [line["purpose"] for line in lines] == ["tune", "certify", "certify"]
+    assert open_test(tmp_path, "certify", "b", before=["tune"]) == 2  # of other data
+    assert open_test(None, "certify", "a", before=["tune"]) == 2
+
+
 def test_a_damaged_line_of_the_ledger_counts_as_an_opening(tmp_path):
     open_test(tmp_path, "certify", "a")
     with (tmp_path / "test_ledger.jsonl").open("a") as file:

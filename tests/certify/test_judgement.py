@@ -9,6 +9,8 @@ import pytest
 import verax as vx
 from tests.certify import cases
 from tests.certify.cases import known_evidence, known_labels, known_splits, measure
+from verax.evaluate import Estimate
+from verax.train import lane_estimate
 
 
 def test_the_true_probabilities_are_better_than_chance():
@@ -201,9 +203,17 @@ def test_a_custom_objective_is_judged_by_its_loss():
 # tuned
 
 
-def study_of(*rates: float, metric: str = "validation/loss", best: int = 0) -> SimpleNamespace:
-    trials = tuple(vx.tune.Trial({"learning_rate": rate}, 0.3, 1.0, "done") for rate in rates)
-    return SimpleNamespace(trials=trials, metric=metric, best=trials[best])
+def study_of(*rates: float, objective: str = "validation/loss", best: int = 0, **more) -> SimpleNamespace:
+    trials = tuple(
+        vx.tune.Trial({"learning_rate": rate, "seed": at}, 0.3, 1.0, "done", at) for at, rate in enumerate(rates)
+    )
+    return SimpleNamespace(trials=trials, objective=objective, best=trials[best], **more)
+
+
+def winner_of(*values: float, ties=(0,)) -> vx.tune.Winner:
+    value = lane_estimate(values)
+    luck = Estimate(value.mean.value - 0.3, value.mean.low - 0.3, value.mean.high - 0.3)
+    return vx.tune.Winner((7, 8, 9)[: len(values)], values, value, luck, {"accuracy": value}, ties)
 
 
 def tuned(study, **hyperparameters):
@@ -211,9 +221,23 @@ def tuned(study, **hyperparameters):
 
 
 def test_the_winner_of_two_trials_by_validation_is_tuned():
-    item = tuned(study_of(0.1, 0.01), learning_rate=0.1, hidden=64)
+    item = tuned(study_of(0.1, 0.01), learning_rate=0.1, hidden=64, seed=5)
     assert (item.status, item.measured["trials"], item.measured["chosen"]) == ("passed", 2, {"learning_rate": 0.1})
+    assert item.measured["objective"] == "validation/loss"
     assert item.reason == "learning_rate=0.1 won among 2 trials by validation/loss"
+
+
+def test_what_the_winner_is_worth_with_fresh_seeds_is_measured():
+    winner = winner_of(0.30, 0.32, 0.34, ties=(2, 0))
+    study = study_of(0.1, 0.01, 0.2, winner=winner, facts={"search": "tpe"})
+    item = tuned(study, learning_rate=0.1)
+    assert item.status == "passed" and item.measured["search"] == "tpe"
+    assert item.measured["winner_value"] == winner.value.mean._asdict()
+    assert item.measured["luck"] == winner.luck._asdict() and item.measured["fresh_seeds"] == 3
+    assert item.measured["ties"] == ["learning_rate=0.2, seed=2"]
+    assert f"; {winner.value.mean} with 3 fresh seeds, luck {winner.luck}" in item.reason
+    alone = tuned(study_of(0.1, 0.01, winner=winner_of(0.32)), learning_rate=0.1)
+    assert alone.reason.endswith("by validation/loss; 0.3200 with a fresh seed")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +245,7 @@ def test_the_winner_of_two_trials_by_validation_is_tuned():
     [
         (study_of(0.1), "a study of 1 trials of one setting chose nothing"),
         (study_of(0.1, 0.1), "a study of 2 trials of one setting chose nothing"),
-        (study_of(0.1, 0.01, metric="test/accuracy"), "the study chose by test/accuracy, not by validation"),
+        (study_of(0.1, 0.01, objective="test/accuracy"), "the study chose by test/accuracy, not by validation"),
         (study_of(0.1, 0.01, best=1), "the study chose learning_rate=0.01, but this run has learning_rate=0.1"),
     ],
     ids=["one trial", "one setting twice", "by test", "another setting"],
@@ -238,5 +262,5 @@ def test_a_study_of_an_unknown_setting_is_not_run():
 
 def test_settings_that_went_through_json_are_the_same():
     trials = tuple(vx.tune.Trial({"sizes": sizes}, 0.3, 1.0, "done") for sizes in ([64, 32], [8]))
-    study = SimpleNamespace(trials=trials, metric="validation/accuracy", best=trials[0])
+    study = SimpleNamespace(trials=trials, objective="validation/accuracy", best=trials[0])
     assert tuned(study, sizes=(64, 32)).status == "passed"

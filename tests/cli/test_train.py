@@ -1,4 +1,4 @@
-"""`verax train`, `tune` and `show` of what they leave."""
+"""`verax train`, and `show` of what it leaves."""
 
 import json
 import os
@@ -12,7 +12,6 @@ import pytest
 import verax as vx
 from verax.cli import main
 from verax.cli._arguments import parse
-from verax.cli._study import read_space, read_study
 
 
 def test_a_run_folder_is_what_train_says(run_folder):
@@ -147,37 +146,6 @@ def test_the_file_may_stand_after_its_options(blobs):
 
     positional, named = parse(train, ["--hidden", "9", str(blobs)], "verax train")
     assert (positional, named["hidden"]) == ((blobs,), 9)
-
-
-def test_tune_keeps_the_winner_with_its_study(blobs, tmp_path, capsys):
-    folder = tmp_path / "best"
-    words = ["--space", "learning_rate=1e-6,1e-1", "--epochs", "2", "--out", str(folder)]
-    assert main(["tune", str(blobs), *words]) == 0
-    said = capsys.readouterr().out
-    assert said.count(" / 2 ") == 2
-    assert "best: learning_rate=0.1" in said
-    study = read_study(folder / "study.json")
-    assert [trial.hyperparameters for trial in study.trials] == [{"learning_rate": 1e-6}, {"learning_rate": 0.1}]
-    assert study.best.hyperparameters == {"learning_rate": 0.1}
-    run = vx.train.load_run(folder)
-    assert run.experiment.hyperparameters["learning_rate"] == 0.1
-    assert run.history.last(study.metric) == study.best.value
-    assert [path.name for path in tmp_path.iterdir()] == ["best"]
-
-
-def test_a_space_has_the_types_of_the_parameters():
-    kinds = {"rate": float, "hidden": int, "act": str, "flag": bool, "sizes": tuple[int, ...], "maybe": float | None}
-    texts = ["rate=1,1e-3", "hidden=64, 128", "act=relu,gelu", "flag=true,False", "sizes=(1, 2),(3,)", "maybe=None,2"]
-    space = read_space(texts, kinds)
-    assert space == {
-        "rate": [1.0, 1e-3],
-        "hidden": [64, 128],
-        "act": ["relu", "gelu"],
-        "flag": [True, False],
-        "sizes": [(1, 2), (3,)],
-        "maybe": [None, 2.0],
-    }
-    assert isinstance(space["rate"][0], float)
 
 
 def test_show_describes_a_run_without_running_its_source(run_folder, tmp_path, monkeypatch, capsys):

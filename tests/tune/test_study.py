@@ -1,24 +1,31 @@
+"""`vx.tune` and its study: what is tried, what chooses, what the winner is worth, what is refused before training."""
+
+import csv
 import inspect
 import json
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import verax as vx
-from tests.train.cases import DATA, data, experiment, regression_data, same_bits
+from tests.train.cases import DATA, LINEAR, REGRESSOR, data, experiment, regression_data
 from verax.data import load
+from verax.evaluate import Estimate
 from verax.findings import InputError
-from verax.tune import Study, Trial, search, trials
+from verax.tune import Plan, Study, Trial, events, tune
+from verax.tune._study import so_far
+
+ROUNDING = 1e-5  # lanes add in another order than a single run
 
 
-def linear(learning_rate: float = 0.1, l2: float = 0.0, seed: int = 0, unused: float = 0.0, momentum=None, source=None):
+def linear(learning_rate: float = 0.1, l2: float = 0.0, unused: float = 0.0, momentum=None, source=None):
     return experiment(
         optimizer=optax.sgd(learning_rate, momentum=momentum),
         objective=vx.classification(l2=l2),
         data=DATA if source is None else source,
-        seed=seed,
         epochs=2,
     )
 
@@ -26,28 +33,59 @@ def linear(learning_rate: float = 0.1, l2: float = 0.0, seed: int = 0, unused: f
 SPACE = {"learning_rate": [1e-4, 0.3], "l2": [0.0, 1.0]}
 
 
+def watched(*arguments, **options):
+    """Returns what a study yields, and the study."""
+    steps, seen = events(*arguments, **options), []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            return seen, end.value
+
+
 @pytest.fixture(scope="module")
-def study():
-    return vx.tune(linear, SPACE, seed=2)
+def watched_study():
+    return watched(linear, SPACE, seed=2, retrain=3)
 
 
-def test_tune_is_a_folder_that_can_be_called(study):
-    assert isinstance(study, Study)
-    assert inspect.signature(vx.tune) == inspect.signature(search)
+@pytest.fixture(scope="module")
+def study(watched_study):
+    return watched_study[1]
+
+
+def test_tune_is_a_folder_that_can_be_called():
+    assert inspect.signature(vx.tune) == inspect.signature(tune)
 
 
 def test_every_combination_is_tried_once_in_order(study):
+    assert isinstance(study, Study)
     settings = [dict(trial.hyperparameters) for trial in study.trials]
     assert settings == [{"learning_rate": rate, "l2": l2} for rate in (1e-4, 0.3) for l2 in (0.0, 1.0)]
+    assert [trial.number for trial in study.trials] == [0, 1, 2, 3]
 
 
 def test_every_hyperparameter_reaches_its_run(study):
     """Each trial's value is that of a run of its own; all four differ."""
     for trial in study.trials:
         run = vx.train(linear, **trial.hyperparameters, seed=2)
-        assert trial.value == run.history.last("validation/loss")
-        assert trial.stop_reason == run.stop_reason
+        assert trial.value == pytest.approx(run.history.last("validation/loss"), rel=ROUNDING)
+        assert trial.curves["validation/loss"][0] == pytest.approx(
+            run.history.series("validation/loss")[1], rel=ROUNDING
+        )
     assert len({trial.value for trial in study.trials}) == 4
+
+
+def test_the_plan_comes_first_and_says_what_is_an_input(watched_study):
+    seen, study = watched_study
+    assert isinstance(seen[0], Plan) and all(isinstance(each, Trial) for each in seen[1:])
+    assert sorted(trial.number for trial in seen[1:]) == [0, 1, 2, 3]
+    assert str(seen[0]).splitlines() == [
+        "4 trials = 1 program × 4 lanes",
+        "  learning_rate: an input of the program",
+        "  l2: an input of the program",
+    ]
+    assert study.facts["plan"] == ["4 trials = 1 program × 4 lanes"]
+    assert study.verdicts == seen[0].verdicts
 
 
 def test_validation_chooses(study):
@@ -55,46 +93,98 @@ def test_validation_chooses(study):
     assert dict(study.best.hyperparameters) == {"learning_rate": 0.3, "l2": 0.0}
 
 
-def test_the_winner_retrained_equals_its_trial(study):
-    assert study.best_run.history.last("validation/loss") == study.best.value
-    assert same_bits(study.best_run.state, vx.train(linear, **study.best.hyperparameters, seed=2).state)
+def test_the_winner_is_trained_anew_with_fresh_seeds(study):
+    winner = study.winner
+    assert winner.seeds == (3, 4, 5)  # the search had seed 2
+    for seed, value in zip(winner.seeds, winner.values, strict=True):
+        run = vx.train(linear, **study.best.hyperparameters, seed=seed)
+        assert value == pytest.approx(run.history.last("validation/loss"), rel=ROUNDING)
+    assert study.best_run.experiment.seed == 3
     assert study.best_run.experiment.hyperparameters["learning_rate"] == 0.3
-    assert study.best_run.experiment.seed == 2
+    assert study.best_run.history.last("validation/loss") == winner.values[0]
+
+
+def test_luck_is_what_the_search_saw_better_than_fresh_seeds_do(study):
+    winner = study.winner
+    mean, sd = np.mean(winner.values), np.std(winner.values, ddof=1)
+    half = 4.302652729911275 * sd / math.sqrt(3)  # Student's t with 2 degrees of freedom, 97.5 %
+    assert winner.value.mean == pytest.approx(Estimate(mean, mean - half, mean + half))
+    luck = mean - study.best.value  # of a loss: the search saw less than there is
+    assert winner.luck == pytest.approx(Estimate(luck, luck - half, luck + half))
+
+
+def test_ties_hold_the_winner_and_begin_with_the_simplest():
+    """Both widths learn the same; the difference between them is smaller than that between seeds."""
+
+    def wide(width: int = 1, learning_rate: float = 0.3):
+        def init(key, x):
+            return {**LINEAR[0](key, x), "spare": jnp.ones(width)}
+
+        def apply(params, x):
+            return LINEAR[1](params, x) + 1e-4 * params["spare"].sum()
+
+        return experiment(network=(init, apply), optimizer=optax.sgd(learning_rate), epochs=2)
+
+    found = tune(wide, {"width": [4, 1], "learning_rate": [0.3, 1e-5]}, retrain=3)
+    parameters = [found.trials[number].parameters for number in found.winner.ties]
+    assert found.best.number in found.winner.ties
+    assert [found.trials[number].hyperparameters["width"] for number in found.winner.ties] == [1, 4]
+    assert parameters == sorted(parameters)
+
+
+def test_the_test_split_is_scored_once_for_the_winner(study):
+    runs = [vx.train(linear, **study.best.hyperparameters, seed=seed) for seed in study.winner.seeds]
+    test = runs[0].dataset.examples("test")
+    accuracies = [
+        vx.evaluate(run.network, run.experiment.objective, run.variables, test).metrics["accuracy"].value
+        for run in runs
+    ]
+    assert study.winner.test["accuracy"].mean.value == pytest.approx(np.mean(accuracies))
+    assert study.winner.test["accuracy"].lanes == 3
 
 
 def test_a_study_reads_best_first_and_is_json(study):
-    assert str(study).splitlines()[0].endswith("learning_rate=0.3, l2=0.0")
+    assert str(study).splitlines()[0].endswith("learning_rate=0.3, l2=0")
     content = json.loads(json.dumps(study.to_json(), allow_nan=False))
+    assert content["objective"] == "validation/loss"
     assert content["best"]["hyperparameters"] == {"learning_rate": 0.3, "l2": 0.0}
     assert [trial["value"] for trial in content["trials"]] == [trial.value for trial in study.trials]
+    assert content["winner"]["luck"].keys() == {"value", "low", "high"}
+    assert len(content["trials"][0]["curves"]["validation/loss"][0]) == 2
 
 
-def test_trials_can_be_watched(study):
-    steps, seen = trials(linear, {"learning_rate": [1e-4, 0.3]}, seed=2), []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            assert end.value.trials == tuple(seen)
-            break
-    assert [trial.value for trial in seen] == [study.trials[0].value, study.trials[2].value]
+def test_a_study_is_a_table_too(study):
+    rows = list(csv.DictReader(study.to_csv().splitlines()))
+    assert [float(row["validation/loss"]) for row in rows] == [trial.value for trial in study.trials]
+    assert [(float(row["learning_rate"]), float(row["l2"])) for row in rows] == [
+        (1e-4, 0.0),
+        (1e-4, 1.0),
+        (0.3, 0.0),
+        (0.3, 1.0),
+    ]
 
 
-def test_more_accuracy_is_better():
-    found = vx.tune(linear, {"learning_rate": [0.3, 1e-4]}, metric="validation/accuracy")
+def test_what_a_stopped_study_knows_is_a_study(study):
+    known = so_far([study.trials[3], study.trials[0]], "validation/loss", study.verdicts, {"of": 4})
+    assert [trial.number for trial in known.trials] == [0, 3]
+    assert known.best is study.trials[3] and known.best_run is None and known.winner is None
+    assert known.to_json()["facts"] == {"finished": False, "of": 4}
+
+
+def test_more_accuracy_is_better_and_without_retraining_there_is_no_run():
+    found = tune(linear, {"learning_rate": [0.3, 1e-4]}, objective="validation/accuracy", retrain=0)
     assert found.best.value == max(trial.value for trial in found.trials)
     assert found.best.value > found.trials[1].value
-    assert found.best.value == found.best_run.history.last("validation/accuracy")
+    assert found.best_run is None and found.winner is None
 
 
 def test_a_regressor_is_chosen_by_its_root_mean_square():
     def regressor(learning_rate):
-        network = (lambda key, x: np.zeros((x.shape[1], 1), np.float32), lambda params, x: x @ params)
         return experiment(
-            network=network, objective=vx.regression(), data=regression_data(), optimizer=optax.sgd(learning_rate)
+            network=REGRESSOR, objective=vx.regression(), data=regression_data(), optimizer=optax.sgd(learning_rate)
         )
 
-    found = vx.tune(regressor, {"learning_rate": np.logspace(-4, -1, 2)}, metric="validation/rmse")
+    found = tune(regressor, {"learning_rate": np.logspace(-4, -1, 2)}, objective="validation/rmse", retrain=0)
     assert dict(found.best.hyperparameters) == {"learning_rate": pytest.approx(0.1)}
     assert type(found.best.hyperparameters["learning_rate"]) is float
 
@@ -104,28 +194,58 @@ def test_with_early_stopping_the_value_is_that_of_the_weights_in_use():
 
     def stopping(learning_rate):
         rates = optax.piecewise_constant_schedule(learning_rate, {14: 300.0})
-        return experiment(optimizer=optax.sgd(rates), epochs=8, stopping=vx.EarlyStopping(patience=6))
+        return experiment(optimizer=optax.sgd(rates), epochs=8, stopping=vx.EarlyStopping(patience=3))
 
-    found = vx.tune(stopping, {"learning_rate": [0.1]}, metric="validation/accuracy")
-    run = found.best_run
-    steps, accuracies = run.history.series("validation/accuracy")
-    assert found.best.value == accuracies[steps.index(int(run.best.step))]
-    assert int(run.best.step) < steps[-1]
+    found = tune(stopping, {"learning_rate": [0.1]}, objective="validation/accuracy", retrain=1)
+    for run, value in (
+        (vx.train(stopping, learning_rate=0.1, seed=0), found.best.value),
+        (found.best_run, found.winner.values[0]),
+    ):
+        steps, accuracies = run.history.series("validation/accuracy")
+        assert value == pytest.approx(accuracies[steps.index(int(run.best.step))])
+        assert int(run.best.step) < steps[-1]
+    run = vx.train(stopping, learning_rate=0.1, seed=0)
+    assert len(found.best.curves["validation/loss"][0]) == len(run.history.series("validation/loss")[0])
 
 
 def test_a_trial_that_is_not_finite_never_wins():
-    found = vx.tune(linear, {"learning_rate": [math.nan, 0.1]})
-    assert math.isnan(found.trials[0].value) and found.trials[0].stop_reason == "not finite at step 1"
+    found = tune(linear, {"learning_rate": [math.nan, 0.1]}, retrain=0)
+    assert math.isnan(found.trials[0].value) and found.trials[0].stop_reason == "not finite by step 2"
+    assert found.trials[0].state == "not finite"
     assert found.best is found.trials[1]
     assert found.to_json()["trials"][0]["value"] is None
 
 
 def test_if_no_trial_stays_finite_that_is_said():
     with pytest.raises(InputError, match=r"none of the 2 trials stayed finite\. Try smaller learning rates"):
-        vx.tune(linear, {"learning_rate": [math.nan, math.inf]})
+        tune(linear, {"learning_rate": [math.nan, math.inf]})
 
 
-def test_the_test_split_is_never_shown_to_a_network(monkeypatch):
+def test_seeds_are_trained_beside_one_another_and_averaged():
+    found = tune(linear, {"learning_rate": [0.1, 0.3]}, seeds=2, seed=4, retrain=0)
+    for trial in found.trials:
+        alone = [
+            vx.train(linear, **trial.hyperparameters, seed=seed).history.last("validation/loss") for seed in (4, 5)
+        ]
+        assert trial.values == pytest.approx(alone, rel=ROUNDING)
+        assert trial.value == pytest.approx(np.mean(alone), rel=ROUNDING)
+
+
+def test_a_seed_that_makes_its_own_data_is_retrained_run_by_run():
+    def own_rows(learning_rate: float = 0.1, seed: int = 0):
+        rows = np.random.default_rng(seed).permutation(50)
+        train = tuple(each[rows] for each in DATA["train"])
+        return experiment(optimizer=optax.sgd(learning_rate), data={**DATA, "train": train}, epochs=1)
+
+    winner = tune(own_rows, {"learning_rate": [1e-4, 0.3]}, retrain=2).winner
+    alone = [vx.train(own_rows, learning_rate=0.3, seed=seed).history.last("validation/loss") for seed in winner.seeds]
+    assert winner.values == pytest.approx(alone, rel=ROUNDING)
+
+
+# The test split.
+
+
+def test_the_search_never_shows_the_test_split_to_a_network(monkeypatch):
     """The checks of the data look for labels out of range in every split; nothing else looks at this one."""
     dataset = load(DATA)
     asked = type(dataset).examples
@@ -135,18 +255,47 @@ def test_the_test_split_is_never_shown_to_a_network(monkeypatch):
         return asked(self, split)
 
     monkeypatch.setattr(type(dataset), "examples", guarded)
+    assert len(tune(linear, {"learning_rate": [0.1, 0.3]}, source=dataset, retrain=0).trials) == 2
     with pytest.raises(AssertionError, match="opened the test split"):
-        dataset.examples("test")
-    assert len(vx.tune(linear, {"learning_rate": [0.1, 0.3]}, source=dataset).trials) == 2
+        tune(linear, {"learning_rate": [0.1, 0.3]}, source=dataset, retrain=1)
 
 
 def test_the_test_split_decides_nothing():
     """Other test data, the same choice and the same numbers."""
     inputs, targets = DATA["test"]
     other = {**DATA, "test": (inputs[::-1].copy(), np.roll(targets, 3))}
-    first, second = (vx.tune(linear, {"learning_rate": [0.1, 0.3]}, source=source) for source in (DATA, other))
+    first, second = (tune(linear, {"learning_rate": [0.1, 0.3]}, source=each, retrain=1) for each in (DATA, other))
     assert [trial.value for trial in first.trials] == [trial.value for trial in second.trials]
-    assert same_bits(first.best_run.state, second.best_run.state)
+    assert first.winner.values == second.winner.values
+    assert first.winner.test != second.winner.test
+
+
+def test_without_a_test_split_the_winner_has_no_score():
+    source = {name: rows for name, rows in DATA.items() if name != "test"}
+    assert tune(linear, {"learning_rate": [0.1, 0.3]}, source=source, retrain=1).winner.test == {}
+
+
+# Studies that go on.
+
+
+def test_a_study_goes_on_only_as_the_same_study(tmp_path):
+    space = {"learning_rate": [0.1, 0.3]}
+    first = watched(linear, space, storage=tmp_path, retrain=0)[1]
+    seen, again = watched(linear, space, storage=tmp_path, retrain=0)
+    assert (seen[0].known, str(seen[0]).splitlines()[0]) == (2, "2 trials = 1 program × 2 lanes (2 known already)")
+    assert [trial.value for trial in again.trials] == [trial.value for trial in first.trials]
+
+    def other(learning_rate: float = 0.1):
+        return linear(learning_rate, l2=0.5)
+
+    for arguments, options, what in (
+        ((linear, space), {"seed": 1}, "seed 0 and cannot go on with 1"),
+        ((linear, {"learning_rate": [0.1, 0.2]}), {}, r"space .* and cannot go on"),
+        ((linear, space), {"trials": 1}, "trials 2 and cannot go on with 1"),
+        ((other, space), {}, "program and data of digest .* and cannot go on"),
+    ):
+        with pytest.raises(InputError, match=what):
+            tune(*arguments, storage=f"sqlite:///{tmp_path / 'study.db'}", retrain=0, **options)
 
 
 # What cannot be searched is refused before the first trial.
@@ -154,10 +303,10 @@ def test_the_test_split_decides_nothing():
 
 @pytest.fixture
 def no_training(monkeypatch):
-    def fit(*args, **kwargs):
+    def run_task(*args, **kwargs):
         raise AssertionError("a trial was trained")
 
-    monkeypatch.setattr("verax.tune._study.fit", fit)
+    monkeypatch.setattr("verax.tune.executors._local.run_task", run_task)
 
 
 REFUSED = {
@@ -167,13 +316,13 @@ REFUSED = {
         r"unknown hyperparameter 'learning_rat'\. Did you mean 'learning_rate'",
     ),
     "empty space": ({}, {}, "the space must name at least one hyperparameter with its values, got none"),
-    "no values": ({"learning_rate": []}, {}, r"the space must give 'learning_rate' a list of values to try, got \[\]"),
+    "no values": ({"learning_rate": []}, {}, r"the space must give 'learning_rate' a list of values to try.*got \[\]"),
     "twice": (
         {"learning_rate": [0.1, 0.2, 0.1]},
         {},
         r"the space gives 'learning_rate' a value twice: \[0\.1, 0\.2, 0\.1\]",
     ),
-    "text": ({"learning_rate": "0.1"}, {}, "the space must give 'learning_rate' a list of values to try, got '0.1'"),
+    "text": ({"learning_rate": "0.1"}, {}, "the space must give 'learning_rate' a list of values to try.*got '0.1'"),
     "no effect": ({"unused": [1.0, 2.0]}, {}, r"the hyperparameter 'unused' changes nothing: 1\.0, 2\.0 give the same"),
     "one of two without effect": (
         {"learning_rate": [0.1, 0.2], "unused": [1, 2]},
@@ -190,41 +339,61 @@ REFUSED = {
         {"source": data(validation=0)},
         "the data has no validation split",
     ),
-    "bad value": ({"seed": [1, -1]}, {}, r"seed must be a whole number in \[0, 2\*\*32\), got -1"),
+    "bad seed": ({"learning_rate": [0.1, 0.2]}, {"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+    "an unknown search": (
+        {"learning_rate": [0.1, 0.2]},
+        {"search": "bayes"},
+        "search must be one of grid, random, quasi-random, tpe, gp, got 'bayes'",
+    ),
+    "a grid of intervals": (
+        {"learning_rate": vx.log_uniform(1e-4, 1e-1)},
+        {"search": "grid"},
+        r"a grid needs lists, but 'learning_rate' is log_uniform\(0\.0001, 0\.1\)",
+    ),
+    "no executor": ({"learning_rate": [0.1, 0.2]}, {"executor": "slurm"}, "executor must be one of local, processes"),
+    "no trials": ({"learning_rate": [0.1, 0.2]}, {"trials": 0}, "trials must be a whole number of at least 1, got 0"),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_be_searched_is_refused_before_training(no_training, what):
-    space, fixed, message = REFUSED[what]
+    space, options, message = REFUSED[what]
     with pytest.raises(InputError, match=message):
-        vx.tune(linear, space, **fixed)
+        tune(linear, space, **options)
 
 
-@pytest.mark.parametrize("metric", ["validation/accurcy", "test/accuracy", "train/loss"])
-def test_an_unknown_metric_is_refused_before_training(no_training, metric):
-    with pytest.raises(InputError, match=r"the metric must be one of validation/loss, validation/accuracy, got"):
-        vx.tune(linear, {"learning_rate": [0.1, 0.2]}, metric=metric)
+@pytest.mark.parametrize("objective", ["validation/accurcy", "test/accuracy", "train/loss"])
+def test_an_unknown_objective_is_refused_before_training(no_training, objective):
+    with pytest.raises(InputError, match="objective must be one of validation/loss, validation/accuracy, got"):
+        tune(linear, {"learning_rate": [0.1, 0.2]}, objective=objective)
 
 
 def test_a_hyperparameter_that_matters_in_part_of_the_space_is_taken():
-    """Momentum changes nothing at the first learning rate, where none is used."""
+    """Momentum changes nothing at the first setting, where none is used."""
 
     def conditional(use_momentum=False, momentum=0.5):
         return experiment(optimizer=optax.sgd(0.1, momentum=momentum if use_momentum else None), epochs=1)
 
-    found = vx.tune(conditional, {"use_momentum": [False, True], "momentum": [0.5, 0.9]})
+    found = tune(conditional, {"use_momentum": [False, True], "momentum": [0.5, 0.9]}, retrain=0)
     assert len(found.trials) == 4
+    assert found.trials[0].value == found.trials[1].value
+    assert found.trials[2].value != found.trials[3].value
 
 
 def test_every_value_that_is_tried_alone_is_fine():
-    assert len(vx.tune(linear, {"unused": [1.0]}).trials) == 1
+    assert len(tune(linear, {"unused": [1.0]}, retrain=0).trials) == 1
 
 
 def test_a_trial_is_json_too():
-    assert Trial({"a": 1}, math.inf, 0.5, "because").to_json() == {
+    assert Trial({"a": 1}, math.inf, 0.5, "because", state="not finite", values=(math.inf,)).to_json() == {
+        "number": 0,
         "hyperparameters": {"a": 1},
         "value": None,
-        "seconds": 0.5,
+        "values": [None],
+        "state": "not finite",
         "stop_reason": "because",
+        "seconds": 0.5,
+        "parameters": 0,
+        "task": "",
+        "curves": {},
     }

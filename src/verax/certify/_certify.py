@@ -16,7 +16,7 @@ import numpy as np
 from verax.certify._certificate import ITEMS, Certificate, Outcome
 from verax.certify._details import details_of
 from verax.certify._evidence import Evidence, code_fingerprint, evidence_from_run, resolved
-from verax.certify._judgement import better_than_chance, calibrated, held_out, tuned
+from verax.certify._judgement import better_than_chance, calibrated, held_out, opened_by_study, tuned
 from verax.certify._ledger import open_test
 from verax.certify._saved_model import inference_time, memory, reload
 from verax.certify._subject import Subject
@@ -51,7 +51,8 @@ def certify(
     """Returns the certificate of a trained network: ten items, each measured.
 
     An item without evidence is `not_run` and says what to pass; it is never passed. Nothing is written unless `out` is
-    given: then `certificate.json`, the exported `model.vx`, `predictions.npz` and a line in `test_ledger.jsonl`.
+    given: then `certificate.json`, the exported `model.vx`, `predictions.npz` and a line in `test_ledger.jsonl`. A
+    study that trained its winner anew has opened the test split too, which is counted.
 
     Args:
       subject: a run of `vx.train`, or the `Evidence` of a loop of your own.
@@ -92,7 +93,8 @@ def outcomes(
     with tempfile.TemporaryDirectory(prefix="verax-") as temporary:
         folder = Path(temporary) if out is None else _folder(out)
         measured = Subject(evidence, network, variables, dataset, history, chosen, folder)
-        openings = open_test(None if out is None else folder, "certify", dataset.fingerprint)
+        before = ["tune"] if opened_by_study(evidence.study) else []
+        openings = open_test(None if out is None else folder, "certify", dataset.fingerprint, before=before)
         checks: dict[str, Callable[[], Outcome]] = {
             "converges": lambda: converges(measured),
             "gradients": lambda: gradients(measured),

@@ -112,7 +112,7 @@ def resolved(evidence: Evidence) -> tuple[Network, Variables, Dataset, History |
     for split in ("train", "test"):
         if split not in dataset.splits:
             raise InputError(f"data must have a {split} split to certify, found {', '.join(dataset.splits) or 'none'}.")
-    missing = [name for name in ("trials", "metric", "best") if not hasattr(evidence.study, name)]
+    missing = [name for name in ("trials", "objective", "best") if not hasattr(evidence.study, name)]
     if evidence.study is not None and missing:
         raise InputError(
             f"study must be what vx.tune returns, got {type(evidence.study).__name__} without {', '.join(missing)}."

@@ -14,6 +14,7 @@ from verax.certify._subject import Subject
 from verax.evaluate import Calibration, Estimate, PredictiveCalibration
 from verax.findings import Finding, Split
 
+VALIDATION = ("validation/", "ema_validation/")  # of the weights trained last, and of their average
 CHANCE = 1e-3  # more copies than this probability allows are an excess
 
 
@@ -141,12 +142,12 @@ def _without(subject: Subject, clean: Bool[np.ndarray, " test"]) -> tuple[bool, 
 
 
 def tuned(subject: Subject) -> Outcome:
-    """A study of more than one setting chose this one by validation."""
+    """A study of more than one setting chose this one by validation. Its seed is no part of a setting."""
     study, own = subject.evidence.study, plain(subject.evidence.hyperparameters)
     if study is None:
         reason = "no study was given: pass study=vx.tune(experiment, space), or train through verax tune"
         return _not_run("tuned", reason)
-    chosen = plain(study.best.hyperparameters)
+    chosen = _without_seed(study.best.hyperparameters)
     unknown = [name for name in chosen if name not in own]
     if unknown:
         names = ", ".join(unknown)
@@ -154,23 +155,54 @@ def tuned(subject: Subject) -> Outcome:
             "tuned", f"the study chose {names}, of this network not known: pass hyperparameters= in the Evidence"
         )
     other = {name: own[name] for name, value in chosen.items() if own[name] != value}
-    settings = len({repr(plain(trial.hyperparameters)) for trial in study.trials})
+    settings, objective = len({repr(_without_seed(trial.hyperparameters)) for trial in study.trials}), study.objective
     problems = [
         text
         for wrong, text in (
             (settings < 2, f"a study of {len(study.trials)} trials of one setting chose nothing"),
-            (not str(study.metric).startswith("validation/"), f"the study chose by {study.metric}, not by validation"),
+            (not str(objective).startswith(VALIDATION), f"the study chose by {objective}, not by validation"),
             (bool(other), f"the study chose {_setting(chosen)}, but this run has {_setting(other)}"),
         )
         if wrong
     ]
+    measured = {"trials": settings, "objective": objective, "best_value": study.best.value, "chosen": chosen}
+    search = getattr(study, "facts", {}).get("search")
+    anew, text = _anew(study)
     return Outcome(
         "tuned",
         "failed" if problems else "passed",
-        {"trials": settings, "metric": study.metric, "best_value": study.best.value, "chosen": chosen},
+        {**measured, **({"search": search} if search else {}), **anew},
         {"trials": 2},
-        reason="; ".join(problems) or f"{_setting(chosen)} won among {settings} trials by {study.metric}",
+        reason="; ".join(problems) or f"{_setting(chosen)} won among {settings} trials by {objective}{text}",
     )
+
+
+def opened_by_study(study: Any) -> bool:
+    """Returns whether a study has opened the test split, to say what its winner is worth."""
+    winner = getattr(study, "winner", None)
+    return winner is not None and bool(winner.test)
+
+
+def _anew(study: Any) -> tuple[dict[str, Any], str]:
+    """Returns what fresh seeds say of a study's winner, as measured and in words; nothing where there were none."""
+    winner = getattr(study, "winner", None)
+    if winner is None:
+        return {}, ""
+    value, luck, lanes = winner.value.mean, winner.luck, winner.value.lanes
+    by_number = {trial.number: trial for trial in study.trials}
+    measured = {
+        "winner_value": value._asdict(),
+        "fresh_seeds": lanes,
+        "luck": luck._asdict(),
+        "ties": [_setting(by_number[each].hyperparameters) for each in winner.ties if each != study.best.number],
+    }
+    if lanes < 2:
+        return measured, f"; {value.value:.4f} with a fresh seed"
+    return measured, f"; {value} with {lanes} fresh seeds, luck {luck}"
+
+
+def _without_seed(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in plain(hyperparameters).items() if name != "seed"}
 
 
 def _setting(hyperparameters: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ NOUNS = {
     "file": "FILE",
     "waive": "ITEM=REASON",
     "limit": "NAME=VALUE",
-    "space": "NAME=A,B,...",
+    "space": "NAME=VALUES",
     "wandb": "PROJECT",
     "mlflow": "URI",
 }
@@ -58,8 +58,9 @@ def parse(function: Callable[..., Any], words: Sequence[str], command: str) -> t
         searched = {
             word.partition("=")[0].replace("-", "_") for word in words if "=" in word and not word.startswith("-")
         }
-        theirs = experiment_parameters(experiment, {each.name for each in own})
-        shown += [each for each in theirs if each.name not in searched]
+        taken = {each.name for each in own}
+        theirs = experiment_parameters(experiment, taken)
+        shown += [each for each in theirs if each.name not in searched | taken]
 
     bools = {each.name for each in shown if _kind(each.annotation) is bool}
     description = inspect.getdoc(function) or ""
@@ -190,11 +191,15 @@ def _python_file(words: Sequence[str]) -> Path | None:
 
 
 def _spelled(words: Sequence[str], bools: set[str]) -> list[str]:
-    """Returns the words with `--flag true` and `--flag=false` as `--flag` and `--no-flag`."""
+    """Returns the words with `--flag true` and `--flag=false` as `--flag` and `--no-flag`, each space after its own."""
     spelled: list[str] = []
-    waiting = list(words)
+    waiting, space = list(words), False
     while waiting:
         word = waiting.pop(0)
+        if word.startswith("-"):
+            space = word == "--space"
+        elif space and spelled[-1] != "--space" and word.partition("=")[0].replace("-", "_").isidentifier():
+            spelled += ["--space"] if "=" in word else []
         name, equals, value = word.partition("=")
         if name.startswith("--") and name[2:].replace("-", "_") in bools:
             if not equals and waiting and waiting[0].lower() in TRUE + FALSE:

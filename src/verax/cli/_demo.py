@@ -13,6 +13,7 @@ TEST, VALIDATION, CALIBRATION = 540, 180, 181  # of 1,797; a test of 30 % gives 
 TRAIN = 1797 - TEST - VALIDATION - CALIBRATION  # 896 = 28 * 32
 BATCH_SIZE = 32
 SPACE = {"learning_rate": [1e-3, 3e-3]}
+RETRAIN = 1  # fresh seed of the winner; more would give an interval, and take longer
 
 
 class ConvNet(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 import shutil
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from verax.cli._progress import numbers
 from verax.cli._runs import new_folder, on_disk, write_run
 from verax.cli._say import say, seconds_text
 from verax.cli._train import last_values
-from verax.cli._tune import setting, watch_study
+from verax.cli._trials import watch_study
 
 
 def demo(*, out: Path | None = None) -> int:
@@ -28,12 +29,16 @@ def demo(*, out: Path | None = None) -> int:
         shutil.rmtree(out)
     folder = new_folder(out, "demo")
     from verax.cli import _demo
+    from verax.tune import events
+    from verax.tune._study import setting_text
 
     say(f"1. tune: {' and '.join(_demo.SPACE)} of a small convolutional network, chosen on validation images")
     try:
-        study = watch_study(_demo.experiment, _demo.SPACE)
-        run = study.best_run
-        say(f"2. train: {setting(study.best.hyperparameters)} from the beginning: {numbers(last_values(run.history))}")
+        steps = events(_demo.experiment, _demo.SPACE, retrain=_demo.RETRAIN)
+        total = math.prod(map(len, _demo.SPACE.values()))
+        study = watch_study(steps, total, "validation/loss", last="2. train: the winner, anew with a fresh seed")
+        run, chosen = study.best_run, setting_text(study.best.hyperparameters)
+        say(f"{chosen}: {numbers(last_values(run.history))}")
         write_run(folder, _demo.experiment, run, study)
         say("3. certify: ten items, each measured")
         certificate = certify_run(folder, run, study)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 from verax.findings import InputError
 
+STUDY_FILES = ("study.db", "study.json", "study.csv", "study.html")  # and what SQLite keeps beside its file
 Kind = Literal["run", "lanes", "study", "model", "certificate", "experiment"]
 NAMES = {
     "run": "a run folder",
@@ -38,14 +40,45 @@ def new_folder(out: Path | None, name: str) -> Path:
     return next(folder for folder in tries if not folder.exists())
 
 
+def study_folder(out: Path | None, name: str) -> tuple[Path, bool]:
+    """Returns the folder for a study, and whether it holds one that has not come to its end and can go on.
+
+    Raises:
+      InputError: if the folder asked for holds something else.
+    """
+    if out is not None and out.is_dir() and any((out / each).exists() for each in STUDY_FILES):
+        held = {each.name for each in out.iterdir()}
+        if "experiment.json" not in held and all(each.startswith(STUDY_FILES) for each in held):
+            return out, True
+    return new_folder(out, name), False
+
+
 def write_run(folder: Path, experiment: Callable[..., Any], run: Any, study: Any = None) -> Path:
-    """Writes a finished run, with the study that chose its setting."""
+    """Writes a finished run, with the study that chose its setting; what the study kept there before stays."""
+    from verax.certify import open_test
     from verax.train import save_run
 
-    save_run(folder, experiment, run)
+    if folder.is_dir() and any(folder.iterdir()):
+        aside = folder.with_name(f".{folder.name}.run")
+        shutil.rmtree(aside, ignore_errors=True)
+        save_run(aside, experiment, run)
+        for each in sorted(aside.iterdir(), key=lambda each: each.name == "experiment.json"):  # with it, it is a run
+            each.rename(folder / each.name)
+        aside.rmdir()
+    else:
+        save_run(folder, experiment, run)
     if study is not None:
-        write_text(folder / "study.json", json.dumps(study.to_json(), indent=1, default=str))
+        write_study(folder, study)
+        if study.winner is not None and study.winner.test:
+            open_test(folder, "tune", run.dataset.fingerprint)
     return folder
+
+
+def write_study(folder: Path, study: Any) -> None:
+    """Writes `study.json` and `study.csv`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "study.json", json.dumps(study.to_json(), indent=1, allow_nan=False))
+    write_text(folder / "study.csv", study.to_csv())
 
 
 def kind_of(path: Path) -> Kind:

@@ -69,7 +69,9 @@ def _left(trial: Trial, rung: int, among: int) -> Trial:
     """Returns a trial that does not go on."""
     if trial.state == "not finite":
         return trial
-    return replace(trial, state="pruned", stop_reason=f"not among the best of {among} after {rung} epochs")
+    return replace(
+        trial, state="pruned", stop_reason=f"not among the best of {among} after {rung} epoch{'s' * (rung > 1)}"
+    )
 
 
 def _going_on(task: Task, going: set[int], states: Mapping[int, bytes], begun: int) -> Task:

@@ -18,23 +18,33 @@ class Plan:
     Attributes:
       tasks: one a program.
       verdicts: what each hyperparameter is to the program; where that depends on others, as it is for the first trial.
+      known: how many of the trials were trained before, by a study that goes on.
     """
 
     tasks: tuple[Task, ...]
     verdicts: tuple[Verdict, ...]
+    known: int = 0
 
     def __str__(self) -> str:
+        return "\n".join([self.head(), *(f"  {verdict}" for verdict in self.verdicts)])
+
+    def head(self) -> str:
+        """Returns the plan in a line: `81 trials = 9 programs × 9 lanes`."""
         lanes = [len(task.numbers) * len(task.seeds[0]) for task in self.tasks]
-        trials = sum(len(task.numbers) for task in self.tasks)
-        seeds = len(self.tasks[0].seeds[0]) if self.tasks else 1
-        what = f"{trials} trials" + (f" with {seeds} seeds each" if seeds > 1 else "")
         if not lanes:
             return "no trial"
+        seeds = len(self.tasks[0].seeds[0])
+        what = _counted(sum(len(task.numbers) for task in self.tasks), "trial")
+        what += f" with {seeds} seeds each" if seeds > 1 else ""
         if len(set(lanes)) == 1:
-            head = f"{what} = {len(lanes)} programs × {lanes[0]} lanes"
+            how = f"{_counted(len(lanes), 'program')} × {_counted(lanes[0], 'lane')}"
         else:
-            head = f"{what} = {len(lanes)} programs of {min(lanes)} to {max(lanes)} lanes"
-        return "\n".join([head, *(f"  {verdict}" for verdict in self.verdicts)])
+            how = f"{len(lanes)} programs of {min(lanes)} to {max(lanes)} lanes"
+        return f"{what} = {how}" + (f" ({self.known} known already)" if self.known else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Planner:

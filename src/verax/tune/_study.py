@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -150,6 +150,16 @@ class Study:
             numbers = [f"{trial.seconds:.3f}", trial.parameters]
             writer.writerow([trial.number, trial.state, value, *numbers, *setting, trial.stop_reason])
         return file.getvalue()
+
+
+def so_far(
+    trials: Sequence[Trial], objective: str, verdicts: Sequence[Verdict] = (), facts: Mapping[str, Any] | None = None
+) -> Study:
+    """Returns the study of the trials that have ended, its best one the best so far; there must be one."""
+    order = sorted(trials, key=lambda trial: (trial.state != "complete", cost(trial.value, objective), trial.number))
+    in_turn = tuple(sorted(trials, key=lambda trial: trial.number))
+    told = {"finished": False, **(facts or {})}
+    return Study(in_turn, objective, order[0], None, None, tuple(verdicts), told)
 
 
 def setting_text(hyperparameters: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from verax.data import Dataset, load
 from verax.findings import InputError
 from verax.network import as_network
 from verax.train import EarlyStopping, Experiment, base_key, fingerprint, resolve
+from verax.train._tracing_errors import explained
 from verax.tune._climb import climb
 from verax.tune._halving import Halving
 from verax.tune._judge import Judged, best_first, cost, is_higher_better, judged
@@ -132,13 +133,21 @@ def events(
     both = set(space) & set(hyperparameters)
     if both:
         raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
-    total = min(trials or 10**9, combinations_of(space)) if search == "grid" else trials or UNBOUNDED
+    total = number_of_trials(space, search, trials)
     study = _Study(experiment, space, search, total, objective, pruner, seed, seeds, hyperparameters)
     runs_tasks = executor_of(executor, experiment)
     study.check()
     with study.kept_in(storage, name) as kept, runs_tasks as runner:
         yield from study.run(runner, kept)
     return study.finished(retrain, time.perf_counter() - clock, executor)
+
+
+def number_of_trials(space: Mapping[str, Any], search: str | None, trials: int | None) -> int:
+    """Returns how many trials a study has: of a grid all combinations if no number is given, else 64."""
+    space = checked_space(space)
+    if (search or ("grid" if is_grid(space) else "tpe")) == "grid":
+        return min(trials or 10**9, combinations_of(space))
+    return trials or UNBOUNDED
 
 
 def _check_numbers(**given: tuple[Any, int]) -> None:
@@ -180,10 +189,13 @@ class _Study:
         made = {at: one for at, setting in enumerate(settings) if (one := self.made_or_error(setting)[0]) is not None}
         if not made:
             raise InputError(f"none of the trials could be trained. The first: {self.made_or_error(settings[0])[1]}")
-        one = next(iter(made.values()))
+        self.first = one = next(iter(made.values()))
         kinds = ("validation",) if one.ema is None else ("validation", "ema_validation")
         known = [f"{kind}/{metric}" for kind in kinds for metric in one.objective.metrics]
-        EarlyStopping(metric=self.objective).check_metric(known if "validation" in load(one.data).splits else [])
+        try:
+            EarlyStopping(metric=self.objective).check_metric(known if "validation" in load(one.data).splits else [])
+        except InputError as error:
+            raise InputError(str(error).replace("the metric must", "objective must", 1)) from None
         for name, values in one_of_each(self.space):
             if len(values) > 1 and name != "seed" and not self.changes_something(name, values, settings):
                 tried = ", ".join(map(repr, values))
@@ -191,6 +203,13 @@ class _Study:
                     f"the hyperparameter {name!r} changes nothing: {tried} give the same program and data. "
                     "Does the experiment function use it?"
                 )
+
+    def first_program(self) -> str:
+        """Returns a digest of what the first trial computes on which data: a study goes on with the same only."""
+        try:
+            return fingerprint(self.first)[:12]
+        except InputError:  # what is wrong with it is said when it is trained
+            return load(self.first.data).fingerprint[:12]
 
     def made(self, setting: Mapping[str, Any]) -> Experiment:
         """Returns the experiment of a setting.
@@ -245,6 +264,7 @@ class _Study:
         if storage is None:
             return Memory(memory)
         others = {"seeds": self.seeds, "trials": self.total, "pruner": repr(self.pruner) if self.pruner else None}
+        others["program and data of digest"] = self.first_program()
         identity = identity_of(self.space, self.search, self.seed, self.objective, self.fixed, others)
         return OptunaStorage(
             storage_in(storage) if isinstance(storage, Path) else storage,
@@ -294,6 +314,8 @@ class _Study:
             [self.without_seed(settings[at]) for at in valid],
             [self.seeds_of(settings[at]) for at in valid],
         )
+        known = sum(len(task.numbers) for task in plan.tasks if task.name in kept.results)
+        plan = replace(plan, known=known)
         self.plans.append(plan)
         yield plan
         of_number = {first + at: settings[at] for at in valid}
@@ -417,7 +439,8 @@ class _Study:
             return study
         used = [seed for trial in trials for seed in self.seeds_of(trial.hyperparameters)]
         fresh = [max(used) + 1 + place for place in range(retrain)]
-        run, winner = retrained(self.function, best, trials, self.objective, fresh, self.fixed)
+        in_turn = retrain > 1 and self.seed_is_own
+        run, winner = retrained(self.function, best, trials, self.objective, fresh, self.fixed, in_turn=in_turn)
         return replace(study, best_run=run, winner=winner)
 
 
@@ -443,4 +466,6 @@ def _differ(one: Experiment, other: Experiment) -> bool:
 
 def _shapes(experiment: Experiment) -> str:
     inputs = jax.tree.map(lambda leaf: leaf[:1], load(experiment.data).examples("train").inputs)
-    return repr(jax.eval_shape(as_network(experiment.network).init, base_key(0), inputs))
+    network = as_network(experiment.network)
+    with explained(f"the network {network.name}", {"inputs": inputs}):
+        return repr(jax.eval_shape(network.init, base_key(0), inputs))

@@ -20,6 +20,8 @@ def retrained(
     objective: str,
     seeds: Sequence[int],
     fixed: Mapping[str, Any],
+    *,
+    in_turn: bool = False,
 ) -> tuple[Run, Winner]:
     """Returns the winner trained alone with the first seed, and what it is worth over all of them.
 
@@ -32,10 +34,14 @@ def retrained(
       objective: what chose.
       seeds: fresh ones.
       fixed: hyperparameters of all trials.
+      in_turn: trains the seeds one after another, where each has data or a program of its own.
     """
     setting = {name: value for name, value in best.hyperparameters.items() if name != "seed"}
     run = fit(function, **fixed, **setting, seed=seeds[0])
-    others = train_lanes(function, seeds=list(seeds[1:]), **fixed, **setting).runs if len(seeds) > 1 else ()
+    if in_turn:
+        others = tuple(fit(function, **fixed, **setting, seed=seed) for seed in seeds[1:])
+    else:
+        others = train_lanes(function, seeds=list(seeds[1:]), **fixed, **setting).runs if len(seeds) > 1 else ()
     runs = Runs((run, *others))
     values = [value_of(each, objective) for each in runs]
     if any(map(math.isnan, values)):
