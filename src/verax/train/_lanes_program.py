@@ -111,7 +111,7 @@ def merged(own: ChunkData, shared: ChunkData) -> ChunkData:
 
 
 def lane_evaluation(
-    program: Program, network: Network, ema: float | None, one_after_another: bool
+    program: Program, network: Network, ema: Any, one_after_another: bool
 ) -> Callable[..., dict[str, Any]]:
     """Returns `evaluate(lanes, shared) -> sums`: what a batch gives for the weights of each lane, and their average.
 
