@@ -13,7 +13,10 @@ from verax.tune import Trial, events
 from verax.tune.executors import Ray
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'verax[ray]'")
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray's own pipes and sockets
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of Ray's own pipes and sockets
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),  # JAX warns of how Ray starts its servers
+]
 
 STORE = 80 * 2**20  # bytes, the least that Ray takes
 SOURCE = """

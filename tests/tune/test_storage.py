@@ -193,19 +193,18 @@ def test_a_password_is_not_shown():
     assert shown("sqlite:////tmp/a:b@c.db") == "sqlite:////tmp/a:b@c.db"
 
 
-def test_a_foreign_study_is_refused(tmp_path, no_training):
+@pytest.mark.parametrize("what", ["its trials", "its direction"])
+def test_a_foreign_study_is_refused(tmp_path, no_training, what):
     storage = f"sqlite:///{tmp_path}/study.db"
-    optuna.create_study(study_name="study", storage=storage)
-    with opened(storage) as study:
+    backend = optuna.storages.RDBStorage(storage)
+    study = optuna.create_study(
+        study_name="study", storage=backend, direction="minimize" if what == "its trials" else "maximize"
+    )
+    if what == "its trials":
         study.add_trial(optuna.create_trial(value=1.0))
+    backend.remove_session()
+    backend.engine.dispose()
     with pytest.raises(InputError, match=r"the study 'study' in 'sqlite.* was not made by Verax\. Choose another"):
-        run(storage)
-
-
-def test_a_foreign_study_of_another_direction_is_refused(tmp_path, no_training):
-    storage = f"sqlite:///{tmp_path}/study.db"
-    optuna.create_study(study_name="study", storage=storage, direction="maximize")
-    with pytest.raises(InputError, match="was not made by Verax"):
         run(storage)
 
 
