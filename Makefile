@@ -8,8 +8,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO ?= runs/demo
 FAULTBENCH ?= ../shared/faultbench
+# Where tests marked `compiler` are, and what is run once more on the newest Python: each public tool at least once.
+COMPILED := tests/debug tests/evaluate tests/export tests/jaxpr tests/train
+CORE := tests/jaxpr tests/network tests/models/test_models.py tests/test_trees.py \
+	$(addprefix tests/train/test_,fit.py loop.py objective.py optimizer.py saved.py) \
+	$(addprefix tests/export/test_,load.py reload.py save.py) \
+	$(addprefix tests/debug/test_,check_loss.py key_reuse.py nonfinite.py purity.py recompilation.py) \
+	tests/doctor/test_faultbench.py
 
-.PHONY: demo test check slow bench-faults format stub pages clean
+.PHONY: demo test check types doctests core slow bench-faults format stub pages clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -24,13 +31,23 @@ check:
 	@test -x $(BIN)/python || { echo "There is no $(BIN)/python yet. Run: make test"; exit 2; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory -j2 types doctests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiler" tests
+	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist loadfile -m "compiler and not slow" $(COMPILED)
+
+types:
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+doctests:
 	$(BIN)/python -m pytest -q --doctest-modules src/verax
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
 
 # The long forms of what `make test` runs in short ones: published results, certificates of every kind, many schedules.
 slow: $(VENV)/installed-for-tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+
+# What a newer JAX or Flax may change: every public tool once, with the compiler that users have.
+core:
+	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser" $(CORE)
 
 # Detection, places and false alarms over a folder in the faultbench format; a quarter of an hour on two cores.
 bench-faults: $(VENV)/installed-for-tests

@@ -2,11 +2,11 @@
 
     python benchmarks/tuning.py [--rounds 1] [--peers-python PATH] [--only verax,sequential,keras] [--json OUT]
 
-Every method is a process of its own with an empty folder for compiled programs, timed from its start to its end, imports
-and compilation included, on the same rows, the same settings and as many steps. They take turns within a round; medians
+Every method is a process of its own with an empty folder for compiled programs, timed from its start to its end, with
+imports and compilation, on the same rows, the same settings and as many steps. They take turns within a round; medians
 are compared. Optuna with Keras trains a part of the settings (`--keras-settings`), every ninth by default so that all
-widths and depths occur, and its time but for the start is scaled to 81; so is the loop for 324 trainings unless
-`--whole-324` is given. The winner is not trained anew by any of them.
+widths and depths occur, and its time but for the start is scaled to 81; so is the loop's for 324 trainings unless
+`--whole-324` is given. None of them trains the winner anew.
 
     python benchmarks/tuning.py --compilers
 

@@ -28,6 +28,15 @@ def test_a_finding_says_where_what_and_what_to_do():
     assert str(finding) == "params/kernel: exploding-gradient: norm 3.1e+04. Clip it."
 
 
+def test_a_finding_has_the_step_of_its_moment_or_its_own():
+    assert Finding("a", "error", "m", where=Moment(7, 2)).step == 7
+    assert Finding("a", "error", "m").step is None
+    grown = Finding("a", "error", "m.", where=Leaf("p/kernel"), step=12)
+    assert str(grown) == "p/kernel, step 12: a: m." and grown.place == "p/kernel, step 12"
+    assert Finding("a", "error", "m", step=3).place == "step 3"
+    assert Finding("a", "error", "m", where=Moment(7, 2)).place == "step 7 (epoch 2)"
+
+
 def test_a_finding_without_place_and_advice_is_its_message():
     assert str(Finding("tiny-data", "info", "12 rows.")) == "tiny-data: 12 rows."
 

@@ -81,6 +81,8 @@ class Finding:
       evidence: what was measured, a line each.
       confidence: how sure this is, in (0, 1]; 1 for what was proved, None where nobody said.
       tried: what a repair did that was tried; empty if none was.
+      step: of the run at which it happened or began, the first being 1; None where it has no moment. That of a `Moment`
+        in `where` unless another is given.
 
     Example:
       >>> print(Finding("label-out-of-range", "error", "label 12 with 10 outputs.", "Use 13.", Split("train", 7)))
@@ -96,14 +98,25 @@ class Finding:
     evidence: tuple[str, ...] = ()
     confidence: float | None = None
     tried: str = ""
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.step is None and isinstance(self.where, Moment):
+            object.__setattr__(self, "step", self.where.step)
 
     @property
     def is_alarm(self) -> bool:
         """Whether it says that something does harm; what is `info` asks nothing."""
         return self.severity != "info"
 
+    @property
+    def place(self) -> str:
+        """Where and when it is, in words: `params/kernel, step 12`; empty where neither is known."""
+        when = "" if self.step is None or isinstance(self.where, Moment) else str(Moment(self.step))
+        return ", ".join(text for text in (str(self.where or ""), when) if text)
+
     def __str__(self) -> str:
-        place = "" if self.where is None else f"{self.where}: "
+        place = f"{self.place}: " if self.place else ""
         return f"{place}{self.id}: {self.message}" + (f" {self.advice}" if self.advice else "")
 
 

@@ -329,3 +329,23 @@ def test_hyperparameters_that_json_does_not_know_are_written_as_text(tmp_path):
     content = json.loads((tmp_path / "certificate.json").read_text())
     written = next(item for item in content["items"] if item["id"] == "tuned")
     assert "tanh" in written["measured"]["chosen"]["activation"]
+
+
+def test_dead_units_are_counted_at_the_start_the_best_and_the_last_step(certified, digits):
+    units = certified.certificate.units
+    assert isinstance(units, vx.debug.DeadUnits) and units.rows == 256
+    assert units.moments[0] == "start" and units.moments[-1] == "last"
+    assert units.steps[0] == 0 and units.steps[-1] == int(digits.best_run.state.step)
+    assert {layer.function for layer in units} == {"relu"} and all(None not in layer.dead for layer in units)
+    written = json.loads((certified.folder / "certificate.json").read_text())
+    assert vx.debug.DeadUnits.from_json(written["units"]) == units
+
+
+def test_the_weights_of_the_start_are_those_that_the_run_drew(digits):
+    run = digits.best_run
+    start = evidence_from_run(run).weights[0]
+    assert start.moment == "start"
+    jax.tree.map(np.testing.assert_array_equal, start.weights, vx.train.prepare(run.experiment).state.variables)
+    given = replace(run, facts={**run.facts, "initial_weights": "given"})
+    earlier = replace(run, facts={name: each for name, each in run.facts.items() if name != "initial_weights"})
+    assert all(evidence_from_run(each).weights[0].moment != "start" for each in (given, earlier))

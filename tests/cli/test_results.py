@@ -120,7 +120,14 @@ def test_certify_prints_ten_items_and_writes_the_report(own_run, tmp_path, capsy
     assert main(["show", str(own_run / "certificate.json")]) == 0
     assert certificate["headline"] in capsys.readouterr().out
     assert main(["show", str(own_run)]) == 0
-    assert certificate["headline"] in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert certificate["headline"] in said and "start (step 0)" in said
+    assert certificate["units"]["moments"][0] == {"name": "start", "step": 0}
+    assert "Dead units by layer" in page
+    del certificate["units"]  # as earlier releases wrote it
+    (own_run / "certificate.json").write_text(json.dumps(certificate))
+    assert main(["show", str(own_run)]) == 0
+    assert "dead units: not measured" in capsys.readouterr().out
     assert main(["certify", str(own_run), "--limit", "latency_p99_seconds=1e-9", "--json"]) == 1
     again = json.loads(capsys.readouterr().out)
     assert {item["id"]: item["status"] for item in again["items"]}["inference_time"] == "failed"

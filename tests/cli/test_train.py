@@ -155,6 +155,7 @@ def test_show_describes_a_run_without_running_its_source(run_folder, tmp_path, m
     assert "experiment(hidden=8, learning_rate=0.03" in said
     assert "51 parameters in 4 leaves" in said  # 2*8 + 8 + 8*3 + 3
     assert "Dense_0/kernel" in said
+    assert "loss by step: " in said and "dead units: not measured; run: verax certify" in said
     assert main(["show", str(run_folder), "--json"]) == 0
     assert sum(leaf["count"] for leaf in json.loads(capsys.readouterr().out)["parameters"]) == 51
 

@@ -18,6 +18,8 @@ from verax.debug._profile_cost import flops, measure_machine
 from verax.debug._profile_time import spread
 from verax.debug._profile_trace import own_seconds
 
+pytestmark = pytest.mark.compiler
+
 BATCH, COLUMNS, HIDDEN = 256, 96, 128
 
 

@@ -27,6 +27,7 @@ def linear_network(traces=None):
     return Network(lambda key, inputs: LINEAR, apply, name="linear")
 
 
+@pytest.mark.compiler
 @given(batch_size=st.integers(1, 70), size=st.integers(1, 50))
 def test_outputs_do_not_depend_on_the_batch_size(batch_size, size):
     expected = INPUTS[:size] @ np.asarray(LINEAR.params["kernel"]) + np.asarray(LINEAR.params["bias"])[None]

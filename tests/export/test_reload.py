@@ -10,6 +10,8 @@ from tests.export.cases import image_case
 from verax import export
 from verax.export._reload import _gap
 
+pytestmark = pytest.mark.compiler
+
 
 @pytest.fixture(scope="module")
 def compared(saved, mlp):

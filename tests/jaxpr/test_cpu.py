@@ -9,6 +9,8 @@ from jax import lax
 
 from verax.jaxpr import equations, rewritten_for_cpu
 
+pytestmark = pytest.mark.compiler
+
 LAYERS = {
     "plain": nn.Conv(6, (3, 3)),
     "strided": nn.Conv(6, (3, 3), strides=(2, 2)),

@@ -12,8 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from tests.report.studies import a_study
 from verax import plot
+from verax.debug import DeadUnits, LayerUnits
 from verax.evaluate import calibration, choose_threshold, regression_calibration, score, slices
+from verax.findings import Finding
 from verax.train import Health, History, Record
 from verax.train import health as health_of
 
@@ -61,7 +64,22 @@ HEALTH = health(
     {NAMES[1]: (10.0, 1e-2, 0), f"{NAMES[2]}/kernel": (0.1, 1e-4, 3), "a/bias": (9.0, 1.0, 0)},
 )
 
+UNITS = DeadUnits(
+    256,
+    ("start", "last"),
+    (0, 40),
+    (LayerUnits(NAMES[1], "relu", 32, (0, 8)), LayerUnits(NAMES[2], "tanh", 400, (None, 1))),
+)
+FOUND = [Finding(NAMES[2], "error", "m", step=12), Finding("late", "warning", "m", step=29)]
+STUDY = a_study(12, names=NAMES)
+
 PLOTS = {
+    "dead_units": lambda ax: plot.dead_units(UNITS, ax=ax),
+    "loss_and_moments": lambda ax: plot.loss_and_moments(epochs(1.0, 0.5, 0.01), FOUND, ax=ax),
+    "parallel_coordinates": lambda ax: plot.parallel_coordinates(STUDY, ax=ax),
+    "trial_slice": lambda ax: plot.trial_slice(STUDY, NAMES[1], ax=ax),
+    "trial_curves": lambda ax: plot.trial_curves(STUDY, ax=ax),
+    "importance_bars": lambda ax: plot.importance_bars(dict(zip(NAMES, (0.7, 0.295, 0.005), strict=True)), ax=ax),
     "gradient_norms": lambda ax: plot.gradient_norms(HEALTH, ax=ax),
     "update_ratios": lambda ax: plot.update_ratios(HEALTH, ax=ax),
     "perplexity_curve": lambda ax: plot.perplexity_curve(epochs(5.0, 3.0, 2.0), ax=ax),
@@ -416,3 +434,54 @@ def test_of_many_leaves_the_highest_and_lowest_ratio_are_named():
 def test_a_run_without_health_has_no_picture_of_it(draw):
     with pytest.raises(ValueError, match="health must have at least one step"):
         draw(health_of(History()))
+
+
+def test_each_moment_is_a_numbered_line_that_the_legend_explains():
+    losses = {"train/loss": tuple(np.linspace(2.0, 0.5, 100))}
+    history = History((Record("chunk", 100, 1, losses, 0.1), Record("epoch", 100, 1, {"validation/loss": 1.0}, 0.1)))
+    found = [Finding("b", "warning", "m", step=80), Finding("a", "error", "m", step=20), Finding("x", "error", "m")]
+    ax = plot.loss_and_moments(history, found)
+    assert {"train", "validation", "1  step 20: a", "2  step 80: b"} == set(lines(ax))
+    assert [text.get_text() for text in ax.texts] == ["1", "2"]
+    styles = {line.get_label()[0]: line.get_linestyle() for line in ax.get_lines()}
+    assert styles["1"] == ":" and styles["2"] == "-."
+    unmarked = plot.loss_and_moments(history, found[2:])
+    assert set(lines(unmarked)) == {"train", "validation"} and not unmarked.texts
+
+
+def test_numbers_of_close_moments_stand_above_one_another():
+    found = [Finding("a", "info", "m", step=step) for step in (50, 51, 90)]
+    ax = plot.loss_and_moments(History((Record("chunk", 100, 1, {"train/loss": (1.0,) * 100}, 0.1),)), found)
+    heights = [text.xyann[1] for text in ax.texts]
+    assert heights[0] == heights[2] < heights[1]
+
+
+def test_of_many_moments_the_worst_are_marked():
+    found = [Finding("r", "info", "m", step=step) for step in range(1, 30)] + [Finding("e", "error", "m", step=40)]
+    marks = plot.find_marks(found)
+    assert [mark.number for mark in marks] == list(range(1, 10))
+    assert marks[-1].step == 40 and marks[-1].severity == "error"
+    same = plot.find_marks([Finding("r", "info", "m", step=3), Finding("e", "error", "m", step=3)])
+    assert [(mark.step, mark.names, mark.severity) for mark in same] == [(3, "e, r", "error")]
+
+
+def test_a_moment_beyond_the_curve_is_within_the_picture():
+    ax = plot.loss_and_moments(epochs(1.0, 0.5), [Finding("a", "error", "m", step=37)])
+    assert ax.get_xlim()[1] >= 37
+
+
+def test_without_a_loss_there_is_no_picture_of_it():
+    with pytest.raises(ValueError, match=r"history must have a train/loss or a validation/loss, got neither\."):
+        plot.loss_and_moments(History())
+
+
+def test_dead_units_are_shares_and_layers_that_are_not_finite_are_dashes():
+    ax = plot.dead_units(UNITS)
+    assert [text.get_text() for text in ax.texts] == ["0 %", "25 %", "–", "<1 %"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["start\n0", "last\n40"]
+    many = tuple(LayerUnits(f"l{place}", "relu", 4, (int(place == 77),)) for place in range(100))
+    ax = plot.dead_units(DeadUnits(64, ("last",), (None,), many))
+    assert "l77" in [label.get_text() for label in ax.get_yticklabels()]
+    assert ax.get_title(loc="right") == "30 of 100 layers" and ax.get_xticklabels()[0].get_text() == "last"
+    with pytest.raises(ValueError, match="units must have a hidden layer"):
+        plot.dead_units(DeadUnits(64, ("last",), (None,), ()))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.report.studies import a_study
 from verax import plot
 from verax.certify import ITEMS, Certificate, Outcome
 from verax.evaluate import calibration, regression_calibration, score
@@ -146,6 +147,7 @@ def pages(passed, failed, regressor, digits) -> dict[str, str]:
         "passed": report.html(passed, **drawn),
         "failed": report.html(failed, **{**drawn, "history": curves(epochs=20, broken_from=19)}),
         "regressor": report.html(regressor.certificate, **regressor.drawn, run_facts=FACTS),
+        "study": report.study_html(a_study(40), title="Digits MLP"),
     }
 
 

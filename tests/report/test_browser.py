@@ -10,7 +10,7 @@ from tests.report.chromium import Chromium
 
 pytestmark = pytest.mark.browser
 
-KINDS = ["passed", "failed", "regressor"]
+KINDS = ["passed", "failed", "regressor", "study"]
 
 # Contrast of every visible text with what is behind it (WCAG 2.1, 1.4.3), by mixing the backgrounds up to the first
 # opaque one. Colours are read back from a canvas, so that any notation is understood. Text inside pictures is left

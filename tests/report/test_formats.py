@@ -1,6 +1,7 @@
 """The certificate as Markdown, JUnit XML and JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,6 +9,7 @@ import pytest
 
 from verax import report
 from verax.certify import ITEMS, Certificate, Outcome
+from verax.debug import DeadUnits, LayerUnits
 from verax.evaluate import Estimate
 from verax.findings import Finding, Leaf
 
@@ -25,7 +27,7 @@ def test_markdown_tells_the_verdict_first_then_what_failed(failed):
     assert lines[2] == "6 of 10 items passed, 2 failed, 1 not run, 1 waived."
     assert lines[4].startswith("- **Gradients** (failed): 240 coordinates of 6 leaves")
     assert lines[6].startswith("- **Tuned** (not run): no study was given")
-    assert sum(line.startswith("|") for line in lines) == 12 + 2 + len(failed.test)
+    assert sum(line.startswith("|") for line in lines) == 12 + 2 + len(failed.test) + 3  # of the moments
     assert "| accuracy | 91.6 % | 89.1 % to 93.6 % |" in lines
 
 
@@ -105,7 +107,10 @@ def test_every_certificate_keeps_to_the_schema(passed, failed, regressor):
     odd = Certificate(
         "odd", all_of(status="failed", measured={"x": float("nan")}), {"loss": Estimate(1.0, 0.0, float("inf"))}
     )
-    for certificate in (passed, failed, regressor.certificate, odd):
+    layer = LayerUnits("hidden", "relu", 32, (0, None))
+    told = replace(passed, units=DeadUnits(256, ("start", "last"), (0, None), (layer,)))
+    unmeasured = replace(passed, units="TypeError: it has a batch size of its own")
+    for certificate in (passed, failed, regressor.certificate, odd, told, unmeasured):
         assert list(problems(written(certificate), SCHEMA)) == []
 
 
@@ -123,6 +128,8 @@ SPOILT = {
     "part": lambda content, item: item.update(findings=[{**FINDING, "part": "kitchen"}]),
     "evidence": lambda content, item: item.update(findings=[{**FINDING, "evidence": "one line"}]),
     "confidence": lambda content, item: item.update(findings=[{**FINDING, "confidence": "high"}]),
+    "step": lambda content, item: item.update(findings=[{**FINDING, "step": "first"}]),
+    "units": lambda content, item: content.update(units={"rows": 3}),
     "estimate": lambda content, item: content["test"].update(accuracy=0.9),
     "more": lambda content, item: content.update(signature="x"),
 }
@@ -151,3 +158,20 @@ def test_evidence_and_what_was_tried_reach_the_json(failed):
     assert found["tried"] == "a split: loss 2 to 1"
     content["items"][0]["findings"] = [FINDING]
     assert list(problems(content, SCHEMA)) == []
+
+
+def test_the_step_of_a_finding_reaches_the_json(failed):
+    assert written(failed)["items"][2]["findings"][0]["step"] == 860
+    assert written(failed)["items"][1]["findings"][0]["step"] is None
+
+
+def test_markdown_lists_moments_and_dead_units(passed, failed):
+    late = Finding("over|fitting", "warning", "it <rose>.", step=120)
+    text = report.markdown(failed, findings=[late])
+    assert "| 120 | over\\|fitting (warning) | it &lt;rose&gt;. |\n| 860 | non-finite-loss (error)" in text
+    units = DeadUnits(256, ("start", "last"), (0, 900), (LayerUnits("<b>", "relu", 32, (0, 8)),))
+    text = report.markdown(replace(passed, units=units))
+    assert "| Dead units of layer | Activation | Units | start (step 0) | last (step 900) |" in text
+    assert "| &lt;b&gt; | relu | 32 | 0 | 8 |" in text and "On 256 rows of the training split" in text
+    assert "At step" not in text and "Dead units" not in report.markdown(passed)
+    assert "not measured: it is odd." in report.markdown(replace(passed, units="it is odd"))

@@ -11,8 +11,9 @@ import pytest
 
 from verax import plot, report
 from verax.certify import ITEMS, Certificate, Outcome
+from verax.debug import DeadUnits, LayerUnits
 from verax.evaluate import Estimate, score
-from verax.findings import Finding, Leaf, Split
+from verax.findings import Finding, Leaf, Moment, Split
 from verax.report._status import NAMES, NEXT
 from verax.train import History, Record
 
@@ -288,3 +289,67 @@ def test_what_every_parameter_did_is_on_the_page():
     assert len(text.encode()) < 600_000 and not page.all("script")
     once = report.html(bare, history=History(tuple(records[:1])))
     assert not [each for each in Page(once).all("section") if each.get("aria-labelledby") == "health"]
+
+
+BARE = Certificate("n", tuple(Outcome(name, "passed") for name in ITEMS))
+FALLING = History((Record("chunk", 200, 1, {"train/loss": tuple(np.linspace(2.0, 0.1, 200).tolist())}, 1.0),))
+
+
+def health_section(text: str) -> str | None:
+    found = [each["text"] for each in Page(text).all("section") if each.get("aria-labelledby") == "health"]
+    return found[0] if found else None
+
+
+def test_the_moments_of_findings_are_marked_in_the_loss_and_told_below():
+    found = (
+        Finding("overfitting", "warning", f"it rose {EVIL}.", where=Moment(120, 3)),
+        Finding(EVIL, "error", "broken.", where=Leaf("p"), step=40),
+        Finding("overfitting", "warning", "told twice.", where=Moment(120)),
+        Finding("double-softmax", "error", "it has no moment."),
+    )
+    text = report.html(BARE, history=FALLING, findings=found)
+    page, section = Page(text), health_section(text) or ""
+    told = page.all("ol", class_="marks")[0]["text"]
+    assert told.startswith("Step 40, error ") and told.count("Step ") == 2
+    assert "Step 120, warning overfitting: it rose" in told and "told twice" not in told and "no moment" not in told
+    picture = next(each for each in page.all("svg") if "what was found when" in each.get("aria-label", ""))
+    assert "1 at step 40: " in picture["aria-label"] and "2 at step 120: overfitting." in picture["aria-label"]
+    assert "2  step 120: overfitting" in " ".join(each["text"] for each in page.all("text")).replace("\xa0", " ")
+    assert not page.all("script") and "<script" not in text and "Dead units: not measured." in section
+    assert "moments" in report.figures(BARE, history=FALLING, findings=found)
+
+
+def test_a_run_that_diverges_at_a_known_step_is_marked_there_and_a_healthy_one_is_not():
+    random = np.random.default_rng(0)
+    noisy = np.exp(-np.arange(300) / 60) + 0.3 * random.random(300)
+    left = np.where(np.arange(300) < 200, noisy, 80 + random.random(300))
+    broken, healthy = (History((Record("chunk", 300, 1, {"train/loss": tuple(loss)}, 1.0),)) for loss in (left, noisy))
+    section = health_section(report.html(BARE, history=broken)) or ""
+    assert "Step 201, warning loss-divergence" in section
+    assert health_section(report.html(BARE, history=healthy)) is None  # nothing was found, and nothing watched
+
+
+def test_dead_units_are_drawn_with_what_is_counted():
+    layers = (LayerUnits(f"{EVIL}/a", "relu", 32, (0, 8)), LayerUnits("b", "tanh", 8, (0, None)))
+    units = DeadUnits(256, ("start", "last"), (0, 900), layers)
+    text = report.html(replace(BARE, units=units))
+    page, section = Page(text), health_section(text) or ""
+    assert "Dead of 40 hidden units: start 0, last 8 of the 32 whose outputs are finite." in section
+    assert "below 0.001 on each of 256 rows of the training split" in section and "start (step 0)" in section
+    drawn = {each["text"] for each in page.all("text")}
+    assert {"25 %", "0 %", "–"} <= drawn and not page.all("script")
+    assert set(report.figures(replace(BARE, units=units))) == {"dead-units"}
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        (None, "Dead units: not measured."),
+        ("TypeError: <b>", "Dead units: not measured: TypeError: <b>."),
+        (DeadUnits(256, ("last",), (9,), ()), "there is no hidden layer with an activation"),
+    ],
+)
+def test_a_run_without_dead_units_measured_says_so(units, said):
+    found = (Finding("non-finite-loss", "error", "NaN.", where=Moment(150)),)
+    text = report.html(replace(BARE, units=units), history=FALLING, findings=found)
+    assert said in (health_section(text) or "") and "Dead units by layer" not in text

@@ -21,6 +21,7 @@ def trained(network, **changes):
     return start, run.state
 
 
+@pytest.mark.compiler
 def test_frozen_parameters_keep_their_bits_and_the_others_move():
     """Under an optimizer that decays every leaf it sees."""
     start, end = trained(MLP(), freeze=("Dense_0",))

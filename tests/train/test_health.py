@@ -14,6 +14,7 @@ from verax.train import History, chunks, health, prepare, run_chunk
 from verax.train._leaf_statistics import STATISTICS, StepTrees, leaf_statistics
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     "changes",
     [{}, {"network": MLP(), "optimizer": optax.adamw(0.01)}, {"accumulate": 2, "ema": 0.9}, {"freeze": ("bias",)},

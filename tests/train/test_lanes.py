@@ -58,6 +58,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if "in turn" in name or "cut" in name else ()) for name in CASES]
 )

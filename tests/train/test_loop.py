@@ -13,6 +13,8 @@ from verax.network import as_network
 from verax.train import chunks, epochs, load_state, prepare, save_state
 from verax.trees import digest
 
+pytestmark = pytest.mark.compiler
+
 
 def plain_loop(module, optimizer, *, epochs, batch_size=8, remainder="partial", seed=0):
     """The textbook loop: Flax, Optax, batches in their own shapes; from Verax only order, keys and first weights.

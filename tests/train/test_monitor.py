@@ -169,6 +169,7 @@ def run_as_it_is(optimizer, steps, in_scan):
     return carry, each
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_updates_keep_every_bit(name):
     make = OPTIMIZERS[name]
@@ -179,6 +180,7 @@ def test_the_updates_keep_every_bit(name):
     assert seen.steps.tolist() == [1, 6, 11] and (seen.recent["norm"] > 0).all()
 
 
+@pytest.mark.compiler
 def test_inside_a_scan_it_is_the_same():
     (params, state), _ = run(vx.monitor(optax.adamw(1e-2), every=5), in_scan=True)
     (expected, _), _ = run(optax.adamw(1e-2), in_scan=True)

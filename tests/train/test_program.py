@@ -12,6 +12,8 @@ from verax.network import as_network
 from verax.train import ChunkData, EpochPlan, Parts, Program, TrainState, base_key, purpose_key, run_chunk
 from verax.trees import digest
 
+pytestmark = pytest.mark.compiler
+
 RATES = jnp.array([0.003, 0.01, 0.1])
 KINDS = {"linear": (LINEAR, optax.sgd), "mlp with dropout": (MLP(), optax.adam), "cnn": (CNN(), optax.sgd)}
 

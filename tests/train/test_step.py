@@ -11,6 +11,8 @@ from verax.network import as_network
 from verax.train import StepOptions, TrainState, base_key, make_train_step, mean_metrics, purpose_key
 from verax.trees import digest
 
+pytestmark = pytest.mark.compiler
+
 
 def start(network, optimizer, seed=0):
     variables = network.init(purpose_key(base_key(seed), "init"), DATA["train"][0][:8])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from verax.debug import DeadUnits
 from verax.evaluate import Estimate
 from verax.findings import Finding
 
@@ -65,7 +66,7 @@ class Outcome:
 
 def _finding_json(finding: Finding) -> dict[str, Any]:
     parts = {name: getattr(finding, name) for name in ("id", "severity", "message", "advice", "part", "tried")}
-    more = {"evidence": list(finding.evidence), "confidence": finding.confidence}
+    more = {"evidence": list(finding.evidence), "confidence": finding.confidence, "step": finding.step}
     return {**parts, "where": str(finding.where or ""), **more}
 
 
@@ -79,6 +80,8 @@ class Certificate:
       test: the scores on the test split, by metric, each with its 95 % interval.
       fingerprints: digests of `weights`, `data` and, where it is known, `code`, by name.
       environment: versions, device, date.
+      units: the dead units of each hidden layer along the training; why there are none, in words, where they could not
+        be measured; None where nobody tried.
       details: what the report draws besides; not part of `certificate.json`.
     """
 
@@ -87,6 +90,7 @@ class Certificate:
     test: Mapping[str, Estimate] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    units: DeadUnits | str | None = None
     details: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +135,7 @@ class Certificate:
             "test": {name: dict(plain(estimate._asdict())) for name, estimate in self.test.items()},
             "fingerprints": dict(self.fingerprints),
             "environment": plain(self.environment),
+            "units": self.units.to_json() if isinstance(self.units, DeadUnits) else self.units,
         }
 
 

@@ -117,6 +117,7 @@ def outcomes(
             {} if measured.scores is None else measured.scores.metrics,
             _fingerprints(measured),
             {**environment(), "date": _now(), "test_openings": openings},
+            measured.units,
             details_of(measured),
         )
         if out is not None:

@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Array
 
 from verax.data import Dataset, check_data, load
+from verax.debug import Weights
 from verax.findings import InputError, raise_errors
 from verax.network import Network, Variables, as_network
-from verax.train import History, Objective, Record, Run, starting_variables
+from verax.train import History, Objective, Record, Run, base_key, starting_variables
+from verax.train._keys import init_key
 from verax.train._tracing_errors import explained
 from verax.trees import differences
 
@@ -38,6 +40,8 @@ class Evidence:
       limits: limits where the defaults do not fit.
       code: the source text, for the fingerprint.
       name: for the report.
+      weights: at several moments of the training (`vx.debug.Weights`), for the units that died on the way; the weights
+        that are certified alone where none are given.
     """
 
     network: Any
@@ -54,6 +58,7 @@ class Evidence:
     limits: Mapping[str, float | int] = field(default_factory=dict)
     code: str = ""
     name: str = ""
+    weights: Sequence[Weights] = ()
 
 
 def evidence_from_run(run: Run, study: Any = None) -> Evidence:
@@ -76,7 +81,20 @@ def evidence_from_run(run: Run, study: Any = None) -> Evidence:
         training_peak_bytes={name: peak for name, peak in peaks.items() if peak} or None,
         limits=run.experiment.limits,
         name=run.network.name,
+        weights=_weights_along(run),
     )
+
+
+def _weights_along(run: Run) -> tuple[Weights, ...]:
+    """Returns the weights that a run began with, where it drew them, those at its best step, and the last ones."""
+    known = [Weights("last", int(run.state.step), run.state.variables)]
+    if run.best is not None and int(run.best.step) < int(run.state.step):
+        known.insert(0, Weights("best", int(run.best.step), run.best.variables))
+    if run.facts.get("initial_weights") == "drawn":  # runs of earlier releases do not say
+        few = jax.tree.map(lambda leaf: leaf[: run.experiment.batch_size], run.dataset.examples("train").inputs)
+        drawn = jax.jit(lambda key, inputs: run.network.init(init_key(key), inputs))
+        known.insert(0, Weights("start", 0, drawn(base_key(run.experiment.seed), few)))
+    return tuple(known)
 
 
 def resolved(evidence: Evidence) -> tuple[Network, Variables, Dataset, History | None]:

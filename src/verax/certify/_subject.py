@@ -14,7 +14,9 @@ from jaxtyping import Bool
 
 from verax.certify._evidence import Evidence
 from verax.certify._overlap import Overlap, overlap
-from verax.data import Dataset, Examples
+from verax.data import Dataset, Examples, epoch_order
+from verax.debug import DeadUnits, Weights, dead_units
+from verax.debug._dead_units import ROWS
 from verax.evaluate import Evaluation, evaluate
 from verax.export import FreshProcess, measure_in_fresh_process, save
 from verax.network import Network, Variables
@@ -101,6 +103,18 @@ class Subject:
         known = "calibration" in self.dataset.splits and self.task.name != "custom"
         calibration = self._answers("calibration") if known else None
         return self.task.confidence(self.answers, calibration, self.dataset.schema.classes)
+
+    @cached_property
+    def units(self) -> DeadUnits | str:
+        """The units that are dead at each moment whose weights are known, or why that could not be measured."""
+        train = self.dataset.examples("train")
+        chosen = np.sort(epoch_order(train.size, seed=0, epoch=0)[:ROWS])  # a file may be sorted by class
+        rows = jax.tree.map(lambda leaf: leaf[chosen], train.inputs)
+        weights = self.evidence.weights or (Weights("certified", self.evidence.total_steps, self.variables),)
+        try:
+            return dead_units(lambda variables, inputs: self.network.apply(variables, inputs)[0], weights, rows)
+        except Exception as error:  # of a network that is written for batches of its own size, say
+            return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
 
     @property
     def temperature(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_format
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def certify(
     known = study or run / "study.json"
     found = read_study(known) if study or known.exists() else None
     try:
-        certificate = certify_run(run, loaded, found, waivers=waivers, limits=limits, to_stderr=json)
+        certificate = certify_run(run, loaded, found, study_file=known, waivers=waivers, limits=limits, to_stderr=json)
     except KeyboardInterrupt:
         say(f"Stopped before the end, without a new certificate. {on_disk(run)}", to_stderr=True)
         raise
@@ -56,7 +57,7 @@ def certify(
         from verax.plot import save_figures
         from verax.report import figures as draw
 
-        paths = save_figures(draw(certificate), figures)
+        paths = save_figures(draw(certificate, history=loaded.history, findings=loaded.findings), figures)
         say(f"figures: {len(paths)} in {figures}", to_stderr=json)
     if json:
         say_json(certificate.to_json())
@@ -68,6 +69,7 @@ def certify_run(
     run: Any,
     study: Any,
     *,
+    study_file: Path | None = None,
     waivers: Mapping[str, str] | None = None,
     limits: Mapping[str, float] | None = None,
     to_stderr: bool = False,
@@ -89,12 +91,21 @@ def certify_run(
             break
         _say_outcome(screen, outcome)
     facts = {**run.facts, "augmented": augmented_examples(run.experiment, run.dataset)}
-    write_text(folder / "report.html", html(certificate, run_facts=facts, findings=run.findings))
+    drawn = study_content(study_file or folder / "study.json")
+    write_text(
+        folder / "report.html",
+        html(certificate, study=drawn, history=run.history, run_facts=facts, findings=run.findings),
+    )
     screen.print(metrics_table(certificate.test, "on the test split"))
     say(openings_text(certificate.environment.get("test_openings", 1)), to_stderr=to_stderr)
     say(certificate.headline(), to_stderr=to_stderr)
     say(f"report: {folder / 'report.html'}", to_stderr=to_stderr)
     return certificate
+
+
+def study_content(path: Path) -> Any:
+    """Returns what a study.json holds, to be drawn; None without one."""
+    return json_format.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def openings_text(openings: int) -> str:

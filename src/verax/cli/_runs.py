@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from verax.findings import InputError
 
-STUDY_FILES = ("study.db", "study.json", "study.csv")  # and what SQLite keeps beside its file
-Kind = Literal["run", "lanes", "model", "certificate", "experiment"]
+STUDY_FILES = ("study.db", "study.json", "study.csv", "study.html")  # and what SQLite keeps beside its file
+Kind = Literal["run", "lanes", "study", "model", "certificate", "experiment"]
 NAMES = {
     "run": "a run folder",
     "lanes": "a folder of several runs",
+    "study": "a study.json",
     "model": "a model.vx",
     "certificate": "a certificate.json",
     "experiment": "an experiment's .py file",
@@ -93,6 +94,8 @@ def kind_of(path: Path) -> Kind:
             return "run"
         if (path / "lanes.json").exists():
             return "lanes"
+        if (path / "study.json").exists():
+            return "study"
         if (path / "signature.json").exists():
             return "model"
         held = ", ".join(sorted(each.name for each in path.iterdir())[:6]) or "nothing"
@@ -100,7 +103,7 @@ def kind_of(path: Path) -> Kind:
     if path.suffix == ".py":
         return "experiment"
     if path.suffix == ".json":
-        return "certificate"
+        return "study" if path.name == "study.json" else "certificate"
     raise InputError(f"{path} must be {_any()}.")
 
 

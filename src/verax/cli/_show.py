@@ -15,19 +15,27 @@ from verax.findings import InputError
 
 MOST_LEAVES = 60
 LANE_PARTS = ("value", "low", "high", "sd")  # of a metric over lanes
+STUDY = ("objective", "best", "winner")  # of a study, what is told
 STATUS = {"passed": "passed", "failed": "FAILED", "waived": "waived", "not_run": "NOT RUN"}
 
 
 def show(target: Path, /, *, json: bool = False) -> int:
-    """Describes a run folder (of one run or of lanes), a model.vx, a certificate.json or an experiment's file.
+    """Describes a run folder (of one run or of lanes), a study, a model.vx, a certificate.json or an experiment's file.
 
-    None of it is run.
+    None of it is run. The report of a study, study.html, is written beside its study.json.
 
     Args:
       target: what to describe.
       json: prints it as JSON on stdout.
     """
-    describe = {"run": _run, "lanes": _lanes, "model": _model, "certificate": _certificate, "experiment": _experiment}
+    describe = {
+        "run": _run,
+        "lanes": _lanes,
+        "study": _study,
+        "model": _model,
+        "certificate": _certificate,
+        "experiment": _experiment,
+    }
     content = describe[kind_of(target)](target, not json)
     if json:
         say_json(content)
@@ -35,6 +43,9 @@ def show(target: Path, /, *, json: bool = False) -> int:
 
 
 def _run(folder: Path, talk: bool) -> dict[str, Any]:
+    from verax.doctor._history import moments_of
+    from verax.doctor._show import marked_curve_text
+    from verax.plot import find_marks
     from verax.train import finding_from_json, read_experiment, read_history
 
     experiment, history = read_experiment(folder), read_history(folder)
@@ -55,7 +66,10 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
         "findings": [str(finding) for finding in findings],
         "test_openings": len(ledger),
         "certificate": certificate and certificate["headline"],
+        "dead_units": (certificate or {}).get("units"),
     }
+    if (folder / "study.json").exists():
+        content["study"] = _study(folder, False)
     if not talk:
         return content
     setting = ", ".join(f"{name}={value}" for name, value in experiment["hyperparameters"].items())
@@ -64,13 +78,56 @@ def _run(folder: Path, talk: bool) -> dict[str, Any]:
     say(f"made with verax {versions.get('verax')}, jax {versions.get('jax')}, on {versions.get('device')}")
     seconds = seconds_text(history.records[-1].seconds if len(history) else 0.0)
     say(f"training: {len(epochs)} epochs in {seconds}; {'; '.join(filter(None, (stopped, numbers(last))))}")
+    losses, marks = history.series("train/loss", "chunk")[1], find_marks([*findings, *moments_of(history)])
+    if losses:
+        say(marked_curve_text("loss by step:", losses, [mark.step for mark in marks]))
+    for mark in marks if losses else ():
+        say(f"{mark.number}: step {mark.step:,}: {mark.names}")
     if leaves:
         _print_leaves(leaves)
+    _print_units(content["dead_units"], f"not measured; run: verax certify {folder}")
     for finding in findings:
         say(f"{finding.severity}: {finding}")
     say(f"openings of the test split: {len(ledger)}")
     say(f"certificate: {certificate['headline'] if certificate else f'none yet; run: verax certify {folder}'}")
+    if "study" in content:
+        _say_study(content["study"])
     return content
+
+
+def _study(path: Path, talk: bool) -> dict[str, Any]:
+    """Reads a study and writes its report, or says why not."""
+    from verax.report import is_study, write_study_report
+
+    folder = path if path.is_dir() else path.parent
+    study = _json(folder / "study.json", None)
+    if not is_study(study):
+        if talk:
+            raise InputError(f"{folder / 'study.json'} is no study that this version of Verax wrote.")
+        return {"kind": "study", "report": None, "reason": "it was not written by this version of Verax"}
+    content = {"kind": "study", "trials": len(study["trials"]), **{name: study[name] for name in STUDY}}
+    try:
+        content["report"] = str(write_study_report(folder, study))
+    except OSError as error:  # a folder that may only be read
+        content |= {"report": None, "reason": str(error)}
+    if talk:
+        _say_study(content)
+    return content
+
+
+def _say_study(content: dict[str, Any]) -> None:
+    if "best" in content:
+        best, winner = content["best"], content["winner"]
+        setting = ", ".join(f"{name}={value}" for name, value in best["hyperparameters"].items())
+        say(f"study: {content['trials']} trials; best {setting} ({content['objective']} {_value_text(best['value'])})")
+        if winner is not None:
+            value = {name: _value_text(winner["value"][name]) for name in ("value", "low", "high")}
+            say(f"with {len(winner['seeds'])} fresh seeds: {value['value']} [{value['low']}, {value['high']}]")
+    say(f"report of the study: {content['report'] or content['reason']}")
+
+
+def _value_text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _lanes(folder: Path, talk: bool) -> dict[str, Any]:
@@ -117,6 +174,28 @@ def _print_leaves(leaves: list[dict[str, Any]]) -> None:
     console().print(table(("path", "shape", "dtype", "count"), rows[:MOST_LEAVES], title=title, numbers=("count",)))
     if len(rows) > MOST_LEAVES:
         say(f"... and {len(rows) - MOST_LEAVES} more; --json gives all.")
+
+
+def _print_units(units: Any, absent: str) -> None:
+    """Prints the dead units that a certificate holds: a table, or why there is none."""
+    from verax.debug import DeadUnits
+    from verax.doctor._show import printable
+
+    if not isinstance(units, dict):
+        say(f"dead units: {f'not measured: {printable(units)}' if units else absent}")
+        return
+    try:
+        found = DeadUnits.from_json(units)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the units of the certificate cannot be read: {error!r}. It is damaged.") from error
+    if not len(found):
+        say("dead units: there is no hidden layer with an activation.")
+        return
+    title = f"dead units, whose slope is below 0.001 on each of {found.rows} training rows"
+    heads = ("layer", "activation", "units", *found.heads)
+    console().print(table(heads, found.table()[:MOST_LEAVES], title=title, numbers=heads[2:]))
+    if len(found) > MOST_LEAVES:
+        say(f"... and {len(found) - MOST_LEAVES} more; --json gives all.")
 
 
 def _model(folder: Path, talk: bool) -> dict[str, Any]:
@@ -167,6 +246,7 @@ def _certificate(path: Path, talk: bool) -> dict[str, Any]:
         tests = {name: tuple(each.values()) for name, each in content["test"].items()}
         finite = {name: values for name, values in tests.items() if None not in values}
         console().print(metrics_table(finite, "on the test split"))
+        _print_units(content.get("units"), "not measured")
     return content
 
 

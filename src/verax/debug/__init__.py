@@ -4,6 +4,7 @@ from verax.debug._activation_result import Activations, LayerActivation
 from verax.debug._activations import activations
 from verax.debug._check_loss import check_loss
 from verax.debug._compilations import Compilations, Program, compilations
+from verax.debug._dead_units import DeadUnits, LayerUnits, Weights, dead_units
 from verax.debug._describe import Description, LeafDescription, describe
 from verax.debug._differences import numerical_gradient
 from verax.debug._gradient_experiment import check_experiment_gradients, mean_loss
@@ -61,6 +62,10 @@ __all__ = [
     "activations",
     "Activations",
     "LayerActivation",
+    "dead_units",
+    "DeadUnits",
+    "LayerUnits",
+    "Weights",
     "describe",
     "Description",
     "LeafDescription",

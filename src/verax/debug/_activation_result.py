@@ -36,6 +36,7 @@ class LayerActivation:
       silent: share of units whose slope is 0 on every row; None where there are no slopes.
       constant: share of units with one output on all rows.
       flat: share of pairs of unit and row whose slope is below 1e-3 in magnitude; None where there are no slopes.
+      dead: share of units whose slope is below 1e-3 in magnitude on every row, silent or saturated; None likewise.
       largest: magnitude among the outputs.
       nonfinite: share of outputs that are NaN or Inf; these are left out of all else.
     """
@@ -53,6 +54,7 @@ class LayerActivation:
     silent: float | None
     constant: float
     flat: float | None
+    dead: float | None
     largest: float
     nonfinite: float
 
@@ -116,7 +118,8 @@ def measured(
         warnings.simplefilter("ignore", RuntimeWarning)  # of units without a finite number
         spread = np.sqrt(np.mean(np.nanvar(np.where(seen, before, np.nan), axis=0)))
     silent = None if slope is None else float(np.mean(np.all(slope == 0, axis=0)))
-    flat = None if slope is None else float(np.mean(np.abs(slope) < FLAT))
+    is_flat = None if slope is None else np.abs(slope) < FLAT
+    flat, dead = (None, None) if is_flat is None else (float(is_flat.mean()), float(is_flat.all(axis=0).mean()))
     return LayerActivation(
         name,
         function,
@@ -130,6 +133,7 @@ def measured(
         silent,
         float(np.mean(constant)),
         flat,
+        dead,
         float(np.abs(outputs).max()) if outputs.size else 0.0,
         float(np.mean(~finite)),
     )

@@ -18,7 +18,7 @@ from verax.doctor._recorded import monitored_findings, recorded
 from verax.doctor._subject import Subject, subject_of
 from verax.doctor._trajectory import Trajectory, train
 from verax.doctor._trial import Outcome, Trial, outcome_of, try_repair, worth_of
-from verax.doctor.probes import CHECKS, RUNS
+from verax.doctor.probes import CHECKS, RECORDS, RUNS
 from verax.findings import Finding, InputError
 from verax.train import Experiment, Monitored, Run
 
@@ -77,6 +77,7 @@ def diagnose(
     with as_the_user_runs_it():
         clock = [time.perf_counter()]
         examined = examine_all(CHECKS, subject, seconds=seconds)
+        examined += examine_all(RECORDS, what, seconds=seconds) if isinstance(what, Run) else []
         clock.append(time.perf_counter())
         try:
             budget = OF_THE_RUN * seconds

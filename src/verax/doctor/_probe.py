@@ -11,7 +11,7 @@ from verax.doctor._subject import Subject
 from verax.findings import Finding
 
 Verdict = Literal["passed", "failed", "undecided", "not applicable", "could not run"]
-Stage = Literal["check", "run"]
+Stage = Literal["check", "run", "record"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +64,9 @@ class Probe(NamedTuple):
     Attributes:
       name: for people: `batch independence`.
       ids: what it can find.
-      look: `subject -> Seen`, or `(subject, trajectory) -> Seen` where the stage is `run`.
-      stage: `check` needs no training, `run` looks at a training run.
+      look: `subject -> Seen`, `(subject, trajectory, outcome) -> Seen` where the stage is `run`, `run -> Seen` where it
+        is `record`.
+      stage: `check` needs no training, `run` looks at a training run, `record` at what a finished `vx.Run` left behind.
     """
 
     name: str

@@ -6,7 +6,7 @@ import numpy as np
 
 from verax.doctor._subject import Subject
 from verax.doctor._trajectory import Look, Trajectory, look_at
-from verax.findings import Finding, Leaf, Moment
+from verax.findings import Finding, Leaf
 from verax.network import Variables
 from verax.train import History, Monitored, Run, health
 
@@ -76,7 +76,7 @@ def monitored_findings(monitored: Monitored) -> tuple[Finding, ...]:
 def _not_finite(path: str, step: int) -> Finding:
     said = f"the gradient has NaN or infinite values, first seen at step {step}."
     advice = "Replay that step with vx.find_nonfinite, which names the operation."
-    return Finding("non-finite-gradient", "error", said, advice, Leaf(path), None, (str(Moment(step)),), 1.0)
+    return Finding("non-finite-gradient", "error", said, advice, Leaf(path), None, (), 1.0, step=step)
 
 
 def _no_gradient(path: str, taken: int) -> Finding:

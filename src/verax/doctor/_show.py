@@ -86,6 +86,29 @@ def curve_text(name: str, values: Iterable[Any]) -> str:
     return f"{printable(name)} {spark(numbers)}{ends}"
 
 
+def marked_curve_text(name: str, values: Iterable[Any], steps: Iterable[int], width: int = 24) -> str:
+    """Returns a curve of one value a step, with a number under the part in which each of some steps lies.
+
+    Args:
+      name: of the curve.
+      values: that of step 1 first.
+      steps: in order; where two fall together, the first is shown.
+      width: the most letters.
+
+    Example:
+      >>> print(marked_curve_text("loss", [2.3, 1.0, 0.5, float("nan")], [2, 4]))
+      loss █▃▁× from 2.3 to nan
+            1 2
+    """
+    numbers = [float(value) for value in values]
+    count, under = min(width, len(numbers)), {}
+    for number, step in enumerate(steps, 1):
+        if numbers:
+            under.setdefault(min(count - 1, max(0, step - 1) * count // len(numbers)), str(number))
+    line = "".join(under.get(place, " ")[-1] for place in range(count)).rstrip()
+    return curve_text(name, numbers) + (f"\n{' ' * len(printable(name))} {line}" if line else "")
+
+
 def finding_lines(finding: Finding, curve: Iterable[Any] = ()) -> list[Line]:
     """Returns a finding in at most six lines: title, message, two of evidence, what was tried, what to do.
 
@@ -94,7 +117,7 @@ def finding_lines(finding: Finding, curve: Iterable[Any] = ()) -> list[Line]:
       curve: shown as the first line of evidence.
     """
     about = about_text(finding)
-    place = "" if finding.where is None else f" at {finding.where}"
+    place = f" at {finding.place}" if finding.place else ""
     evidence = [*filter(None, [curve_text("", curve).strip()]), *finding.evidence]
     more = len(evidence) - EVIDENCE
     shown = evidence[:EVIDENCE]

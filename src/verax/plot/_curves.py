@@ -35,11 +35,8 @@ def training_curves(history: History, metric: str = "loss", *, ax: Axes = None) 
         look = {"color": color, "marker": marker if len(values) <= 30 else None, "markersize": 3.5, "linewidth": 1.6}
         ax.plot(places, values, line, label=name, **look)
     mark_not_finite(ax, curves)
-    every = np.concatenate([values for _, values in curves.values()])
-    positive = every[np.isfinite(every)]
-    if metric == "loss" and positive.size and positive.min() > 0 and positive.max() / positive.min() > 30:
-        ax.set_yscale("log")
-        plain_log_ticks(ax)
+    if metric == "loss":
+        log_if_far(ax, curves)
     ax.set(xlabel=unit, ylabel=metric.replace("_", " "))
     ax.xaxis.get_major_locator().set_params(integer=True)
     legend(ax)
@@ -60,14 +57,23 @@ def curves_of(history: History, metric: str) -> tuple[dict[str, Curve], str]:
                     places, values = curves.get(split, (np.zeros(0), np.zeros(0)))
                     curves[split] = np.append(places, float(record.epoch)), np.append(values, float(value))
     if any(len(values) > 1 for _, values in curves.values()):
-        return {split: _thinned(*curve) for split, curve in curves.items()}, "epoch"
+        return {split: thinned(*curve) for split, curve in curves.items()}, "epoch"
     steps, values = history.series(f"train/{metric}", "chunk")
     if steps:
-        return {"train": _thinned(np.array(steps, float), np.array(values, float))}, "step"
+        return {"train": thinned(np.array(steps, float), np.array(values, float))}, "step"
     return curves, "epoch"
 
 
-def _thinned(places: np.ndarray, values: np.ndarray) -> Curve:
+def log_if_far(ax: Axes, curves: dict[str, Curve]) -> None:
+    """Makes the axis logarithmic where values are positive and span more than a factor of 30."""
+    every = np.concatenate([values for _, values in curves.values()])
+    known = every[np.isfinite(every)]
+    if known.size and known.min() > 0 and known.max() / known.min() > 30:
+        ax.set_yscale("log")
+        plain_log_ticks(ax)
+
+
+def thinned(places: np.ndarray, values: np.ndarray) -> Curve:
     """Returns a curve of at most `POINTS` points, each the mean of its neighbours; one NaN among them stays visible."""
     if len(places) <= POINTS:
         return places, values

@@ -27,13 +27,13 @@ def gradient_norms(health: Health, *, ax: Axes = None) -> Axes:
     """
     _check(health)
     is_bad = health.values["nan"] + health.values["inf"] > 0
-    shown, columns = _spread(np.asarray(is_bad.any(axis=0))), _columns(len(health.steps))
+    shown, columns = spread(np.asarray(is_bad.any(axis=0))), _columns(len(health.steps))
     norms = np.stack([_mean_log(health.values["norm"][group][:, shown]) for group in columns])
     bad = np.stack([is_bad[group][:, shown].any(axis=0) for group in columns])
     ax = axes_or_new(ax, height=1.1 + 0.2 * len(shown))
     ax.grid(False)
     ax.imshow(_shades(norms, bad).swapaxes(0, 1), aspect="auto", interpolation="none")
-    ax.set_yticks(range(len(shown)), [_ending(health.paths[place]) for place in shown], fontsize=FONT - 2)
+    ax.set_yticks(range(len(shown)), [ending(health.paths[place]) for place in shown], fontsize=FONT - 2)
     for label in ax.get_yticklabels():
         label.set_parse_math(False)
     ticks = np.unique(np.linspace(0, len(columns) - 1, 4).round().astype(int))
@@ -75,7 +75,7 @@ def update_ratios(health: Health, *, ax: Axes = None) -> Axes:
     for (color, line, marker), index in zip(SERIES, named, strict=False):
         marker = marker if len(steps) <= 30 else None
         look = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1.6}
-        ax.plot(steps, ratios[:, index], line, label=_ending(health.paths[places[index]], 24), **look)
+        ax.plot(steps, ratios[:, index], line, label=ending(health.paths[places[index]], 24), **look)
     ax.axhline(USUAL, color=LINE, linestyle="--", linewidth=1.2)
     plain_log_ticks(ax)
     ax.set(xlabel="step", ylabel="update / weight")
@@ -88,7 +88,7 @@ def _check(health: Health) -> None:
         raise ValueError("health must have at least one step, got none. Train with vx.Experiment(..., watch=True).")
 
 
-def _spread(must: np.ndarray) -> np.ndarray:
+def spread(must: np.ndarray) -> np.ndarray:
     """Returns which of the leaves are drawn."""
     if len(must) <= LISTED:
         return np.arange(len(must))
@@ -129,7 +129,7 @@ def _extremes(ratios: np.ndarray) -> list[int]:
     return [int(known[last[known].argmax()]), int(known[last[known].argmin()])] if len(known) else []
 
 
-def _ending(path: str, most: int = 18) -> str:
+def ending(path: str, most: int = 18) -> str:
     """Returns a path fit for a picture: its end says most."""
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in path)
     return text if len(text) <= most else "…" + text[1 - most :]

@@ -32,7 +32,7 @@ def save_figures(figures: Mapping[str, Figure | Axes], folder: str | os.PathLike
     drawn = {name: _drawn(figure) for name, figure in figures.items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write(folder / f"{name}.png", content) for name, content in drawn.items()]
+    return [write_whole(folder / f"{name}.png", content) for name, content in drawn.items()]
 
 
 def _drawn(figure: Figure | Axes) -> bytes:
@@ -42,7 +42,8 @@ def _drawn(figure: Figure | Axes) -> bytes:
     return content.getvalue()
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: bytes) -> Path:
+    """Writes a file that appears whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:

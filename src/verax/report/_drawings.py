@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from verax import plot
 from verax.certify import Certificate
+from verax.debug import DeadUnits
 from verax.evaluate import Calibration, Evaluation, PredictiveCalibration, Slices
-from verax.plot import Mistakes
+from verax.findings import Finding
+from verax.plot import Mistakes, find_marks
 from verax.report._material import AnyCalibration, Material, gather, is_picture
 from verax.train import History, health
 
@@ -25,6 +27,7 @@ def figures(
     mistakes: Mistakes | None = None,
     slices: Slices | None = None,
     run_facts: Mapping[str, Any] | None = None,
+    findings: Iterable[Finding] = (),
 ) -> dict[str, Any]:
     """Returns the pictures of a certificate by name, axes or figures, ready for `plot.save_figures`.
 
@@ -35,8 +38,11 @@ def figures(
       mistakes: likewise, from `plot.find_mistakes`.
       slices: of the test split, from `evaluate.slices`.
       run_facts: of the run: `schedule` and `augmented` are drawn.
+      findings: about the run: those that have a step are marked in its loss, beside those of the certificate.
     """
-    given = Material(history=history, after=calibration_after, mistakes=mistakes, slices=slices)
+    given = Material(
+        history=history, after=calibration_after, mistakes=mistakes, slices=slices, findings=tuple(findings)
+    )
     return drawings(gather(certificate, given.told(run_facts)))
 
 
@@ -65,7 +71,12 @@ def _of_training(material: Material) -> dict[str, Any]:
     """Returns the pictures of how the network was trained, beside the curves."""
     drawn = {}
     found = health(material.history or History())
-    if len(found) > 1 and found.paths:
+    is_watched = len(found) > 1 and bool(found.paths)
+    if "loss" in metrics(material.history) and (is_watched or find_marks(material.findings)):
+        drawn["moments"] = plot.loss_and_moments(material.history or History(), material.findings)
+    if isinstance(material.units, DeadUnits) and len(material.units) and material.units.moments:
+        drawn["dead-units"] = plot.dead_units(material.units)
+    if is_watched:
         drawn["gradient-norms"], drawn["update-ratios"] = plot.gradient_norms(found), plot.update_ratios(found)
     if material.schedule is not None:
         drawn["schedule"] = plot.schedule(

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from verax import plot
+from verax.debug import DeadUnits
 from verax.evaluate import Calibration, PredictiveCalibration
-from verax.plot import Mistakes
+from verax.plot import Mark, Mistakes, find_marks
 from verax.report._drawings import metrics
 from verax.report._elements import Content, Markup, tag
 from verax.report._items import findings_list
 from verax.report._material import Material
 from verax.report._quantities import label, quantity, sentence_case
-from verax.report._scores import bin_table, calibration_table, class_table, folded, leaf_table, slice_table
+from verax.report._scores import bin_table, calibration_table, class_table, folded, leaf_table, slice_table, unit_table
 from verax.train import History, health
 
 Drawn = Mapping[str, Any]  # axes by name
@@ -108,21 +109,93 @@ def curves(material: Material, drawn: Drawn) -> Content:
     return _section("Training", "training", figures)
 
 
-def leaves(material: Material, drawn: Drawn) -> Content:
+def health_of_run(material: Material, drawn: Drawn) -> Content:
+    """Returns how the run went: the loss with what was found when, gradients and updates by leaf, dead units."""
+    moments, leaves = _moments(material, drawn), _leaves(material, drawn)
+    if not moments and not leaves and material.units is None:
+        return None
+    numbers = folded("The numbers by parameter", leaf_table(health(material.history or History()))) if leaves else None
+    below = [_what_was_found(material) if moments else None, numbers, _units_below(material)]
+    return _section("Health", "health", [*moments, *leaves, *_units(material, drawn)], below)
+
+
+def _moments(material: Material, drawn: Drawn) -> list[Markup]:
+    """Returns the loss with the moments of findings."""
+    if "moments" not in drawn:
+        return []
+    marks = find_marks(material.findings)
+    title = "Loss and what was found when"
+    if not marks:
+        return [figure(drawn, "moments", title, "No finding has a moment in this run.")]
+    every = len(find_marks(material.findings, most=len(material.findings)))
+    words = "A number stands at each moment that a finding has; what it is stands below."
+    words += f" Of {every} moments, the worst {len(marks)} are marked." if every > len(marks) else ""
+    spoken = "; ".join(f"{mark.number} at step {mark.step:,}: {mark.names}" for mark in marks)
+    return [figure(drawn, "moments", title, words, spoken=f"Marked are {spoken}.")]
+
+
+def _what_was_found(material: Material) -> Content:
+    """Returns what the numbers in the loss stand for."""
+    marks = find_marks(material.findings)
+    if not marks:
+        return None
+    each = tag("ol", [tag("li", _told(mark)) for mark in marks], class_="marks", aria_labelledby="moments")
+    return tag("div", tag("h3", "What was found when", id="moments"), each, class_="part")
+
+
+def _told(mark: Mark) -> Content:
+    """Returns what was found at a moment."""
+    each = [[tag("strong", one.severity), " ", tag("code", one.id), ": ", one.message, " "] for one in mark.findings]
+    return [f"Step {mark.step:,}, ", *each]
+
+
+def _units(material: Material, drawn: Drawn) -> list[Markup]:
+    """Returns which share of each layer is dead at each moment, with what is counted and on which rows."""
+    found = material.units
+    if "dead-units" not in drawn or not isinstance(found, DeadUnits):
+        return []
+    counts = [found.at(place) for place in range(len(found.moments))]
+    each = (
+        f"{name} {dead:,}" + ("" if told == found.units else f" of the {told:,} whose outputs are finite")
+        if told
+        else f"{name} not known, since outputs are not finite"
+        for name, (dead, told) in zip(found.moments, counts, strict=True)
+    )
+    words = f"Dead of {found.units:,} hidden units: {', '.join(each)}. {COUNTED.format(rows=found.rows)}"
+    return [figure(drawn, "dead-units", "Dead units by layer", words)]
+
+
+COUNTED = (
+    "Dead is a unit whose slope is below 0.001 on each of {rows} rows of the training split: a rectifier that is "
+    "silent, a tanh or sigmoid that is saturated. No gradient reaches its weights."
+)
+
+
+def _units_below(material: Material) -> Content:
+    """Returns the numbers of the dead units, or why there are none."""
+    found = material.units
+    if isinstance(found, DeadUnits) and found.layers:
+        return folded("The numbers by layer", unit_table(found))
+    if isinstance(found, DeadUnits):
+        return tag("p", "Dead units: there is no hidden layer with an activation.", class_="note")
+    reason = f": {found}" if found else ""
+    return tag("p", f"Dead units: not measured{reason}.", class_="note")
+
+
+def _leaves(material: Material, drawn: Drawn) -> list[Markup]:
     """Returns what every parameter leaf did along the run: gradients and the size of updates."""
     if "gradient-norms" not in drawn:
-        return None
+        return []
     found = health(material.history or History())
     bad = (found.values["nan"] + found.values["inf"]).any(axis=0).sum()
     words = "One row a parameter, at the last step of each chunk. Zero is empty, orange is not finite"
     words += f": {bad} of {len(found.paths)} parameters." if bad else "."
-    rows = folded("The numbers", leaf_table(found))
     figures = [figure(drawn, "gradient-norms", "Gradient norm by parameter", words)]
     words = (
         "The dashed line is 0.001, a usual value; far above it weights are overwritten, far below nothing is learned."
     )
     figures.append(figure(drawn, "update-ratios", "Update to weight", words))
-    return _section("Health", "health", figures, rows)
+    return figures
 
 
 def worst(mistakes: Mistakes | None) -> Content:
@@ -142,9 +215,9 @@ def worst(mistakes: Mistakes | None) -> Content:
     )
 
 
-def figure(drawn: Drawn, name: str, title: str, words: str, *below: Content) -> Markup:
-    """Returns a picture with its caption; `words` say what is to be seen."""
-    picture = Markup(plot.svg(drawn[name], f"{title}. {words}", name=name.replace("/", "-")))
+def figure(drawn: Drawn, name: str, title: str, words: str, *below: Content, spoken: str = "") -> Markup:
+    """Returns a picture with its caption; `words` say what is to be seen, `spoken` more to those who cannot see it."""
+    picture = Markup(plot.svg(drawn[name], f"{title}. {words} {spoken}".strip(), name=name.replace("/", "-")))
     caption = tag("figcaption", tag("b", title), tag("span", words))
     beside = tag("div", below) if any(below) else None
     return tag("figure", caption, picture, beside, class_="with-numbers" if beside else None)

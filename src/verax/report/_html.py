@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from typing import Any
 
-from verax import __version__
 from verax.certify import Certificate
 from verax.evaluate import Evaluation, Slices
 from verax.findings import Finding
 from verax.plot import Mistakes
-from verax.report import _facts, _figures
+from verax.report import _facts, _figures, _study
 from verax.report._drawings import drawings
-from verax.report._elements import Markup, tag
 from verax.report._items import items
 from verax.report._material import DRAWN_FACTS, AnyCalibration, Material, gather
+from verax.report._page import page
 from verax.report._scores import scores
 from verax.report._status import WORDS
 from verax.report._verdict import to_do, verdict
 from verax.train import History
-
-# The page may load nothing at all, whatever a name or a reason holds.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def html(
@@ -36,6 +31,7 @@ def html(
     targets: Any = None,
     mistakes: Mistakes | None = None,
     slices: Slices | None = None,
+    study: Any = None,
     run_facts: Mapping[str, Any] | None = None,
     findings: Iterable[Finding] = (),
     title: str | None = None,
@@ -56,30 +52,24 @@ def html(
       targets: what should have been predicted.
       mistakes: of a classifier of images, from `plot.find_mistakes`.
       slices: of the test split, from `evaluate.slices`.
+      study: that chose the setting, a `vx.tune.Study` or the content of its study.json; the one that the certificate
+        was made with if not given.
       run_facts: anything known about the run, by name; a unit in a name (`train_seconds`) becomes the value's. Drawn
         rather than listed are `schedule`, `{"steps": [...], "sizes": [...]}`, and `augmented`, `{"before": images,
         "after": images}` (see `augmented_examples`).
-      findings: what was noticed about data, optimizer and training.
+      findings: what was noticed about data, optimizer and training, such as `vx.diagnose(run).findings`; those that
+        have a step are marked in the loss.
       title: the heading; the certificate's name if not given.
     """
     given = Material(history, evaluation, calibration_before, calibration_after, predictions, targets, mistakes, slices)
+    findings = tuple(findings)
+    given = given._replace(findings=findings)
     material = gather(certificate, given.told(run_facts))
     listed = {name: fact for name, fact in (run_facts or {}).items() if name not in DRAWN_FACTS}
     drawn = drawings(material)
     heading = title or certificate.name
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="generator", content=f"Verax {__version__}"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", f"{heading}: {WORDS[certificate.verdict].lower()}"),
-        tag("style", Markup(files("verax.report").joinpath("style.css").read_text(encoding="utf-8"))),
-    )
-    main = tag(
-        "main",
+    return page(
+        f"{heading}: {WORDS[certificate.verdict].lower()}",
         verdict(certificate, heading),
         to_do(certificate),
         items(certificate),
@@ -88,10 +78,16 @@ def html(
         _figures.groups(material, drawn),
         _figures.calibration(material, drawn),
         _figures.curves(material, drawn),
-        _figures.leaves(material, drawn),
+        _figures.health_of_run(material, drawn),
+        _study.section(_study_of(certificate, study)),
         _facts.run(listed, findings),
         _facts.environment(certificate),
         _facts.fingerprints(certificate),
     )
-    footer = tag("footer", tag("p", f"Written by Verax {__version__}. This page loads nothing from anywhere."))
-    return f'<!DOCTYPE html>\n<html lang="en">{head}{tag("body", main, footer)}</html>\n'
+
+
+def _study_of(certificate: Certificate, given: Any) -> Mapping[str, Any] | None:
+    """Returns a study as plain values: the one given, else the certificate's, if it can be drawn."""
+    study: Any = given if given is not None else getattr(getattr(certificate, "details", None), "study", None)
+    content = study.to_json() if hasattr(study, "to_json") else study
+    return content if _study.is_study(content) else None

@@ -124,4 +124,4 @@ def _finding(finding: Finding) -> Markup:
 
 
 def _place(finding: Finding) -> Content:
-    return None if finding.where is None else [" at ", tag("code", str(finding.where))]
+    return [" at ", tag("code", finding.place)] if finding.place else None

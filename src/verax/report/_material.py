@@ -11,7 +11,10 @@ import numpy as np
 
 from verax.certify import Certificate
 from verax.data import Batch
+from verax.debug import DeadUnits
+from verax.doctor._history import moments_of
 from verax.evaluate import Calibration, Evaluation, PredictiveCalibration, Slices
+from verax.findings import Finding
 from verax.plot import Mistakes, find_mistakes
 from verax.train import History
 
@@ -33,6 +36,8 @@ class Material(NamedTuple):
       slices: the metrics of groups of test examples.
       schedule: the learning rate along the run: `steps` and `sizes`.
       augmented: training images as they are (`before`) and as a training step saw them (`after`).
+      units: the dead units along the training, or why there are none.
+      findings: about the run; those that have a step are marked in it.
     """
 
     history: History | None = None
@@ -45,6 +50,8 @@ class Material(NamedTuple):
     slices: Slices | None = None
     schedule: Mapping[str, Any] | None = None
     augmented: Mapping[str, Any] | None = None
+    units: DeadUnits | str | None = None
+    findings: tuple[Finding, ...] = ()
 
     def told(self, facts: Mapping[str, Any] | None) -> Material:
         """Returns the material with what is drawn of a run's facts, `schedule` and `augmented`, where it is lacking."""
@@ -53,7 +60,11 @@ class Material(NamedTuple):
 
 
 def gather(certificate: Certificate, given: Material) -> Material:
-    """Returns what was given, with gaps filled from the certificate's details (one read from a file has none)."""
+    """Returns what was given, with gaps filled from the certificate and its details (one read from a file has none)."""
+    given = given._replace(
+        units=certificate.units if given.units is None else given.units,
+        findings=(*given.findings, *(finding for item in certificate.items for finding in item.findings)),
+    )
     details = getattr(certificate, "details", None)
     if details is not None:
         known = {
@@ -67,6 +78,10 @@ def gather(certificate: Certificate, given: Material) -> Material:
         given = given._replace(**{name: value for name, value in known.items() if getattr(given, name) is None})
         if given.mistakes is None:
             given = given._replace(mistakes=_mistakes(details))
+    if given.history is not None:
+        known = {finding.id for finding in given.findings}
+        seen = [finding for finding in moments_of(given.history) if finding.id not in known]
+        given = given._replace(findings=(*given.findings, *seen))
     if given.before is None and given.evaluation is not None:
         given = given._replace(before=given.evaluation.calibration or given.evaluation.predictive)
     return given

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from verax.certify import Certificate
+from verax.debug import DeadUnits
 from verax.evaluate import Calibration, Estimate, Evaluation, Reliability, Slices
 from verax.report._elements import Content, Markup, tag
 from verax.report._quantities import label, quantity
@@ -105,6 +106,15 @@ def leaf_table(found: Health) -> Markup:
         f"; {left} more parameters are in history.jsonl" if left > 0 else ""
     )
     return table(("parameter", *names.values()), lines, caption)
+
+
+def unit_table(found: DeadUnits) -> Markup:
+    """Returns how many units of each layer are dead at each moment."""
+    lines, left = found.table()[:LEAVES], len(found) - LEAVES
+    caption = f"Dead units, on {found.rows} rows" + (
+        f"; {left} more layers are in certificate.json" if left > 0 else ""
+    )
+    return table(("layer", "activation", "units", *found.heads), lines, caption)
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], caption: str | None = None) -> Markup:

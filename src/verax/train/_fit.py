@@ -159,7 +159,9 @@ def records(
     }
     yield keep(Record("event", int(state.step), kept[-1].epoch, {"stopped": stop_reason, "facts": facts}, seconds))
     history = History(tuple(kept))
-    run = Run(chosen, session.network, session.dataset, state, best, history, tuple(findings), stop_reason, facts)
+    run = Run(
+        chosen, session.network, session.dataset, state, best, history, tuple(findings), stop_reason, facts, folder
+    )  # fmt: skip
     if folder is not None:
         finish_folder(folder, run)
     return run

@@ -208,6 +208,7 @@ def load_run(folder: str | Path) -> Run:
         _read_findings(folder / "findings.json"),
         last.get("stopped", ""),
         dict(last.get("facts", {})),
+        folder,
     )
 
 

@@ -18,6 +18,7 @@ from verax.train._step import make_eval_step
 from verax.trees import Tree
 
 CONVOLUTION = "conv_general_dilated"
+POOLS = ("reduce_window", "reduce_window_max", "reduce_window_min")
 LARGE = 5e7  # floating-point operations of a forward pass; MLPs 784-256-256 at batch 64 (4e7) were as fast either way
 
 
@@ -66,15 +67,30 @@ def runs_in_turn(network: Network, variables: Variables, inputs: Tree) -> bool:
     """
     if jax.default_backend() != "cpu":
         return False
-    has_convolution, operations = forward_cost(network, variables, inputs)
-    return has_convolution or operations > LARGE
+    cost = forward_cost(network, variables, inputs)
+    return cost.has_convolution or cost.operations > LARGE
 
 
-def forward_cost(network: Network, variables: Variables, inputs: Tree) -> tuple[bool, float]:
-    """Returns whether a network has convolutions, and the floating-point operations of its forward pass on a batch."""
+class ForwardCost(NamedTuple):
+    """What a forward pass on a batch is made of.
+
+    Attributes:
+      has_convolution: whether there is a convolution in it.
+      has_window: whether there is one, or a pool.
+      operations: floating-point operations.
+    """
+
+    has_convolution: bool
+    has_window: bool
+    operations: float
+
+
+def forward_cost(network: Network, variables: Variables, inputs: Tree) -> ForwardCost:
+    """Returns what a forward pass on a batch is made of; nothing is compiled."""
     forward = jax.jit(lambda variables, inputs: network.apply(variables, inputs)[0]).trace(variables, inputs)
     operations = (forward.lower().cost_analysis() or {}).get("flops", 0.0)
-    return has_primitive(forward.jaxpr, CONVOLUTION), operations
+    has_convolution = has_primitive(forward.jaxpr, CONVOLUTION)
+    return ForwardCost(has_convolution, has_convolution or has_primitive(forward.jaxpr, POOLS), operations)
 
 
 def lane_chunk(program: Program, one_after_another: bool) -> Callable[..., tuple[TrainState, ChunkRecord]]:
@@ -95,7 +111,7 @@ def merged(own: ChunkData, shared: ChunkData) -> ChunkData:
 
 
 def lane_evaluation(
-    program: Program, network: Network, ema: float | None, one_after_another: bool
+    program: Program, network: Network, ema: Any, one_after_another: bool
 ) -> Callable[..., dict[str, Any]]:
     """Returns `evaluate(lanes, shared) -> sums`: what a batch gives for the weights of each lane, and their average.
 

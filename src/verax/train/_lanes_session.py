@@ -219,6 +219,7 @@ def prepare_lanes(
     facts = {
         **schedule,
         "parameters": count(base.shapes.params),
+        "initial_weights": "drawn" if initial is None else "given",
         "steps_per_epoch": plan.steps,
         "padded": plan.padded,
         "gradients_watched": program.watch_gradients,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from verax.data import Dataset
@@ -28,6 +29,7 @@ class Run:
       findings: what was noticed about data, optimizer and training.
       stop_reason: why it ended.
       facts: programs compiled, seconds, memory.
+      folder: that it was written to or read from; None for one that is in memory alone.
     """
 
     experiment: Experiment
@@ -39,6 +41,7 @@ class Run:
     findings: tuple[Finding, ...] = ()
     stop_reason: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def variables(self) -> Variables:

@@ -57,7 +57,7 @@ class Fault(NamedTuple):
         """Returns the fault in words, for a run of this many steps."""
         everywhere = len(self.paths) == self.moving
         of = "" if everywhere else f" (so for {len(self.paths)} of {self.moving} parameters)"
-        severity = "warning"
+        severity, began = "warning", None
         if self.id == "warmup-too-long":
             said = (
                 f"steps still grow when the run ends: after its {steps:,} steps they have {self.share:.0%} of the size "
@@ -72,12 +72,11 @@ class Fault(NamedTuple):
             said += f"the schedule was made for about {self.step:,}{of}."
             advice = "Give the schedule the length of the run, in updates of the optimizer."
         else:
-            said = (
-                f"steps are below 1 % of the largest for {self.share:.0%} of the run: from step {self.step + 1:,} of "
-            )
+            began = self.step + 1
+            said = f"steps are below 1 % of the largest for {self.share:.0%} of the run: from step {began:,} of "
             said += f"{steps:,} on{of}."
             advice = "Give the schedule the length of the run: in updates of the optimizer, not in epochs."
-        return Finding(self.id, severity, said, advice, None if everywhere else Leaf(self.paths[0]))
+        return Finding(self.id, severity, said, advice, None if everywhere else Leaf(self.paths[0]), step=began)
 
 
 def faults_of(

@@ -130,7 +130,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
         leaf_statistics=experiment.watch,
     )
     device_data = jax.tree.map(jnp.asarray, train)
-    validation = tuple(jax.tree.map(jnp.asarray, batch) for batch in _validation_batches(experiment, dataset))
+    validation = tuple(jax.tree.map(jnp.asarray, batch) for batch in validation_batches(experiment, dataset))
     first_epoch = epoch_data(device_data, plan, experiment.seed, 0, state.variables.params)
     total_steps = experiment.steps or (experiment.epochs or 0) * plan.steps or NO_END
     one_batch = validation[0] if validation else None
@@ -142,6 +142,7 @@ def prepare(experiment: Experiment, initial: Any = None) -> Session:
     facts = {
         **schedule,
         "parameters": count(state.variables.params),
+        "initial_weights": "drawn" if initial is None else "given",
         "steps_per_epoch": plan.steps,
         "padded": plan.padded,
         "gradients_watched": program.watch_gradients,
@@ -225,7 +226,8 @@ def check_watched(experiment: Experiment, dataset: Dataset) -> None:
     experiment.stopping.check_metric(known)
 
 
-def _validation_batches(experiment: Experiment, dataset: Dataset) -> Iterable[Batch]:
+def validation_batches(experiment: Experiment, dataset: Dataset) -> Iterable[Batch]:
+    """Returns the validation split in the batches that it is evaluated in, on the host; none without one."""
     if "validation" not in dataset.splits:
         return ()
     validation = dataset.examples("validation")

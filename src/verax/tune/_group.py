@@ -101,6 +101,7 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
     states = jax.eval_shape(base.optimizer.init, base.shapes.params)
     schedule_facts(base.optimizer, base.shapes.params, states, total)
     static = {name: value for name, value in setting.items() if name not in given[place]}
+    cost = forward_cost(base.network, base.shapes, base.few.inputs)
     program = GroupProgram(
         make=lambda inputs: maker({**static, **inputs}),
         facts=base.facts,
@@ -108,6 +109,7 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         total_steps=total,
         watch_gradients=bool(base.facts.hides_nonfinite),
         in_turn=base.in_turn,
+        has_windows=cost.has_window,
     )
     inputs, targets = jax.tree.map(jnp.asarray, tuple(dataset.examples("train")))
     weight = plan.rows(0, 0)[1]
@@ -122,6 +124,6 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         experiment=made,
         common=Common(inputs, targets, weight, None, None, validation, np.int32(0)),
         batch=base.few.inputs,
-        operations=forward_cost(base.network, base.shapes, base.few.inputs)[1] * PASSES * total,
+        operations=cost.operations * PASSES * total,
         parameters=count(base.shapes.params),
     )

@@ -66,10 +66,11 @@ def _database(url: str, name: str) -> Iterator[Any]:
     if address.drivername == "postgresql":  # psycopg is what `verax[postgresql]` installs
         address = address.set(drivername="postgresql+psycopg")
     in_file = backend == "sqlite" and address.database not in (None, "", ":memory:")
+    options: dict[str, Any] = {} if backend == "sqlite" else {"pool_pre_ping": True}
     with contextlib.ExitStack() as stack:
         if in_file:
             stack.enter_context(_file_lock(os.path.abspath(str(address.database)), name))
-        options = {"connect_args": {"timeout": PATIENCE}} if backend == "sqlite" else {"pool_pre_ping": True}
+            options = {"connect_args": {"timeout": PATIENCE}, "poolclass": sqlalchemy.NullPool}  # none is left open
         whole = address.render_as_string(hide_password=False)
         try:
             storage = optuna.storages.RDBStorage(whole.replace("{", "{{").replace("}", "}}"), options)
@@ -170,4 +171,4 @@ def _cut(path: str) -> int:
 
 def shown(url: str) -> str:
     """Returns a URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", url)

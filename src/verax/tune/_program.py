@@ -38,6 +38,7 @@ class GroupProgram:
       total_steps: of a whole trial.
       watch_gradients: whether the optimizer hides NaN and Inf in the gradients.
       in_turn: whether the trials run one after another rather than side by side.
+      has_windows: whether the network has convolutions or pools, which are rewritten for the CPU.
     """
 
     make: Callable[[Given], Experiment]
@@ -46,6 +47,7 @@ class GroupProgram:
     total_steps: int
     watch_gradients: bool
     in_turn: bool
+    has_windows: bool
 
 
 class Own(NamedTuple):
@@ -125,7 +127,7 @@ def group_program(
         optimizer, _ = decaying_optimizer(experiment, program.facts)
         parts = run_parts(experiment, network, experiment.objective, optimizer)
         step = make_train_step(*parts[:3], watch_gradients=program.watch_gradients, options=parts.options)
-        if jax.default_backend() == "cpu":
+        if program.has_windows and jax.default_backend() == "cpu":
             step = rewritten_for_cpu(step)
         evaluate = make_eval_step(network, experiment.objective)
         all_rows = own.rows if common.rows is None else common.rows

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from verax.findings import InputError
+from verax.tune._task import plain_setting
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,27 @@ def dimension(name: str, given: Any) -> list[Any] | Interval:
     if len({repr(value) for value in values}) < len(values):
         raise InputError(f"the space gives {name!r} a value twice: {values!r}.")
     return values
+
+
+def described(space: Space) -> dict[str, Any]:
+    """Returns a checked space as JSON has it: `values` of a list, ends of an interval, None for a function.
+
+    Example:
+      >>> described({"rate": log_uniform(0.01, 1), "wide": [False, True], "depth": lambda chosen: [1, 2]})["rate"]
+      {'low': 0.01, 'high': 1.0, 'log': True, 'whole': False}
+    """
+    return {name: _described(given) for name, given in space.items()}
+
+
+def _described(given: Any) -> dict[str, Any] | None:
+    if isinstance(given, Interval):
+        return {name: getattr(given, name) for name in ("low", "high", "log", "whole")}
+    if callable(given):
+        return None
+    try:
+        return {"values": plain_setting({"values": list(given)})["values"]}
+    except InputError:  # objects, which only this process can search
+        return {"values": [repr(value) for value in given]}
 
 
 def is_grid(space: Space) -> bool:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from verax.findings import InputError
@@ -206,7 +207,7 @@ def _frozen(trial: Trial, space: Space, objective: str) -> Any:
         for epoch, values in enumerate(zip(*seeds, strict=True), start=1)
         if all(value is not None for value in values)
     }
-    return optuna.trial.create_trial(
+    frozen = optuna.trial.create_trial(
         state=ended,
         value=trial.value if math.isfinite(trial.value) and trial.state == "complete" else None,
         params=params,
@@ -214,6 +215,9 @@ def _frozen(trial: Trial, space: Space, objective: str) -> Any:
         intermediate_values=curve,
         user_attrs={NUMBER: trial.number, "stop_reason": trial.stop_reason, "task": trial.task},
     )
+    if frozen.datetime_complete is not None:
+        frozen.datetime_start = frozen.datetime_complete - timedelta(seconds=trial.seconds)
+    return frozen
 
 
 def _choice(value: Any) -> Any:

@@ -24,7 +24,7 @@ from verax.tune._lanes import program_bytes
 from verax.tune._opened import storage_in
 from verax.tune._plan import Plan, Planner
 from verax.tune._search import BY_MODEL, Told, check_search, proposals
-from verax.tune._space import checked_space, combinations_of, is_grid, one_of_each
+from verax.tune._space import checked_space, combinations_of, described, is_grid, one_of_each
 from verax.tune._storage import Memory, OptunaStorage, identity_of
 from verax.tune._study import Study, Trial
 from verax.tune._task import LaneResult, Task, TaskResult
@@ -424,6 +424,7 @@ class _Study:
             raise InputError(f"none of the {len(trials)} trials stayed finite. Try smaller learning rates.")
         facts = {
             "search": self.search,
+            "space": described(self.space),
             "seed": self.seed,
             "seeds": self.seeds,
             "pruner": repr(self.pruner) if self.pruner else None,

@@ -15,13 +15,19 @@ PAGES = (
             "Not everything was saved: batch statistics, preparation, the optimizer's state; or structure or "
             "type changed."
         ),
-        evidence="The first leaf that differs.",
+        evidence=(
+            "The first leaf that differs between disk and memory; or the validation loss of the weights, beside what "
+            "was recorded at their step."
+        ),
         fix="Save parameters, state, optimizer and preparation together.",
         change=(
             "- save(state.params)",
             '+ save({"params": state.params, "batch_stats": state.batch_stats, "opt_state": state.opt_state})',
         ),
-        false_alarm="None: outputs are compared bit by bit.",
+        false_alarm=(
+            "None on disk, where leaves are compared bit by bit. A loss on another device differs by rounding, which "
+            "is measured with weights that are rounded, and allowed."
+        ),
         part=None,
         proof="exact",
         explains=("export-mismatch",),
@@ -60,8 +66,12 @@ PAGES = (
         meaning="the served model lacks the preparation of its inputs",
         symptom="The served model is near chance though its tests pass.",
         cause="It expects prepared inputs, and is given raw ones.",
-        evidence="A raw row through the served path and through the pipeline.",
+        evidence=(
+            "Raw rows through the exported model in the run's folder, and the same rows through the network, prepared "
+            "and unprepared."
+        ),
         fix="Export preparation and network together, as vx.export does.",
+        false_alarm="A network that prepares its inputs by itself, or a model that refuses raw rows, is left alone.",
         part="data",
         proof="exact",
         explains=("export-mismatch",),

@@ -74,15 +74,18 @@ PAGES = (
         group=GROUP,
         kind="cause",
         meaning="batches of unequal size are averaged as if equal",
-        symptom="The score changes a little with the batch size.",
-        cause="Means of batches are averaged though the last one is smaller.",
-        evidence="Both means.",
+        symptom="The loss in a log, or a score, changes a little with the batch size.",
+        cause="Means of batches are averaged though the last one is smaller; or a loss is divided by a fixed count.",
+        evidence="The mean of the batches' losses, and the loss of all their rows together.",
         fix="Sum over all rows, and divide once.",
         change=(
             "- score = np.mean([accuracy(batch) for batch in batches])",
             "+ score = sum(correct(batch) for batch in batches) / rows",
         ),
-        false_alarm="Batches of equal size average rightly.",
+        false_alarm=(
+            "A remark, never an alarm: steps on unequal batches may be meant. Batches of equal size average rightly, "
+            "and how a loop averages what it prints is not seen."
+        ),
         part="loss",
         proof="exact",
     ),

@@ -77,12 +77,15 @@ PAGES = (
         "dropout-before-batchnorm",
         group=GROUP,
         kind="cause",
-        meaning="dropout right before a batch normalisation",
+        meaning="dropout before a batch normalisation, directly or by one layer",
         symptom="Evaluation is a little worse than training.",
         cause="Dropout changes the variance that the batch normalisation learns, and is off in evaluation.",
-        evidence="The order of the two layers.",
+        evidence=(
+            "The places of the two layers, and the least factor between the variances of training and evaluation: "
+            "1 / (1 - rate)."
+        ),
         fix="Put dropout after the normalisation.",
-        false_alarm="A remark.",
+        false_alarm="A remark, never an alarm: a variance that is a little too large costs little.",
         part="model",
         proof="exact",
         sources=(

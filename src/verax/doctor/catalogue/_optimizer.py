@@ -199,13 +199,19 @@ PAGES = (
         meaning="the optimiser state is not carried from step to step",
         symptom="Adam behaves like sign descent, momentum has no effect, a schedule never moves on.",
         cause="The state is made anew, or not returned, in each step.",
-        evidence="The count in the state over some steps.",
+        evidence=(
+            "No result of a step depends on the state that it was given, or the state is given back as it came: read "
+            "from the program. And the count over some steps."
+        ),
         fix="Carry the state from step to step.",
         change=(
             "- updates, _ = optimizer.update(grads, optimizer.init(params), params)",
             "+ updates, opt_state = optimizer.update(grads, opt_state, params)",
         ),
-        false_alarm="Wrappers that gather several steps count differently.",
+        false_alarm=(
+            "Told of Optax's own states, and of others that count. Wrappers that gather several steps read their "
+            "state; a state that only keeps something to look at, and momentum of 0, are left alone."
+        ),
         part="optimizer",
         proof="exact",
         explains=(*POOR, *LARGE, "warmup-too-long", "learning-rate-too-high", "learning-rate-too-low"),

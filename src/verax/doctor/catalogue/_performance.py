@@ -67,14 +67,20 @@ PAGES = (
         kind="cause",
         meaning="the device waits for the host at every step",
         symptom="The device is idle between steps.",
-        cause="Each step waits for a number to reach Python: float(loss), a print, a comparison.",
-        evidence="Transfers to the host by line, and the idle time.",
+        cause=(
+            "Each step waits for a number to reach Python: a callback in the step; float(loss), a print or a "
+            "comparison in the loop around it."
+        ),
+        evidence="The callback with its line, and the time of a gradient with it and without.",
         fix="Keep numbers on the device, and fetch them once every so many steps.",
         change=(
             "- losses.append(float(loss))",
             "+ losses.append(loss)  # float() once an epoch",
         ),
-        false_alarm="Debugging does it on purpose.",
+        false_alarm=(
+            "A remark, unless a gradient is seen to take twice as long with its callbacks; those for debugging are one "
+            "always. A loop outside of the step is not seen."
+        ),
         part="batches",
         proof="statistical",
         explains=("data-starvation", "input-wait"),

@@ -237,7 +237,10 @@ PAGES = (
         meaning="a bias is cancelled by the normalisation after it",
         symptom="Nothing visible: a bias is learnt in vain.",
         cause="The normalisation after the layer subtracts the mean, and the bias with it.",
-        evidence="The bias, whose gradient is zero up to rounding.",
+        evidence=(
+            "The bias, whose gradient is zero up to rounding, and the subtraction of a mean by which alone it goes to "
+            "the outputs."
+        ),
         fix="Leave it out.",
         change=(
             "- x = nn.BatchNorm(use_running_average=False)(nn.Conv(64, (3, 3))(x))",

@@ -6,16 +6,19 @@ at last what takes steps of its own.
 
 from verax.doctor.probes import (
     _alignment,
+    _cancelled_bias,
     _capacity,
     _clipping,
     _copies,
     _custom_gradient,
     _decay,
     _dropout,
+    _dropout_order,
     _epsilon,
     _extreme_values,
     _finite,
     _freeze,
+    _host_calls,
     _imbalance,
     _initial_loss,
     _inputs,
@@ -43,6 +46,8 @@ from verax.doctor.probes import (
     _precision,
     _purity,
     _recompilation,
+    _record_checkpoint,
+    _record_export,
     _reshape,
     _rows,
     _run_answers,
@@ -55,23 +60,26 @@ from verax.doctor.probes import (
     _shift,
     _signal_probe,
     _size,
+    _state_reset,
     _statistics,
     _step_size,
     _symmetry,
     _target_scale,
     _temperature,
+    _unequal_batches,
     _update,
 )
 
 _DATA = (_finite, _labels, _integers, _layout, _extreme_values, _scales, _target_scale, _imbalance)
 _BATCHES = (_order, _recompilation)
 _SPLITS = (_copies, _near_copies, _shift, _leakage, _alignment, _label_noise)
-_LOSS = (_loss_shape, _loss_geometry, _loss_kind, _loss_numbers, _loss_terms, _padding, _initial_loss)
+_LOSS = (_loss_shape, _loss_geometry, _loss_kind, _loss_numbers, _loss_terms, _padding, _unequal_batches, _initial_loss)
 _OUTPUTS = (_output_softmax, _output_range, _temperature)
-_STRUCTURE = (_rows, _reshape, _mode, _inputs, _parameters, _linear, _symmetry, _sharing, _keys, _dropout, _statistics)
-_PROGRAM = (_size, _purity)
+_LAYERS = (_dropout, _dropout_order, _statistics, _cancelled_bias)
+_STRUCTURE = (_rows, _reshape, _mode, _inputs, _parameters, _linear, _symmetry, _sharing, _keys, *_LAYERS)
+_PROGRAM = (_size, _purity, _host_calls)
 _NUMBERS = (_numbers, _custom_gradient, _precision)
-_OPTIMIZER = (_update, _freeze, _schedule, _clipping, _decay, _epsilon, _momentum, _step_size)
+_OPTIMIZER = (_update, _state_reset, _freeze, _schedule, _clipping, _decay, _epsilon, _momentum, _step_size)
 _SIGNAL = (_signal_probe, _capacity)
 
 CHECKS = tuple(
@@ -81,5 +89,6 @@ CHECKS = tuple(
     for probe in each.PROBES
 )
 RUNS = tuple(probe for each in (_run_numbers, _run_modes, _run_fit, _run_answers) for probe in each.PROBES)
+RECORDS = tuple(probe for each in (_record_checkpoint, _record_export) for probe in each.PROBES)
 
-__all__ = ["CHECKS", "RUNS"]
+__all__ = ["CHECKS", "RECORDS", "RUNS"]

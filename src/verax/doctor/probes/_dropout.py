@@ -53,34 +53,47 @@ def dropped(subject: Subject) -> list[tuple[float, Equation]]:
     found: dict[tuple[int, ...], tuple[float, Equation]] = {}
 
     def rule(equation: Equation, known: Sequence[Any]) -> Any:
-        name = equation.eqn.primitive.name
-        if name == "random_bits":
-            return UNIFORM
-        masks = [each for each in known if isinstance(each, _Mask)]
-        if masks:
-            if name == "not":
-                return _Mask(1 - masks[0].true)
-            if name in KEEPS:
-                return masks[0]
-            rate = masks[0].true if name == "select_n" and _is_zero(known[2]) else 1 - masks[0].true
-            if name in ("select_n", "mul"):
-                found[equation.key] = (rate, equation)
-            return OTHER
-        if UNIFORM in known:
-            return _of_uniform(name, known)
-        if name in KEEPS:
-            return known[0]
-        return _folded(equation, known) if known and all(isinstance(each, float) for each in known) else None
+        rate = rate_of(equation, known)
+        if rate is not None:
+            found[equation.key] = (rate, equation)
+        return of_masks(equation, known)
 
     program = subject.training_program
-    flow(
-        program,
-        [None] * len(program.jaxpr.invars),
-        rule,
-        lambda one, two: one if one == two else OTHER,
-        literal=_number,
-    )
+    flow(program, [None] * len(program.jaxpr.invars), rule, equal_or_other, literal=number_of)
     return list(found.values())
+
+
+# What is known of random masks: rules for `verax.jaxpr.flow`.
+
+
+def equal_or_other(one: Any, two: Any) -> Any:
+    """Returns what holds in both of two cases."""
+    return one if one == two else OTHER
+
+
+def rate_of(equation: Equation, known: Sequence[Any]) -> float | None:
+    """Returns the share that an equation sets to zero by a random mask; None if it applies none."""
+    name, masks = equation.eqn.primitive.name, [each for each in known if isinstance(each, _Mask)]
+    if not masks or name not in ("select_n", "mul"):
+        return None
+    return masks[0].true if name == "select_n" and _is_zero(known[2]) else 1 - masks[0].true
+
+
+def of_masks(equation: Equation, known: Sequence[Any]) -> Any:
+    """Returns what is known of random masks, of what they are made of and of numbers after an equation."""
+    name = equation.eqn.primitive.name
+    if name == "random_bits":
+        return UNIFORM
+    masks = [each for each in known if isinstance(each, _Mask)]
+    if masks:
+        if name == "not":
+            return _Mask(1 - masks[0].true)
+        return masks[0] if name in KEEPS else OTHER
+    if UNIFORM in known:
+        return _of_uniform(name, known)
+    if name in KEEPS:
+        return known[0]
+    return _folded(equation, known) if known and all(isinstance(each, float) for each in known) else None
 
 
 def _of_uniform(name: str, known: Sequence[Any]) -> Any:
@@ -102,14 +115,15 @@ def _folded(equation: Equation, known: Sequence[Any]) -> float | None:
         return None
     types: list[Any] = [var.aval for var in eqn.invars]
     operands = [np.asarray(each, aval.dtype).reshape(aval.shape) for each, aval in zip(known, types, strict=True)]
-    return _number(run_equation(equation, operands)[0])
+    return number_of(run_equation(equation, operands)[0])
 
 
 def _is_plain(var: Any) -> bool:
     return not jax.dtypes.issubdtype(var.aval.dtype, jax.dtypes.extended)
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
+    """Returns a constant of a program as a number; None if it is more than one."""
     if is_key(value) or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiub":
         return None
     return float(np.ravel(value)[0])

@@ -70,6 +70,12 @@ class Rule:
         return jax.jit(update)
 
     @cached_property
+    def program(self) -> Any:
+        """The jaxpr of `update(grads, opt_state, params)`."""
+        jitted: Any = self.update
+        return jitted.trace(self.params, self.subject.opt_state, self.params).jaxpr
+
+    @cached_property
     def moved(self) -> Callable[..., Tree]:
         """`(params, updates, factor) -> params` after a part of a step, compiled."""
         return jax.jit(lambda params, updates, factor: optax.apply_updates(params, scaled(updates, factor)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -89,7 +90,8 @@ def is_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
     spread = float(errors.std() / np.sqrt(max(1, len(errors))))
     if error < constant - 2 * spread:
         return Seen(said)
-    start, end = trajectory.train_curve[0], trajectory.train_curve[-1]
+    looks, curve = trajectory.looks, trajectory.train_curve
+    start, end = curve[0], curve[-1]
     fell = end < 0.9 * start if start > 0 else end < start
     ids = "no-better-than-baseline" if fell else "loss-divergence" if end > 3 * abs(start) else "loss-not-decreasing"
     finding = Finding(
@@ -99,6 +101,9 @@ def is_learnt(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> See
         "Look for a cause: none of the other probes named one that explains it.",
         evidence=(said, f"loss of fixed training rows {start:.4g} -> {end:.4g}"),
         confidence=0.5,
+        step=looks[int(np.nanargmin(curve))].step
+        if ids == "loss-divergence"
+        else None,  # from where it never came back
     )
     return Seen(said, (finding,))
 
@@ -112,9 +117,9 @@ def course(subject: Subject, trajectory: Trajectory, outcome: Outcome) -> Seen:
     remarks = []
     if subject.task in ("classification", "binary", "multilabel", "sequence") and lowest < 0:
         advice = "Look at the coding of the labels and the sign of the loss."
-        remarks.append(
-            _remark("negative-loss", f"the loss fell to {lowest:.3g}; of classes it cannot be below 0.", advice)
-        )
+        said_so = f"the loss fell to {lowest:.3g}; of classes it cannot be below 0."
+        first = int(np.argmax(trajectory.losses < 0)) + 1
+        remarks.append(replace(_remark("negative-loss", said_so, advice), step=first))
     if _swings(curve):
         advice = "Lower the learning rate, or take larger batches."
         remarks.append(_remark("loss-oscillation", "the loss of fixed rows rises nearly as much as it falls.", advice))

@@ -52,6 +52,7 @@ def _symptom(broken: Broken) -> Finding:
         f"the {broken.what}{leaf} is NaN or infinite from step {broken.step} on.",
         "Find the operation with vx.find_nonfinite at that step.",
         Leaf(broken.leaf) if broken.leaf else Moment(broken.step),
+        step=broken.step,
     )
 
 
@@ -75,6 +76,7 @@ def _cause(subject: Subject, trajectory: Trajectory, broken: Broken) -> Finding 
         part=part_of(subject, broken),
         evidence=(f"first at step {broken.step}, in the {found.phase} pass", str(found).splitlines()[0]),
         confidence=1.0,
+        step=broken.step,
     )
 
 

@@ -67,9 +67,9 @@ def look(subject: Subject) -> Seen:
         if idle > HALF and "lr-decayed-early" in faults:
             return Seen(
                 compared,
-                (Finding("lr-decayed-early", "error", said, advice, None, "optimizer", evidence, 0.9),),
+                (Finding("lr-decayed-early", "error", said, advice, None, "optimizer", evidence, 0.9, step=ends + 1),),
             )
-        doubtful = Finding("lr-decayed-early", "warning", said, advice, None, "optimizer", evidence, 0.8)
+        doubtful = Finding("lr-decayed-early", "warning", said, advice, None, "optimizer", evidence, 0.8, step=ends + 1)
         return Seen(compared, (), (Suspicion(doubtful, (_paced(max(ends, 1) / steps),)),))
     return Seen(compared)
 

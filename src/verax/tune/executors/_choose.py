@@ -44,7 +44,7 @@ def executor_of(given: Any, function: Callable[..., Experiment]) -> Executor:
       ImportError: if `ray` is not installed.
     """
     if not isinstance(given, str):
-        if not callable(getattr(given, "run", None)):
+        if not isinstance(given, Executor):
             raise InputError(f"executor must be one of {KINDS}, got {given!r}.")
         return given
     if given == "local":

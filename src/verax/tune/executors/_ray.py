@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from verax.tune._lanes import cores
 from verax.tune._task import Task, TaskResult, plain_setting
 from verax.tune.executors._remote import answer, described, origin_of, request, result_of
 
+PATIENCE = 10  # seconds to wait for an address
 RETRIES = 5  # of a task whose node or worker was lost
 STORE_BYTES = 100 * 2**20  # of a cluster that is started here: tasks and results are small
 QUIET = {
@@ -119,18 +121,36 @@ def _connected(ray: Any, address: str | None) -> None:
 
     Raises:
       InputError: if there is none at the address.
+      ImportError: if the address is of a client server, for which Ray needs more.
     """
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    address = address or os.environ.get("RAY_ADDRESS")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            if address is not None:
+                _check_answers(address)
             ray.init(address or "auto", **quiet)
+        except ImportError as error:
+            raise ImportError(
+                "ray://HOST:PORT needs the client of Ray, which is not installed. Run: pip install 'verax[ray]', or "
+                "give ray:HOST:PORT on a machine of the cluster."
+            ) from error
         except Exception as error:  # a ConnectionError, a ValueError of an address, or one of gRPC
-            if address is not None or not isinstance(error, ConnectionError):
-                first = (str(error).strip().splitlines() or [""])[0]
-                raise InputError(
-                    f"no Ray cluster answers at {address or 'RAY_ADDRESS'}: {type(error).__name__}: {first}. Start one "
-                    "with `ray start --head`, and give its address, such as ray:HOST:6379 or ray://HOST:10001."
-                ) from error
-            own = {"num_cpus": cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
-            ray.init(**own, **quiet)
+            if address is None and isinstance(error, ConnectionError):
+                own = {"num_cpus": cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
+                ray.init(**own, **quiet)
+                return
+            first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+            raise InputError(
+                f"no Ray cluster answers at {address}: {type(error).__name__}: {first}. Start one with `ray start "
+                "--head` and give its address, such as ray:HOST:6379 or ray://HOST:10001."
+            ) from error
+
+
+def _check_answers(address: str) -> None:
+    """Raises an error if nothing answers at an address: Ray itself asks for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("an address is HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
