@@ -82,7 +82,7 @@ WRONG_WORDS = [
     (["tune", "BLOBS", "--space", "hidden=3,3"], "a value twice"),
     (["tune", "BLOBS", "--space", "hidden=3,4", "--space", "hidden=5"], "names 'hidden' twice"),
     (["tune", "BLOBS", "--space", "sizes=(1, 2),(2, 3)"], "changes nothing"),
-    (["tune", "BLOBS", "--space", "hidden=3,4", "--metric", "validation/acuracy"], "Did you mean 'validation/acc"),
+    (["tune", "BLOBS", "--space", "hidden=3,4", "--objective", "validation/acuracy"], "Did you mean 'validation/acc"),
     (["certify", "absent"], "absent does not exist"),
     (["certify", "FOLDER"], "no run folder"),
     (["certify", "MODEL"], "expected a run folder, but"),

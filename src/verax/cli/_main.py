@@ -16,7 +16,7 @@ from verax.findings import InputError
 COMMANDS = {  # each on one line of a screen of 80 columns
     "demo": "digits, from data to a certificate: study, training, ten items",
     "train": "train the experiment that a Python file defines",
-    "tune": "try every combination of some hyperparameters, train the best",
+    "tune": "search hyperparameters by validation, train the winner anew",
     "evaluate": "score a run, or an exported model, with 95 % intervals",
     "certify": "measure the ten items of a run; write certificate and report",
     "export": "write a run's network as model.vx, which runs without its source",
