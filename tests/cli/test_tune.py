@@ -54,7 +54,9 @@ def test_the_plan_comes_first_then_a_row_for_each_trial_then_the_winner(tuned):
 
 def test_the_folder_holds_the_winners_run_and_its_study(tuned):
     folder = tuned[0]
-    assert {"experiment.json", "checkpoints", "study.db", "study.json", "study.csv"} <= set(os.listdir(folder))
+    assert {"experiment.json", "checkpoints", "study.db", "study.json", "study.csv", "study.html"} <= set(
+        os.listdir(folder)
+    )
     assert not list(folder.parent.glob(".*"))  # nothing half written
     study = read_study(folder / "study.json")
     settings = [{"learning_rate": rate, "hidden": 4} for rate in (1e-6, 0.1)]

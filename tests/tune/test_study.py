@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -240,6 +241,30 @@ def test_a_seed_that_makes_its_own_data_is_retrained_run_by_run():
     winner = tune(own_rows, {"learning_rate": [1e-4, 0.3]}, retrain=2).winner
     alone = [vx.train(own_rows, learning_rate=0.3, seed=seed).history.last("validation/loss") for seed in winner.seeds]
     assert winner.values == pytest.approx(alone, rel=ROUNDING)
+
+
+def test_a_function_of_any_names_need_not_take_a_seed():
+    def without_seed(**chosen):
+        return linear(**chosen)
+
+    found = tune(without_seed, {"learning_rate": [1e-4, 0.3]}, retrain=2)
+    alone = vx.train(linear, learning_rate=0.3, seed=found.winner.seeds[0])
+    assert found.best_run.history.last("validation/loss") == alone.history.last("validation/loss")
+    assert found.best_run.experiment.seed == found.winner.seeds[0]
+
+
+def test_settings_of_jax_hold_in_trials_too():
+    """Trials are trained in threads, where a context manager of JAX does not reach by itself."""
+
+    def apply(params, x):
+        return LINEAR[1](params, x) * jnp.arange(3)[None]  # float32 and int32, which the tests' settings refuse
+
+    def mixed(learning_rate: float = 0.1):
+        return experiment(network=(LINEAR[0], apply), optimizer=optax.sgd(learning_rate), epochs=1)
+
+    with jax.numpy_dtype_promotion("standard"):
+        found = tune(mixed, {"learning_rate": [0.1, 0.3]}, retrain=0)
+    assert [trial.state for trial in found.trials] == ["complete", "complete"]
 
 
 # The test split.

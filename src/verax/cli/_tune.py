@@ -12,7 +12,7 @@ from typing import Any
 from verax.cli._arguments import parameter_kinds
 from verax.cli._file import load_experiment
 from verax.cli._runs import study_folder, write_run, write_study
-from verax.cli._say import console, metrics_table, say, say_findings, say_json
+from verax.cli._say import console, metrics_table, say, say_findings, say_json, waiting
 from verax.cli._study import read_space
 from verax.cli._train import given
 from verax.cli._trials import watch_study
@@ -41,8 +41,8 @@ def tune(
 
     The other parameters of the experiment are options too, and hold for all trials. Trials that share a compiled
     program are trained together; the plan says which, and why others do not. The test split is opened once, for the
-    winner. The folder holds its run with study.json, which `verax certify` finds there, and study.csv. The same command
-    with the same folder goes on with a study that was stopped or killed.
+    winner. The folder holds its run with study.json, which `verax certify` finds there, study.csv and study.html. The
+    same command with the same folder goes on with a study that was stopped or killed.
 
     Args:
       file: the Python file that defines experiment(...).
@@ -92,12 +92,16 @@ def tune(
         write_study(folder, study)
     else:
         write_run(folder, experiment, study.best_run, study)
+    from verax.report import write_study_report
+
+    with waiting("drawing the study"):
+        page = write_study_report(folder, study.to_json())
     failed = say_findings(study.best_run.findings) if study.best_run else False
     if json:
         say_json({"run": str(folder) if study.best_run else None, **study.to_json()})
     else:
         _say_study(study)
-        say(f"study: {folder / 'study.json'} and study.csv")
+        say(f"study: {page}, beside it study.csv and study.json")
         if study.best_run is not None:
             say(f"run: {folder}\nnext: verax certify {folder}")
     return int(failed)

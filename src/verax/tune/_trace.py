@@ -199,6 +199,8 @@ def _said(error: BaseException | None) -> str:
     if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerIntegerConversionError):
         return "Python needs its value"
     text = str(error).strip().splitlines()
+    if isinstance(error, TypeError) and text and text[0].startswith("Shapes must be"):
+        return "a shape needs its value"
     if not isinstance(error, InputError) or not text:
         return type(error).__name__
     return "Python needs its value" if "Tracer" in text[0] else text[0][:100]

@@ -401,7 +401,10 @@ class _Study:
             return False
         values = self.space.get("seed", [0, 1])
         setting = {name: examples[0] for name, examples in one_of_each(self.space)}
-        made = [self.made({**setting, "seed": value}) for value in list(values)[:2]]
+        try:
+            made = [self.made({**setting, "seed": value}) for value in list(values)[:2]]
+        except TypeError:  # it takes any name, but cannot do with this one
+            return False
         return len({fingerprint(replace(each, seed=0)) for each in made}) > 1
 
     # The end.

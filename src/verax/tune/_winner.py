@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from verax.evaluate import Estimate
 from verax.findings import InputError
-from verax.train import Experiment, LaneEstimate, Run, Runs, fit, lane_estimate, score_lanes, train_lanes
+from verax.train import Experiment, LaneEstimate, Run, Runs, fit, lane_estimate, resolve, score_lanes, train_lanes
 from verax.tune._judge import cost, is_higher_better
 from verax.tune._study import Trial, Winner
 
@@ -37,6 +38,7 @@ def retrained(
       in_turn: trains the seeds one after another, where each has data or a program of its own.
     """
     setting = {name: value for name, value in best.hyperparameters.items() if name != "seed"}
+    function = _taking_a_seed(function, {**fixed, **setting}, seeds[0])
     run = fit(function, **fixed, **setting, seed=seeds[0])
     if in_turn:
         others = tuple(fit(function, **fixed, **setting, seed=seed) for seed in seeds[1:])
@@ -60,6 +62,22 @@ def retrained(
         test,
         ties(best, trials, value, objective),
     )
+
+
+def _taking_a_seed(function: Callable[..., Experiment], setting: Mapping[str, Any], seed: int) -> Any:
+    """Returns a function that can be given a seed: where it takes any name but cannot do with this one, another."""
+    try:
+        resolve(function, {**setting, "seed": seed})
+    except TypeError:
+
+        def named(**given: Any) -> Experiment:
+            return function(**given)
+
+        named.__name__ = getattr(function, "__name__", "experiment")
+        names = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in setting]
+        named.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
+        return named
+    return function
 
 
 def value_of(run: Run, objective: str) -> float:

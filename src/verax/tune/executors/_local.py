@@ -11,6 +11,7 @@ import jax
 from verax.train import Experiment
 from verax.tune._lanes import cores, run_task
 from verax.tune._task import Task, TaskResult
+from verax.tune.executors._settings import settings_of_this_thread, with_settings
 
 MOST = 8  # threads: tracing holds Python's lock, so more of them would wait for one another
 
@@ -46,9 +47,7 @@ class Local:
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         """Yields what came of the tasks, each when it is done."""
         assert self.pool is not None, "use the executor as a context"
-        at_once = self.threads
-        futures = [
-            self.pool.submit(run_task, self.function, task, at_once=at_once, device=self.device) for task in tasks
-        ]
+        settings, shared = settings_of_this_thread(), {"at_once": self.threads, "device": self.device}
+        futures = [self.pool.submit(with_settings, settings, run_task, self.function, task, **shared) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
