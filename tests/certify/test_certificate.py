@@ -55,7 +55,7 @@ def test_json_holds_what_was_found():
     assert content["findings"] == [
         {
             "id": "wrong", "severity": "error", "where": "params/kernel", "message": "off by 2.", "advice": "Mend it.",
-            "part": None, "evidence": [], "confidence": None, "tried": "",
+            "part": None, "evidence": [], "confidence": None, "tried": "", "step": None,
         }
     ]  # fmt: skip
 

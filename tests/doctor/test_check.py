@@ -1,3 +1,4 @@
+import functools
 import json
 
 import jax
@@ -11,6 +12,10 @@ from tests.doctor.programs import HEALTHY, MLP, binary, classifier, clouds, regr
 from verax.doctor._recorded import monitored_findings
 from verax.doctor._subject import subject_of
 
+# Time enough: a busy machine must not decide what is found. What is done early is done.
+check = functools.partial(vx.check, seconds=300.0)
+diagnose = functools.partial(vx.diagnose, seconds=300.0, fix_seconds=300.0)
+
 
 def alarms(diagnosis):
     return [finding.id for finding in diagnosis.alarms]
@@ -18,7 +23,7 @@ def alarms(diagnosis):
 
 @pytest.mark.parametrize("program", HEALTHY)
 def test_nothing_is_found_in_a_healthy_program(program):
-    found = vx.diagnose(program(), fix_seconds=30)
+    found = diagnose(program())
     assert alarms(found) == [] and found.passed
     assert [each.name for each in found.probes if each.verdict == "could not run"] == []
     assert str(found).startswith("nothing found by ")
@@ -27,7 +32,7 @@ def test_nothing_is_found_in_a_healthy_program(program):
 
 
 def test_a_fault_that_is_proved_is_found_without_training():
-    found = vx.check(classifier(network=MLP(head=nn.softmax)))
+    found = check(classifier(network=MLP(head=nn.softmax)))
     assert alarms(found) == ["double-softmax"] and not found.passed and found.curve == ()
     assert found.alarms[0].confidence == 1.0 and found.alarms[0].part == "model"
     assert "error: double-softmax" in str(found) and "verax explain double-softmax" in str(found)
@@ -35,16 +40,16 @@ def test_a_fault_that_is_proved_is_found_without_training():
 
 def test_what_only_a_repair_decides_is_a_remark_until_the_repair_is_tried():
     slow = classifier(optimizer=optax.sgd(1e-4))
-    remarked = vx.check(slow)
+    remarked = check(slow)
     assert alarms(remarked) == []
     assert "learning-rate-too-low" in [each.id for each in remarked.findings]
-    found = vx.diagnose(slow)
+    found = diagnose(slow)
     assert alarms(found) == ["learning-rate-too-low"]
     assert "error 0.9" in found.alarms[0].tried
 
 
 def test_without_time_for_repairs_none_is_tried():
-    found = vx.diagnose(classifier(optimizer=optax.sgd(1e-4)), fix_seconds=0)
+    found = diagnose(classifier(optimizer=optax.sgd(1e-4)), fix_seconds=0)
     assert "learning-rate-too-low" not in alarms(found) and found.seconds["fixes"] < 1
 
 
@@ -57,7 +62,7 @@ def test_an_experiment_is_examined_like_a_program():
         vx.data.from_arrays(train=(inputs, labels)).split(seed=0),
         epochs=3,
     )
-    assert alarms(vx.check(experiment)) == ["double-softmax"]
+    assert alarms(check(experiment)) == ["double-softmax"]
 
 
 def test_what_is_wrong_with_the_data_of_an_experiment_is_found_by_the_same_names():
@@ -69,7 +74,7 @@ def test_what_is_wrong_with_the_data_of_an_experiment_is_found_by_the_same_names
         vx.data.from_arrays(train=(inputs, labels + 1)).split(seed=0),
         epochs=3,
     )
-    assert alarms(vx.check(experiment)) == ["label-out-of-range"]
+    assert alarms(check(experiment)) == ["label-out-of-range"]
 
 
 def test_a_finished_run_is_read_and_not_trained_again():
@@ -84,7 +89,7 @@ def test_a_finished_run_is_read_and_not_trained_again():
         chunk_steps=5,
     )
     run = vx.train(experiment)
-    found = vx.diagnose(run)
+    found = diagnose(run)
     assert alarms(found) == ["learning-rate-too-low"]
     assert len(found.curve) == 8
 
@@ -97,7 +102,7 @@ def test_a_monitor_alone_says_what_it_saw():
         grads = {"used": jax.numpy.ones((3, 2)), "unused": jax.numpy.zeros(4)}
         updates, opt_state = optimizer.update(grads, opt_state, params)
         params = optax.apply_updates(params, updates)
-    found = vx.diagnose(vx.read_monitor(opt_state))
+    found = diagnose(vx.read_monitor(opt_state))
     assert set(alarms(found)) == {"parameter-without-gradient", "learning-rate-too-low"}
 
 
@@ -134,7 +139,7 @@ def test_a_training_that_raises_leaves_what_was_found_before_it():
             raise RuntimeError("the disk is gone")
         yield inputs[:64], targets[:64]
 
-    found = vx.diagnose(classifier(network=MLP(head=nn.softmax), batches=batches))
+    found = diagnose(classifier(network=MLP(head=nn.softmax), batches=batches))
     assert alarms(found) == ["double-softmax"]
     assert "not run: training run: RuntimeError: the disk is gone" in str(found)
 
@@ -144,13 +149,13 @@ def test_a_schedule_that_ends_early_is_a_fault_where_it_costs_something(peak, al
     (inputs, labels), (more, others) = clouds()
     apart = [(x + 6 * y[:, None].astype(np.float32), y) for x, y in ((inputs, labels), (more, others))]
     schedule = optax.piecewise_constant_schedule(peak, {60: 0.0})
-    found = vx.diagnose(binary(optimizer=optax.adam(schedule), train=apart[0], test=apart[1]))
+    found = diagnose(binary(optimizer=optax.adam(schedule), train=apart[0], test=apart[1]))
     assert alarms(found) == (["lr-decayed-early"] if alarmed else [])
     assert "lr-decayed-early" in [finding.id for finding in found.findings]
 
 
 def test_a_run_that_was_left_after_a_few_steps_decides_nothing():
-    found = vx.diagnose(classifier(optimizer=optax.sgd(1e-4), epochs=80), seconds=0.01)
+    found = diagnose(classifier(optimizer=optax.sgd(1e-4), epochs=80), seconds=0.01)
     assert alarms(found) == [] and len(found.curve) == 2
     assert {each.verdict for each in found.probes} >= {"could not run"}
 
@@ -162,7 +167,7 @@ def test_a_recorded_run_that_went_on_with_nan_is_not_called_finite():
     )
     data = vx.data.from_arrays(train=train, test=test).split(seed=0)
     run = vx.train(vx.Experiment(MLP(outputs=1), bad, optax.sgd(0.1), data, epochs=1))
-    found = vx.diagnose(run, fix_seconds=0)
+    found = diagnose(run, fix_seconds=0)
     assert found.alarms
     numbers = next(each for each in found.probes if each.name == "finite numbers along the run")
     assert numbers.verdict == "failed" and numbers.said in ("loss not finite", "parameter not finite")
@@ -170,9 +175,9 @@ def test_a_recorded_run_that_went_on_with_nan_is_not_called_finite():
 
 def test_a_probe_that_only_a_repair_decides_has_not_passed_before_it():
     slow = classifier(optimizer=optax.sgd(1e-4))
-    verdicts = {each.name: each.verdict for each in vx.check(slow).probes}
+    verdicts = {each.name: each.verdict for each in check(slow).probes}
     assert verdicts["step size, from below"] == "undecided"
-    assert {each.name: each.verdict for each in vx.diagnose(slow).probes}["step size, from below"] == "failed"
+    assert {each.name: each.verdict for each in diagnose(slow).probes}["step size, from below"] == "failed"
 
 
 def test_the_augmentation_of_an_experiment_is_in_its_training():

@@ -86,7 +86,7 @@ def test_the_best_third_goes_on_from_rung_to_rung():
     assert trials[0].curves[LOSS][0] == losses(0, 0, EPOCHS)  # joined from all rungs
     lengths = {number: len(trial.curves[LOSS][0]) for number, trial in trials.items()}
     assert lengths == {0: 9, 1: 3, 3: 3, 2: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1}  # 3 flattered itself at the first rung
-    assert trials[8].stop_reason == "not among the best of 9 after 1 epochs"
+    assert trials[8].stop_reason == "not among the best of 9 after 1 epoch"
     assert trials[3].stop_reason == "not among the best of 3 after 3 epochs"
 
 

@@ -18,9 +18,9 @@ from verax.tune import Halving
 SPACE = {"rate": [0.01, 0.05, 0.1], "width": [2, 3, 4]}
 MODES = {
     "grid": {},
-    "tpe": {"search": "tpe", "trials": 12},
-    "halving": {"pruner": Halving(factor=3, first=1)},
-    "tpe with halving": {"search": "tpe", "trials": 12, "pruner": Halving(factor=3, first=1)},
+    "tpe": {"search": "tpe", "trials": 10},
+    "halving": {"pruner": Halving(factor=3, first=2)},
+    "tpe with halving": {"search": "tpe", "trials": 10, "pruner": Halving(factor=3, first=2)},
 }
 PROGRAM = """
 import verax as vx

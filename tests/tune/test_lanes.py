@@ -122,11 +122,10 @@ def test_a_number_that_these_trials_need_is_given_to_them():
     assert result.programs == 2 and all(trial.error is None and trial.curves for trial in result.trials)
 
 
-def test_lanes_are_split_where_memory_is_short(monkeypatch):
+def test_lanes_are_split_where_memory_is_short():
     settings = [{"rate": rate, "l2": 0.1} for rate in (0.01, 0.03, 0.1, 0.3, 1.0)]
     whole = run_task(linear, task(settings, inputs=("rate",)))
-    monkeypatch.setattr(lanes, "memory_limit", lambda: whole.peak_bytes // 2)
-    parts = run_task(linear, task(settings, inputs=("rate",)))
+    parts = run_task(linear, task(settings, inputs=("rate",), memory=whole.peak_bytes // 2))
     assert parts.lanes < whole.lanes == 5
     assert parts.programs > 1 and parts.peak_bytes < whole.peak_bytes
     for one, other in zip(whole.trials, parts.trials, strict=True):
