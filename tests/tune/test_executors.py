@@ -202,7 +202,8 @@ def test_no_worker_is_left_after_an_interrupt(kind, tmp_path):
         "def slow(rate, driver):\n    time.sleep(60 * (os.getpid() != driver))\n    return linear(rate)\n"
     )
     program = (
-        "import os, slow, verax as vx\n"
+        "import os, signal, slow, verax as vx\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job is started with it ignored
         "space = {'rate': [0.1, 0.2]}\n"
         "for event in vx.tune.events(slow.slow, space, executor='processes:1', driver=os.getpid()):\n"
         "    print('planned', flush=True)\n"
