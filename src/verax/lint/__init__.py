@@ -1,0 +1,1 @@
+"""Static rules over source text; imports neither JAX nor what it checks."""
