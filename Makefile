@@ -67,7 +67,7 @@ pages: $(VENV)/installed-for-tests
 	$(BIN)/python tests/doctor/test_pages.py
 
 clean:
-	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache .verax_cache
 	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
 
 $(BIN)/python:
