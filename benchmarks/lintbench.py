@@ -2,10 +2,10 @@
 
     python benchmarks/lintbench.py PATH [--reports OUT.jsonl] [--json OUT]
 
-PATH is a folder in the lintbench format: Python files, each for the rule in its name (`vx101_key_reuse.py`), with marks
-`# expect: VX101` and `# allow: VX101`. Files of other names are scored too, for all rules that are on by default. Rules
-that are off by default are on for their own file alone. `--reports` writes what the linter said, one JSON object a line,
-for another scorer. Ends with 1 unless every file passes and no rule reports elsewhere.
+PATH is a folder in the lintbench format: Python files, each for the rule in its name (`vx101_key_reuse.py`), with
+marks `# expect: VX101` and `# allow: VX101`. Where no file is named so, all are scored, for the rules that are on by
+default. Rules that are off by default are on for their own file alone. `--reports` writes what the linter said, one
+JSON object a line, for another scorer. Ends with 1 unless every file passes and no rule reports elsewhere.
 """
 
 from __future__ import annotations
