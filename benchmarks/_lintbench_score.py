@@ -1,7 +1,7 @@
 """Judges a linter by sources whose comments say what it must report: `# expect: VX101` and `# allow: VX101`.
 
-A report belongs to a mark when it lies in the innermost simple statement, or in the header of the compound one, that the
-marked line is part of. The arithmetic is that of the format's own scorer.
+A report belongs to a mark when it lies in the innermost simple statement, or in the header of the compound one, that
+the marked line is part of. The arithmetic is that of the format's own scorer.
 """
 
 from __future__ import annotations
