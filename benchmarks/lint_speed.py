@@ -2,8 +2,8 @@
 
     python benchmarks/lint_speed.py FOLDER [--peers-python PATH] [--pylint-lines 20000] [--rounds 3] [--json OUT]
 
-FOLDER holds sources, such as `benchmarks/lint_sources.py FOLDER` fetches: 200,000 lines at least. Peers are installed in
-an environment of their own (benchmarks/peers-requirements.txt); an absent peer is a row that says so. pylint takes a
+FOLDER holds sources, such as `benchmarks/lint_sources.py FOLDER` fetches: 200,000 lines at least. Peers lie in an
+environment of their own (benchmarks/peers-requirements.txt); an absent peer is a row that says so. pylint takes a
 sample of the files, of about `--pylint-lines` lines drawn once, since it takes minutes on all: its lines a second are
 compared, its start left out. Also measured: a second run with a warm cache, the most memory, and the start on one file.
 """
