@@ -69,7 +69,7 @@ pages: $(VENV)/installed-for-tests
 	$(BIN)/python tests/lint/test_snippets.py
 
 clean:
-	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache .verax_cache
 	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
 
 $(BIN)/python:

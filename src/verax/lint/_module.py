@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from verax.lint._report import Edit
@@ -36,25 +37,35 @@ class Module:
       text: the source.
       file: its name, as reports show it.
       name: its dotted name where it is part of a package, else empty.
+      is_package: whether it is the `__init__.py` of the package with that name.
+      known: what is known beyond the file: `project`, the other files; `target_jax`, the version it is meant for.
 
     Raises:
       SyntaxError, ValueError: if it cannot be parsed.
     """
 
-    def __init__(self, text: str, file: str = "<text>", name: str = "", *, is_package: bool = False):
+    def __init__(
+        self,
+        text: str,
+        file: str = "<text>",
+        name: str = "",
+        *,
+        is_package: bool = False,
+        known: Mapping[str, Any] | None = None,
+    ):
         self.text, self.file, self.name = text, file, name
         self.tree = ast.parse(text)
         built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
-        self.known: dict[str, Any] = {}  # analyses that rules share, by their names; see `shared`
+        self.known: dict[str, Any] = dict(known or {})  # with analyses that rules share, by their names; see `shared`
 
     # Text.
 
     @functools.cached_property
     def lines(self) -> list[str]:
         """The lines, as Python counts them, with their ends."""
-        return self.text.splitlines(keepends=True) if "\f" not in self.text else _python_lines(self.text)
+        return io.StringIO(self.text, newline="").readlines()  # `splitlines` also splits at form feeds and the like
 
     @functools.cached_property
     def _starts(self) -> list[int]:
@@ -365,13 +376,3 @@ def _branch(node: ast.If | ast.IfExp, child: ast.AST) -> str:
         return "test"
     orelse = node.orelse if isinstance(node.orelse, list) else [node.orelse]
     return "orelse" if any(child is each for each in orelse) else "body"
-
-
-def _python_lines(text: str) -> list[str]:
-    """Returns lines as Python's tokenizer counts them: a form feed does not end one."""
-    lines, start = [], 0
-    for place, character in enumerate(text):
-        if character == "\n" or (character == "\r" and text[place + 1 : place + 2] != "\n"):
-            lines.append(text[start : place + 1])
-            start = place + 1
-    return [*lines, text[start:]] if start < len(text) else lines
