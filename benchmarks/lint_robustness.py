@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         sets["damaged sources"] = mutants(ROOT / "src" / "verax", halves[0], options.seed)
         sets["damaged cases"] = mutants(ROOT / "tests" / "lint" / "cases", halves[1], options.seed)
-    rows, settings = [], Settings(extend_select=[each.code for each in all_rules().values() if each.opt_in])
+    rows, settings = [], Settings(extend_select=tuple(each.code for each in all_rules().values() if each.opt_in))
     for name, files in sets.items():
         count = faults = lines = 0
         slowest, longest = 0.0, ""

@@ -52,7 +52,9 @@ def _index(digit: str) -> str:
         f"{rule.level}{', asked for' if rule.opt_in else ''} | {_flat(rule.page.partition(chr(10) * 2)[0])} |"
         for rule in _family(digit)
     ]
-    return "\n".join([f"\n## {FAMILIES[digit]}\n", "| code | name | level | finds |", "|---|---|---|---|", *rows]) + "\n"
+    return (
+        "\n".join([f"\n## {FAMILIES[digit]}\n", "| code | name | level | finds |", "|---|---|---|---|", *rows]) + "\n"
+    )
 
 
 def _flat(text: str) -> str:
