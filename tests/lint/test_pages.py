@@ -15,8 +15,8 @@ HEAD = "<!-- Written by `make pages` from the docstrings in src/verax/lint/rules
 INTRODUCTION = """# Rules of `verax lint`
 
 `verax lint --explain VX101` shows a page on a terminal; the [guide](../guide/linting.md) says how to run, silence and
-configure the linter. An *error* is wrong or will raise, a *warning* very likely wrong, a *note* advice. Rules marked *asked
-for* are off unless they are selected.
+configure the linter. An *error* is wrong or will raise, a *warning* very likely wrong, a *note* advice. Rules marked
+*asked for* are off unless they are selected.
 """
 FAMILIES = {
     "1": "Randomness",

@@ -1,4 +1,7 @@
-"""What `docs/guide/snippets.md` shows of each snippet is what the linter says. `python tests/lint/test_snippets.py` renews it."""
+"""What `docs/guide/snippets.md` shows of each snippet is what the linter says.
+
+Run as a program (`make pages`), this file renews what the page shows.
+"""
 
 import re
 import sys
@@ -38,7 +41,7 @@ PARTS = list(PART.finditer(PAGE.read_text()))
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part["code"].strip().splitlines()[-1].strip()[:30])
 def test_the_page_shows_what_the_linter_says(part):
-    assert part["output"] == output(part["code"], part["command"]), "renew it: python tests/lint/test_snippets.py"
+    assert part["output"] == output(part["code"], part["command"]), "docs/guide/snippets.md shows something else. Renew it: make pages"
 
 
 def test_every_mistake_is_on_the_page():
