@@ -48,7 +48,7 @@ class Memory:
         self.results[result.name] = without_states(result)
 
     def finish(self, trial: Trial) -> None:
-        """Keeps a finished trial."""
+        """Does nothing: whoever drives the study has the trial, and nobody else asks."""
 
 
 class OptunaStorage:
