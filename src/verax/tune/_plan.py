@@ -112,4 +112,3 @@ class Planner:
         ]
         shown = tuple(self.about(settings[0])[0].values()) if settings else ()
         return Plan(tuple(tasks), shown)
-

@@ -16,13 +16,13 @@ from verax.network import as_network
 from verax.train import Experiment
 from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
-from verax.train._initial import decaying_optimizer, first_state, run_parts
+from verax.train._initial import decaying_optimizer, run_parts
 from verax.train._lanes_program import over_lanes
 from verax.train._optimizer import OptimizerFacts
 from verax.train._program import ChunkData
 from verax.train._state import TrainState
 from verax.train._step import make_eval_step, make_train_step
-from verax.trees import Tree, all_finite
+from verax.trees import Tree, is_floating
 
 Given = Mapping[str, Any]
 
@@ -99,16 +99,6 @@ class EpochRecord(NamedTuple):
     params_finite: Any
 
 
-def first_states(program: GroupProgram) -> Callable[[Own, Tree], TrainState]:
-    """Returns `begin(own, inputs) -> states`: the state of each trial before its first step, for a batch of inputs."""
-
-    def begin(own: Own, inputs: Tree) -> TrainState:
-        experiment = program.make(own.given)
-        return first_state(experiment, as_network(experiment.network), own.key, inputs)
-
-    return over_lanes(begin, one_after_another=True)  # side by side it takes three times as long to compile
-
-
 def group_program(
     program: GroupProgram, epochs: int
 ) -> Callable[[tuple[TrainState, Own], Common], tuple[TrainState, EpochRecord]]:
@@ -155,12 +145,18 @@ def group_program(
 
                 state, kept = lax.cond(left >= plan.steps, with_rest, lambda carry: carry, (state, kept))
             sums = lax.map(lambda batch: _validated(evaluate, experiment, state, batch), common.validation)
-            finite = all_finite(state.variables.params)
+            finite = _all_finite(state.variables.params)
             return state, EpochRecord(kept[:, 0], kept[:, 1], kept[:, 2] > 0, sums, finite)
 
         return lax.scan(epoch, state, jnp.arange(epochs, dtype=jnp.int32))
 
     return over_lanes(run, program.in_turn)
+
+
+def _all_finite(tree: Tree) -> Any:
+    """Returns what `trees.all_finite` does, as one reduction: one for each leaf would be a kernel or two more each."""
+    leaves = [jnp.isfinite(leaf).ravel() for leaf in jax.tree.leaves(tree) if is_floating(leaf)]
+    return jnp.concatenate(leaves).all() if leaves else jnp.array(True)
 
 
 def _numbers(record: Any) -> Any:
