@@ -267,6 +267,25 @@ def test_settings_of_jax_hold_in_trials_too():
     assert [trial.state for trial in found.trials] == ["complete", "complete"]
 
 
+@pytest.mark.parametrize(
+    ("remainder", "epochs"), [("partial", [1, 1, 2, 2]), ("wrap", [1, 1, 2, 2]), ("drop", [1, 1, 2, 3])]
+)
+def test_rungs_lie_within_a_training_whose_last_epoch_is_cut(remainder, epochs):
+    """Thirteen steps are two epochs of seven, or three of six where the last batch of 2 is dropped."""
+
+    def counted(learning_rate):
+        return experiment(optimizer=optax.sgd(learning_rate), steps=13, remainder=remainder)
+
+    found = tune(counted, {"learning_rate": [1e-4, 1e-3, 1e-2, 0.1]}, pruner=vx.Halving(factor=2), retrain=0)
+    trained = [len(trial.curves["validation/loss"][0]) for trial in found.trials]
+    assert trained == epochs
+    assert [trial.state for trial in found.trials] == [
+        "complete" if each == max(epochs) else "pruned" for each in epochs
+    ]
+    run = vx.train(counted, **found.best.hyperparameters, seed=0)
+    assert found.best.value == pytest.approx(run.history.last("validation/loss"), rel=ROUNDING)
+
+
 # The test split.
 
 

@@ -16,6 +16,7 @@ from verax.data import Dataset, load
 from verax.findings import InputError
 from verax.network import as_network
 from verax.train import EarlyStopping, Experiment, base_key, fingerprint, resolve
+from verax.train._batches import EpochPlan
 from verax.train._tracing_errors import explained
 from verax.tune._climb import climb
 from verax.tune._halving import Halving
@@ -235,8 +236,7 @@ class _Study:
     def steps_of(self, setting: Mapping[str, Any]) -> int:
         """Returns the steps of a trial, as near as its schedules need it."""
         made = self.made(setting)
-        per_epoch = max(1, load(made.data).examples("train").size // made.batch_size)
-        return made.steps or (made.epochs or 1) * per_epoch
+        return made.steps or (made.epochs or 1) * _steps_an_epoch(made)
 
     def changes_something(self, name: str, values: Sequence[Any], settings: Sequence[Mapping[str, Any]]) -> bool:
         """Returns whether two values of a hyperparameter give different programs or data, at any of some settings."""
@@ -380,8 +380,7 @@ class _Study:
     def epochs_of(self, setting: Mapping[str, Any]) -> int:
         """Returns the epochs of a trial."""
         made = self.made(setting)
-        per_epoch = max(1, load(made.data).examples("train").size // made.batch_size)
-        return made.epochs or -(-(made.steps or 1) // per_epoch)
+        return made.epochs or -(-(made.steps or 1) // _steps_an_epoch(made))
 
     def seeds_of(self, setting: Mapping[str, Any]) -> tuple[int, ...]:
         """Returns the seeds that a trial is trained with."""
@@ -455,6 +454,12 @@ def _final(trial: Trial) -> float:
 def _untrained(number: int, setting: Mapping[str, Any], error: str, seeds: int, task: str = "") -> Trial:
     reason = f"not trained: {error}"
     return Trial(dict(setting), math.nan, 0.0, reason, number, "not trained", (math.nan,) * seeds, {}, 0, task)
+
+
+def _steps_an_epoch(experiment: Experiment) -> int:
+    """Returns the steps of an epoch; whether the last batch is padded does not change their number."""
+    size = load(experiment.data).examples("train").size
+    return EpochPlan(size, min(experiment.batch_size, size), experiment.remainder, padded=False).steps
 
 
 def _differ(one: Experiment, other: Experiment) -> bool:
