@@ -105,3 +105,15 @@ def test_combinations_are_counted_without_making_them():
     assert next(itertools.islice(grid(space), 5, None)) == {"a": 0, "b": 0, "c": 0, "d": 5}
     some = checked_space({"a": [1, 2, 3], "b": lambda chosen: None if chosen["a"] == 1 else [4, 5], "c": [6, 7]})
     assert combinations_of(some) == len(list(grid(some))) == 10
+
+
+def test_combinations_that_depend_on_others_are_counted_until_there_are_enough():
+    asked = []
+
+    def depending(chosen):
+        asked.append(chosen)
+        return [1, 2]
+
+    space = checked_space({"a": list(range(10**6)), "b": depending, "c": [1, 2, 3]})
+    assert combinations_of(space, 10) == 12
+    assert len(asked) == 2

@@ -394,6 +394,11 @@ REFUSED = {
         {"search": "grid"},
         r"a grid needs lists, but 'learning_rate' is log_uniform\(0\.0001, 0\.1\)",
     ),
+    "a grid without end": (
+        {"learning_rate": list(range(1, 1002)), "l2": list(range(1000))},
+        {},
+        r"a grid must have at most 100,000 combinations, got 1,001,000 or more\. Give the number of trials, or another",
+    ),
     "no executor": ({"learning_rate": [0.1, 0.2]}, {"executor": "slurm"}, "executor must be one of local, processes"),
     "no trials": ({"learning_rate": [0.1, 0.2]}, {"trials": 0}, "trials must be a whole number of at least 1, got 0"),
 }
@@ -422,6 +427,34 @@ def test_a_hyperparameter_that_matters_in_part_of_the_space_is_taken():
     assert len(found.trials) == 4
     assert found.trials[0].value == found.trials[1].value
     assert found.trials[2].value != found.trials[3].value
+
+
+def test_a_grid_that_is_too_large_is_refused_before_any_work():
+    def untouched(**_):
+        raise AssertionError("an experiment was made")
+
+    space = {"a": list(range(10**6)), "b": lambda chosen: [chosen["a"] + each for each in range(1000)]}
+    with pytest.raises(InputError, match="at most 100,000 combinations, got 100,001 or more"):
+        tune(untouched, space)
+
+
+def test_a_part_of_a_large_grid_is_tried_without_listing_the_rest():
+    asked = []
+
+    def rates(chosen):
+        asked.append(chosen)
+        return [0.1, 0.3]
+
+    def three(learning_rate, l2=0.0, momentum=0.0):
+        return linear(learning_rate, l2, momentum=momentum)
+
+    space = {name: [each / 1000 for each in range(1000)] for name in ("l2", "momentum")} | {"learning_rate": rates}
+    found = tune(three, space, trials=3, retrain=0)
+    assert [dict(trial.hyperparameters) for trial in found.trials] == [
+        {"l2": 0.0, "momentum": momentum, "learning_rate": rate}
+        for momentum, rate in ((0.0, 0.1), (0.0, 0.3), (0.001, 0.1))
+    ]
+    assert len(asked) < 100
 
 
 def test_every_value_that_is_tried_alone_is_fine():

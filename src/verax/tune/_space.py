@@ -212,18 +212,22 @@ def one_of_each(space: Space) -> Iterator[tuple[str, list[Any]]]:
             yield name, list(given)
 
 
-def combinations_of(space: Space) -> int:
-    """Returns how many combinations a grid has.
+def combinations_of(space: Space, enough: float | int = math.inf) -> int:
+    """Returns how many combinations a grid has; where some depend on others, counted until there are enough.
 
     Raises:
       InputError: if a hyperparameter is no list.
     """
-    return _counted(list(space.items()), {})
+    return _counted(list(space.items()), {}, enough)
 
 
-def _counted(left: list[tuple[str, Any]], chosen: dict[str, Any]) -> int:
+def _counted(left: list[tuple[str, Any]], chosen: dict[str, Any], enough: float | int) -> int:
     if not any(callable(given) or isinstance(given, Interval) for _, given in left):
         return math.prod(len(given) for _, given in left)
     (name, given), *others = left
-    values = _listed(name, _resolved(name, given, chosen))
-    return sum(_counted(others, {**chosen, **each}) for each in values)
+    count = 0
+    for each in _listed(name, _resolved(name, given, chosen)):
+        count += _counted(others, {**chosen, **each}, enough - count)
+        if count >= enough:
+            break
+    return count

@@ -34,6 +34,7 @@ from verax.tune._winner import retrained
 from verax.tune.executors import Executor, executor_of
 
 GENERATION = 8  # trials that a model proposes before it sees their results
+LARGEST_GRID = 100_000  # combinations that are all tried, unless fewer trials are asked for
 UNBOUNDED = 64  # trials of a study of intervals, where nobody says how many
 
 
@@ -79,8 +80,9 @@ def tune(
       **hyperparameters: held fixed in all trials.
 
     Raises:
-      InputError: if a hyperparameter is unknown, has no values, changes nothing, or the data has no validation split;
-        all before the first trial. Also if no trial stayed finite.
+      InputError: if a hyperparameter is unknown, has no values, changes nothing, the data has no validation split, or
+        a grid has over 100,000 combinations and `trials` is not given; all before the first trial. Also if no trial
+        stayed finite.
 
     Example:
       >>> import optax
@@ -144,11 +146,21 @@ def events(
 
 
 def number_of_trials(space: Mapping[str, Any], search: str | None, trials: int | None) -> int:
-    """Returns how many trials a study has: of a grid all combinations if no number is given, else 64."""
+    """Returns how many trials a study has: of a grid all combinations if no number is given, else 64.
+
+    Raises:
+      InputError: if a grid has more combinations than fit into memory, and no number is given.
+    """
     space = checked_space(space)
-    if (search or ("grid" if is_grid(space) else "tpe")) == "grid":
-        return min(trials or 10**9, combinations_of(space))
-    return trials or UNBOUNDED
+    if (search or ("grid" if is_grid(space) else "tpe")) != "grid":
+        return trials or UNBOUNDED
+    count = combinations_of(space, trials or LARGEST_GRID + 1)
+    if trials is None and count > LARGEST_GRID:
+        raise InputError(
+            f"a grid must have at most {LARGEST_GRID:,} combinations, got {count:,} or more. Give the number of "
+            "trials, or another search: random, quasi-random or tpe."
+        )
+    return min(trials or count, count)
 
 
 def _check_numbers(**given: tuple[Any, int]) -> None:
