@@ -73,6 +73,14 @@ def test_a_model_goes_where_it_is_better():
     assert np.median(costs) < np.median([value for _, value in told]) / 2
 
 
+@pytest.mark.parametrize(("known", "is_random"), [(6, True), (8, False)])
+def test_a_model_of_few_trials_does_not_choose(known, is_random):
+    settings = proposals(SPACE, "random", 0, 0, known)
+    one, other = ([Told(each, sign * cost(each)) for each in settings] for sign in (1, -1))
+    proposed = [proposals(SPACE, "tpe", 0, known, 1, told) for told in (one, other)]
+    assert (proposed[0] == proposed[1]) == is_random
+
+
 def test_what_was_not_finite_is_told_as_the_worst():
     settings = proposals(SPACE, "quasi-random", 0, 0, 32)
     told = [Told(each, math.nan if each["rate"] > 3e-3 else 0.5 + cost(each) / 10) for each in settings]

@@ -141,6 +141,21 @@ def test_another_study_is_refused(begun, no_training, what):
         run(f"journal:{begun}", **changes)
 
 
+def test_a_model_goes_on_with_the_same_generation_only(tmp_path, no_training):
+    given = {"space": {"rate": [0.01, 0.1]}, "search": "tpe", "trials": 4, "generation": 2}
+    with pytest.raises(AssertionError, match="a task was trained"):
+        run(tmp_path, **given)
+    with pytest.raises(InputError, match="begun with generation 2 and cannot go on with 3"):
+        run(tmp_path, **{**given, "generation": 3})
+    with pytest.raises(AssertionError, match="a task was trained"):
+        run(tmp_path, **given)
+
+
+def test_the_generation_is_nothing_to_a_grid(begun, tmp_path, no_training):
+    with pytest.raises(AssertionError, match="a task was trained"):
+        run(f"journal:{shutil.copy(begun, tmp_path)}", generation=3)
+
+
 def test_another_grouping_is_refused(begun, tmp_path, no_training):
     """The experiment function was changed, so that other trials share a program."""
     storage = f"journal:{shutil.copy(begun, tmp_path)}"

@@ -179,6 +179,16 @@ def test_more_accuracy_is_better_and_without_retraining_there_is_no_run():
     assert found.best_run is None and found.winner is None
 
 
+def test_a_model_proposes_a_generation_at_a_time():
+    space = {"learning_rate": vx.log_uniform(1e-3, 1.0)}
+    for generation, sizes in ((2, [2, 2, 1]), (8, [5])):
+        seen, found = watched(linear, space, search="tpe", trials=5, generation=generation, retrain=0)
+        assert [sum(len(task.numbers) for task in each.tasks) for each in seen if isinstance(each, Plan)] == sizes
+        assert len(found.trials) == 5 and found.facts["generation"] == generation
+    seen, found = watched(linear, space, search="random", trials=5, generation=2, retrain=0)
+    assert sum(isinstance(each, Plan) for each in seen) == 1 and found.facts["generation"] is None
+
+
 def test_a_regressor_is_chosen_by_its_root_mean_square():
     def regressor(learning_rate):
         return experiment(
@@ -401,6 +411,16 @@ REFUSED = {
     ),
     "no executor": ({"learning_rate": [0.1, 0.2]}, {"executor": "slurm"}, "executor must be one of local, processes"),
     "no trials": ({"learning_rate": [0.1, 0.2]}, {"trials": 0}, "trials must be a whole number of at least 1, got 0"),
+    "no generation": (
+        {"learning_rate": [0.1, 0.2]},
+        {"search": "tpe", "generation": 0},
+        "generation must be a whole number of at least 1, got 0",
+    ),
+    "no whole generation": (
+        {"learning_rate": [0.1, 0.2]},
+        {"generation": True},
+        "generation must be a whole number of at least 1, got True",
+    ),
 }
 
 
@@ -433,7 +453,7 @@ def test_a_grid_that_is_too_large_is_refused_before_any_work():
     def untouched(**_):
         raise AssertionError("an experiment was made")
 
-    space = {"a": list(range(10**6)), "b": lambda chosen: [chosen["a"] + each for each in range(1000)]}
+    space = {"a": list(range(10**4)), "b": lambda chosen: [chosen["a"] + each for each in range(1000)]}
     with pytest.raises(InputError, match="at most 100,000 combinations, got 100,001 or more"):
         tune(untouched, space)
 

@@ -16,6 +16,7 @@ from verax.tune._space import Interval, Space, drawn, grid
 
 SEARCHES = ("grid", "random", "quasi-random", "tpe", "gp")
 BY_MODEL = ("tpe", "gp")
+AT_RANDOM = 8  # trials before `tpe` has a model, which says nothing of fewer
 DIGITS = 6  # to which scores are rounded before a model sees them: lanes differ in the last digits of float32
 
 
@@ -108,7 +109,9 @@ def _by_model(
         _need_torch()
         sampler: Any = optuna.samplers.GPSampler(seed=generation_seed, deterministic_objective=False)
     else:
-        sampler = optuna.samplers.TPESampler(seed=generation_seed, constant_liar=True, n_startup_trials=count)
+        sampler = optuna.samplers.TPESampler(
+            seed=generation_seed, constant_liar=True, n_startup_trials=max(count, AT_RANDOM)
+        )
     with quiet_optuna():
         study = optuna.create_study(sampler=sampler)
         worst = max((each.value for each in told if math.isfinite(each.value)), default=0.0)

@@ -33,7 +33,7 @@ from verax.tune._trace import takes_seed
 from verax.tune._winner import retrained
 from verax.tune.executors import Executor, executor_of
 
-GENERATION = 8  # trials that a model proposes before it sees their results
+LOOKED_AT = 8  # settings of a search, where it is checked that something can be trained
 LARGEST_GRID = 100_000  # combinations that are all tried, unless fewer trials are asked for
 UNBOUNDED = 64  # trials of a study of intervals, where nobody says how many
 
@@ -44,6 +44,7 @@ def tune(
     *,
     search: str | None = None,
     trials: int | None = None,
+    generation: int = 8,
     objective: str = "validation/loss",
     pruner: Halving | None = None,
     executor: Any = "local",
@@ -66,6 +67,8 @@ def tune(
       search: `grid`, `random`, `quasi-random` (Sobol'), `tpe` or `gp` (both of Optuna; `gp` needs PyTorch). By default
         `grid` where every hyperparameter has a list, else `tpe`.
       trials: how many; of a grid all where it is not given, else 64.
+      generation: how many trials `tpe` and `gp` propose before they see their results: fewer are chosen better, more
+        share their programs.
       objective: what chooses: `validation/loss`, `validation/accuracy` or another metric of the task.
       pruner: `vx.Halving()` ends bad trials early; None trains all to the end.
       executor: `local`, `processes`, `processes:N`, `ray`, `ray:HOST:PORT` or `ray://HOST:PORT`: where tasks run. All
@@ -96,8 +99,8 @@ def tune(
       {'rate': 0.3}
     """
     steps = events(
-        experiment, space, search=search, trials=trials, objective=objective, pruner=pruner, executor=executor,
-        storage=storage, name=name, seed=seed, seeds=seeds, retrain=retrain, **hyperparameters,
+        experiment, space, search=search, trials=trials, generation=generation, objective=objective, pruner=pruner,
+        executor=executor, storage=storage, name=name, seed=seed, seeds=seeds, retrain=retrain, **hyperparameters,
     )  # fmt: skip
     while True:
         try:
@@ -112,6 +115,7 @@ def events(
     *,
     search: str | None = None,
     trials: int | None = None,
+    generation: int = 8,
     objective: str = "validation/loss",
     pruner: Halving | None = None,
     executor: Any = "local",
@@ -130,14 +134,17 @@ def events(
     space = checked_space(space)
     search = search or ("grid" if is_grid(space) else "tpe")
     check_search(search)
-    _check_numbers(trials=(trials, 1), seeds=(seeds, 1), retrain=(retrain, 0), seed=(seed, 0))
+    if trials is not None:
+        _check_numbers(trials=(trials, 1))
+    _check_numbers(generation=(generation, 1), seeds=(seeds, 1), retrain=(retrain, 0), seed=(seed, 0))
     if pruner is not None and not isinstance(pruner, Halving):
         raise InputError(f"pruner must be vx.Halving() or None, got {pruner!r}.")
     both = set(space) & set(hyperparameters)
     if both:
         raise InputError(f"{', '.join(sorted(both))} cannot be searched and held fixed at once.")
     total = number_of_trials(space, search, trials)
-    study = _Study(experiment, space, search, total, objective, pruner, seed, seeds, hyperparameters)
+    size = generation if search in BY_MODEL else None
+    study = _Study(experiment, space, search, total, size, objective, pruner, seed, seeds, hyperparameters)
     runs_tasks = executor_of(executor, experiment)
     study.check()
     with study.kept_in(storage, name) as kept, runs_tasks as runner:
@@ -165,7 +172,7 @@ def number_of_trials(space: Mapping[str, Any], search: str | None, trials: int |
 
 def _check_numbers(**given: tuple[Any, int]) -> None:
     for name, (value, least) in given.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
 
 
@@ -177,6 +184,7 @@ class _Study:
     space: dict[str, Any]
     search: str
     total: int
+    size: int | None
     objective: str
     pruner: Halving | None
     seed: int
@@ -197,7 +205,7 @@ class _Study:
         Raises:
           InputError: as `tune` says.
         """
-        count = self.total if self.search == "grid" else min(self.total, GENERATION)
+        count = self.total if self.search == "grid" else min(self.total, LOOKED_AT)
         settings = proposals(self.space, self.search, self.seed, 0, count)
         made = {at: one for at, setting in enumerate(settings) if (one := self.made_or_error(setting)[0]) is not None}
         if not made:
@@ -276,6 +284,7 @@ class _Study:
         if storage is None:
             return Memory(memory)
         others = {"seeds": self.seeds, "trials": self.total, "pruner": repr(self.pruner) if self.pruner else None}
+        others["generation"] = self.size
         others["program and data of digest"] = self.first_program()
         identity = identity_of(self.space, self.search, self.seed, self.objective, self.fixed, others)
         return OptunaStorage(
@@ -292,7 +301,7 @@ class _Study:
 
     def run(self, runner: Executor, kept: Memory | OptunaStorage) -> Iterator[Plan | Trial]:
         """Yields plans, and trials as they end."""
-        size = GENERATION if self.search in BY_MODEL else self.total
+        size = self.size or self.total
         for generation, first in enumerate(range(0, self.total, size)):
             told = [
                 Told(trial.hyperparameters, cost(trial.value, self.objective))
@@ -437,6 +446,7 @@ class _Study:
             "search": self.search,
             "space": described(self.space),
             "seed": self.seed,
+            "generation": self.size,
             "seeds": self.seeds,
             "pruner": repr(self.pruner) if self.pruner else None,
             "executor": executor if isinstance(executor, str) else type(executor).__name__,
