@@ -17,6 +17,7 @@ from verax.data import load
 from verax.evaluate import Estimate
 from verax.findings import InputError
 from verax.tune import Plan, Study, Trial, events, tune
+from verax.tune._search import proposals
 from verax.tune._study import so_far
 
 ROUNDING = 1e-5  # lanes add in another order than a single run
@@ -294,6 +295,25 @@ def test_rungs_lie_within_a_training_whose_last_epoch_is_cut(remainder, epochs):
     ]
     run = vx.train(counted, **found.best.hyperparameters, seed=0)
     assert found.best.value == pytest.approx(run.history.last("validation/loss"), rel=ROUNDING)
+
+
+def test_a_model_is_told_of_pruned_trials_too(monkeypatch):
+    told = []
+
+    def recorded(space, search, seed, first, count, known=()):
+        told.append(known)
+        return proposals(space, search, seed, first, count, known)
+
+    monkeypatch.setattr("verax.tune._tune.proposals", recorded)
+    space = {"learning_rate": vx.log_uniform(1e-3, 1.0)}
+    given = {"search": "tpe", "trials": 8, "generation": 4, "pruner": vx.Halving(factor=2), "retrain": 0}
+    found = tune(linear, space, **given)
+    assert [trial.state for trial in found.trials[:4]].count("pruned") == 2
+    assert [(each.setting, each.value, each.pruned) for each in told[-1]] == [
+        (trial.hyperparameters, trial.value, 1 if trial.state == "pruned" else None) for trial in found.trials[:4]
+    ]
+    again = tune(linear, space, **given)
+    assert [trial.hyperparameters for trial in again.trials] == [trial.hyperparameters for trial in found.trials]
 
 
 # The test split.

@@ -303,11 +303,7 @@ class _Study:
         """Yields plans, and trials as they end."""
         size = self.size or self.total
         for generation, first in enumerate(range(0, self.total, size)):
-            told = [
-                Told(trial.hyperparameters, cost(trial.value, self.objective))
-                for _, trial in sorted(self.trials.items())
-                if trial.state != "pruned"
-            ]
+            told = [_told(trial, self.objective) for _, trial in sorted(self.trials.items())]
             count = min(size, self.total - first)
             settings = proposals(self.space, self.search, self.seed, first, count, told)
             for trial in self.generation(generation, first, settings, runner, kept):
@@ -466,6 +462,12 @@ class _Study:
         in_turn = retrain > 1 and self.seed_is_own
         run, winner = retrained(self.function, best, trials, self.objective, fresh, self.fixed, in_turn=in_turn)
         return replace(study, best_run=run, winner=winner)
+
+
+def _told(trial: Trial, objective: str) -> Told:
+    """Returns a trial as a model sees it; of a pruned one the epochs that count."""
+    pruned = max(map(len, trial.curves[objective])) if trial.state == "pruned" else None
+    return Told(trial.hyperparameters, cost(trial.value, objective), pruned)
 
 
 def _final(trial: Trial) -> float:
