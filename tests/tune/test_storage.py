@@ -42,7 +42,7 @@ def no_training(monkeypatch):
         raise AssertionError("a task was trained")
 
     monkeypatch.setattr("verax.tune.executors._local.run_task", run_task)
-    monkeypatch.setattr("verax.tune._tune._Study.changes_something", lambda *_: True)
+    monkeypatch.setattr("verax.tune._check.changes_something", lambda *_: True)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_the_memory_of_a_study_stays_its_own(tmp_path, monkeypatch):
 
     monkeypatch.setattr("verax.tune.executors._local.run_task", run_task)
     for memory in (12345, 999):
-        monkeypatch.setattr("verax.tune._tune.program_bytes", lambda memory=memory: memory)
+        monkeypatch.setattr("verax.tune._kept.program_bytes", lambda memory=memory: memory)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, executor=vx.tune.executors.Local(linear, threads=1))
     assert set(seen) == {12345}
@@ -307,7 +307,7 @@ def test_a_study_that_ends_after_every_write_is_the_same(tmp_path, known, monkey
 
     monkeypatch.setattr(kept, "record", record_and_end)
     monkeypatch.setattr(kept, "finish", finish_and_end)
-    monkeypatch.setattr("verax.tune._tune._Study.changes_something", lambda *_: True)
+    monkeypatch.setattr("verax.tune._check.changes_something", lambda *_: True)
     kills = 0
     while True:
         try:

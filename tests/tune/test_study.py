@@ -304,7 +304,7 @@ def test_a_model_is_told_of_pruned_trials_too(monkeypatch):
         told.append(known)
         return proposals(space, search, seed, first, count, known)
 
-    monkeypatch.setattr("verax.tune._tune.proposals", recorded)
+    monkeypatch.setattr("verax.tune._running.proposals", recorded)
     space = {"learning_rate": vx.log_uniform(1e-3, 1.0)}
     given = {"search": "tpe", "trials": 8, "generation": 4, "pruner": vx.Halving(factor=2), "retrain": 0}
     found = tune(linear, space, **given)

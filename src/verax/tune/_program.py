@@ -24,8 +24,6 @@ from verax.train._state import TrainState
 from verax.train._step import make_eval_step, make_train_step
 from verax.trees import Tree, is_floating
 
-Given = Mapping[str, Any]
-
 
 @dataclass(frozen=True, eq=False)
 class GroupProgram:
@@ -41,7 +39,7 @@ class GroupProgram:
       has_windows: whether the network has convolutions or pools, which are rewritten for the CPU.
     """
 
-    make: Callable[[Given], Experiment]
+    make: Callable[[Mapping[str, Any]], Experiment]
     facts: OptimizerFacts
     plan: EpochPlan
     total_steps: int
@@ -60,7 +58,7 @@ class Own(NamedTuple):
       rest: of the last batch in a shape of its own, int32 (epochs, rows); None likewise, or where there is none.
     """
 
-    given: Given
+    given: Mapping[str, Any]
     key: Any
     rows: Any = None
     rest: Any = None
