@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
-from verax.lint._key_names import PAIRED, STATEFUL_TYPES, key_like
+from verax.lint._key_names import STATEFUL_TYPES, is_alike, key_like
 from verax.lint._key_values import Group, Guard, State, Token, Use, Value, exclusive, guards_of, joined, tokens
 from verax.lint._module import Module, argument
 from verax.lint._scopes import Function
@@ -726,15 +726,16 @@ def _parts(token: Token, state: State) -> list[Token]:
 
 def _is_paired(module: Module, first: Use, use: Use) -> bool:
     """Returns whether two draws pick the same places of two arrays, which one key is for."""
-    if first.what not in PAIRED or use.what not in PAIRED:
+    if not is_alike(first.what, use.what):
         return False
-    if first.node is not use.node or not isinstance(use.node, ast.Call):
+    if not first.is_at(use.node) or not isinstance(use.node, ast.Call):
         return True
     loop = module.loop(use.node)
     if loop is None or isinstance(loop, ast.While):
         return False
     names = {each.id for each in ast.walk(loop.target) if isinstance(each, ast.Name)}
-    return any(isinstance(each, ast.Name) and each.id in names for one in use.node.args[1:] for each in ast.walk(one))
+    given = [each for each in use.node.args if each is not use.argument]
+    return any(isinstance(each, ast.Name) and each.id in names for one in given for each in ast.walk(one))
 
 
 def _is_other_part(module: Module, first: Use, use: Use) -> bool:

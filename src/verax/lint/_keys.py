@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from verax.lint._key_calls import call
-from verax.lint._key_names import FOLD_IN, LAYERS, MADE, sampled_by
+from verax.lint._key_names import FIXED, FOLD_IN, LAYERS, MADE, RANDOM, in_test, sampled_by
 from verax.lint._key_values import Guard, Summary, Token, Use, exclusive
 from verax.lint._key_walk import Body, Walk
 from verax.lint._module import Module
@@ -101,9 +101,13 @@ class Keys:
         """Notes that a key was drawn from twice."""
         if first.strength == use.strength == "weak":
             return
-        again = first.node is use.node
+        again = first.is_at(use.node)
         if again and (use.inner or use.strength == "weak"):
             return  # the same function called twice: often on purpose, to hold its noise fixed
+        if again and (FIXED.search(token.name) or FIXED.search(use.what)):
+            return  # an evaluation that is to be the same each time
+        if in_test(self.module, use.node) and (again or not _are_two_samplers(first, use)):
+            return
         code: Code = "VX102" if again else "VX103" if first.is_split else "VX101"
         old = self.mistakes.get(use.node)
         if old is None:
@@ -158,6 +162,11 @@ def _summed(walk: Walk) -> Summary:
     if isinstance(only, Token) and only.kind == "param" and only.path is not None:
         summary.returns = only.path[0]
     return summary
+
+
+def _are_two_samplers(first: Use, use: Use) -> bool:
+    """Returns whether two draws are by two samplers of JAX, so that they are not there to be compared."""
+    return first.what != use.what and first.what.startswith(RANDOM) and use.what.startswith(RANDOM)
 
 
 def _keep(found: dict[Any, Use], place: Any, use: Use) -> None:
