@@ -226,6 +226,13 @@ def test_the_seed_is_the_studys(blobs):
     assert named["seed"] == 7
 
 
+def test_the_generation_reaches_the_study(blobs, tmp_path):
+    words = ["--space", "learning_rate=log(1e-3,1e-1)", "--trials", "3", "--epochs", "1", "--retrain", "0"]
+    assert main(["tune", str(blobs), *words, "--generation", "2", "--out", str(tmp_path / "run")]) == 0
+    facts = read_study(tmp_path / "run" / "study.json").facts
+    assert facts["generation"] == 2 and len(facts["plan"]) == 2
+
+
 # The rows.
 
 

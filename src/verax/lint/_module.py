@@ -58,6 +58,7 @@ class Module:
         built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
+        self._defined: dict[ast.AST, Function | ast.ClassDef | None] = {}
         self.known: dict[str, Any] = dict(known or {})  # with analyses that rules share, by their names; see `shared`
 
     # Text.
@@ -135,7 +136,12 @@ class Module:
 
     def class_around(self, node: ast.AST) -> ast.ClassDef | None:
         """Returns the class of whose body, or of whose methods, a node is part."""
-        return next((each for each in self.around(node) if isinstance(each, ast.ClassDef)), None)
+        child = node
+        for each in self.around(node):
+            if isinstance(each, ast.ClassDef) and child in each.body:  # its bases and decorators stand outside
+                return each
+            child = each
+        return None
 
     def loop(self, node: ast.AST) -> ast.For | ast.AsyncFor | ast.While | ast.comprehension | None:
         """Returns the innermost loop of the same function whose every pass evaluates a node."""
@@ -255,6 +261,14 @@ class Module:
         """
         if isinstance(node, ast.Lambda):
             return node
+        if not isinstance(node, ast.Name | ast.Attribute):
+            return None
+        if node not in self._defined:
+            self._defined[node] = None  # a name that is bound to itself ends here
+            self._defined[node] = self._definition(node)
+        return self._defined[node]
+
+    def _definition(self, node: ast.Name | ast.Attribute) -> Function | ast.ClassDef | None:
         if isinstance(node, ast.Name):
             binding = self.binding(node)
             if binding is None or binding.kind == "param":
@@ -267,7 +281,7 @@ class Module:
                 value = binding.value
                 return self.definition(value) if isinstance(value, ast.Name | ast.Lambda | ast.Attribute) else None
             return None
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        if isinstance(node.value, ast.Name):
             owner = self.class_around(node)
             first = next(iter(self.functions(node)), None)
             if owner is not None and first is not None and node.value.id in ("self", "cls"):
