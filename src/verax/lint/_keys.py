@@ -14,7 +14,7 @@ from verax.lint._key_walk import Body, Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
 from verax.lint._scopes import Function
-from verax.lint._traced import BODIES, parameters
+from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
 
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
 
@@ -191,6 +191,9 @@ def _drawing(module: Module) -> list[Body]:
             )
             if draws or sampled_by(module, node.func) is not None:
                 found[body] = None
+            if name in STAGING or name in EAGER or name in PARTIAL:
+                for each in node.args[:1]:
+                    waiting.setdefault(_last(each), []).append(body)
             if name.startswith(("jax.", "builtins.", "numpy.")):
                 continue
         elif isinstance(node.func, ast.Call) and sampled_by(module, node.func) is not None:
@@ -198,8 +201,7 @@ def _drawing(module: Module) -> list[Body]:
         func = node.func
         while isinstance(func, ast.Call) and func.args:
             func = func.args[0]
-        if isinstance(func, ast.Name | ast.Attribute):
-            waiting.setdefault(func.id if isinstance(func, ast.Name) else func.attr, []).append(body)
+        waiting.setdefault(_last(func), []).append(body)
     left = list(found)
     while left:
         body = left.pop()
@@ -213,6 +215,10 @@ def _drawing(module: Module) -> list[Body]:
                 found[each] = None
                 left.append(each)
     return list(found)  # type: ignore[arg-type]
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "<other>"
 
 
 def line_of(node: ast.AST) -> int:
