@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from verax.lint._key_calls import call
 from verax.lint._key_names import FIXED, FOLD_IN, LAYERS, MADE, RANDOM, in_test, sampled_by
+from verax.lint._key_pass import Body, Pass
 from verax.lint._key_values import Guard, Summary, Token, Use, exclusive
-from verax.lint._key_walk import Body, Walk
+from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
 from verax.lint._scopes import Function
@@ -97,7 +98,7 @@ class Keys:
 
     # What a pass meets.
 
-    def conflict(self, walk: Walk, token: Token, first: Use, use: Use) -> None:
+    def conflict(self, walk: Pass, token: Token, first: Use, use: Use) -> None:
         """Notes that a key was drawn from twice."""
         if first.strength == use.strength == "weak":
             return
@@ -115,12 +116,12 @@ class Keys:
         elif old.token is token and old.code in ("VX101", "VX103") and not use.inner:
             old.code = "VX102"  # the second pass of a loop meets the same key
 
-    def given_back(self, walk: Walk, node: ast.AST, token: Token, first: Use) -> None:
+    def given_back(self, walk: Pass, node: ast.AST, token: Token, first: Use) -> None:
         """Notes that a key that was drawn from goes back to the caller."""
         self.mistakes.setdefault(node, Mistake("VX104", node, token.name, first, None, token, walk.body))
 
     def folded_again(
-        self, walk: Walk, node: ast.Call, first: tuple[ast.Call, tuple[Guard, ...]], identity: tuple[Any, ...]
+        self, walk: Pass, node: ast.Call, first: tuple[ast.Call, tuple[Guard, ...]], identity: tuple[Any, ...]
     ) -> None:
         """Notes that `fold_in` got the same key and data twice."""
         assert walk.state is not None
