@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 
 from verax.lint._module import Module
 
@@ -38,11 +39,7 @@ class Fields:
 
     def set_in(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
         """Returns the attributes of `self` that a method sets."""
-        found: set[str] = set()
-        for each in self._stored:
-            if self.module.function(each) is function and isinstance(each.value, ast.Name) and each.value.id == "self":
-                found.add(each.attr)
-        return frozenset(found)
+        return frozenset(self._stored.get(function, ()))
 
     def changing(self, owner: ast.ClassDef, here: ast.AST) -> frozenset[str]:
         """Returns the attributes that methods of a class set, other than where it is made, and than one given."""
@@ -52,12 +49,13 @@ class Fields:
                 found |= self.set_in(each) if each.name not in INITIALIZING else set()
         return frozenset(found)
 
-    @property
-    def _stored(self) -> list[ast.Attribute]:
-        return self.module.shared(
-            "stored attributes",
-            lambda module: [each for each in module.nodes(ast.Attribute) if isinstance(each.ctx, ast.Store)],
-        )
+    @functools.cached_property
+    def _stored(self) -> dict[ast.AST | None, set[str]]:
+        found: dict[ast.AST | None, set[str]] = {}
+        for each in self.module.nodes(ast.Attribute):
+            if isinstance(each.ctx, ast.Store) and isinstance(each.value, ast.Name) and each.value.id == "self":
+                found.setdefault(self.module.function(each), set()).add(each.attr)
+        return found
 
 
 def fields(module: Module) -> Fields:

@@ -14,6 +14,7 @@ from verax.lint._module import Module, argument
 from verax.lint._scopes import Function
 
 Body = Function | ast.Module
+NESTED = 4  # loops within loops that are walked twice each; those further in are walked once
 
 
 @runtime_checkable
@@ -259,7 +260,7 @@ class Pass:
         """Walks two passes of a loop, so that the second meets what the first left. Returns the states after it."""
         after = [self.state.copy() if self.state is not None and ends else None]
         with self.looped() as loop:
-            for _ in range(2):
+            for _ in range(2 if len(self.loops) <= NESTED else 1):
                 if self.state is None:
                     break
                 self.state = self.state.copy()
