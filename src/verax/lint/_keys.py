@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from verax.lint._key_calls import call
 from verax.lint._key_names import FIXED, FOLD_IN, LAYERS, MADE, RANDOM, in_test, sampled_by
+from verax.lint._key_pass import Body, Pass
 from verax.lint._key_values import Guard, Summary, Token, Use, exclusive
-from verax.lint._key_walk import Body, Walk
+from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
 from verax.lint._scopes import Function
-from verax.lint._traced import BODIES, parameters
+from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
 
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
 
@@ -97,7 +98,7 @@ class Keys:
 
     # What a pass meets.
 
-    def conflict(self, walk: Walk, token: Token, first: Use, use: Use) -> None:
+    def conflict(self, walk: Pass, token: Token, first: Use, use: Use) -> None:
         """Notes that a key was drawn from twice."""
         if first.strength == use.strength == "weak":
             return
@@ -115,12 +116,12 @@ class Keys:
         elif old.token is token and old.code in ("VX101", "VX103") and not use.inner:
             old.code = "VX102"  # the second pass of a loop meets the same key
 
-    def given_back(self, walk: Walk, node: ast.AST, token: Token, first: Use) -> None:
+    def given_back(self, walk: Pass, node: ast.AST, token: Token, first: Use) -> None:
         """Notes that a key that was drawn from goes back to the caller."""
         self.mistakes.setdefault(node, Mistake("VX104", node, token.name, first, None, token, walk.body))
 
     def folded_again(
-        self, walk: Walk, node: ast.Call, first: tuple[ast.Call, tuple[Guard, ...]], identity: tuple[Any, ...]
+        self, walk: Pass, node: ast.Call, first: tuple[ast.Call, tuple[Guard, ...]], identity: tuple[Any, ...]
     ) -> None:
         """Notes that `fold_in` got the same key and data twice."""
         assert walk.state is not None
@@ -191,6 +192,9 @@ def _drawing(module: Module) -> list[Body]:
             )
             if draws or sampled_by(module, node.func) is not None:
                 found[body] = None
+            if name in STAGING or name in EAGER or name in PARTIAL:
+                for each in node.args[:1]:
+                    waiting.setdefault(_last(each), []).append(body)
             if name.startswith(("jax.", "builtins.", "numpy.")):
                 continue
         elif isinstance(node.func, ast.Call) and sampled_by(module, node.func) is not None:
@@ -198,8 +202,7 @@ def _drawing(module: Module) -> list[Body]:
         func = node.func
         while isinstance(func, ast.Call) and func.args:
             func = func.args[0]
-        if isinstance(func, ast.Name | ast.Attribute):
-            waiting.setdefault(func.id if isinstance(func, ast.Name) else func.attr, []).append(body)
+        waiting.setdefault(_last(func), []).append(body)
     left = list(found)
     while left:
         body = left.pop()
@@ -213,6 +216,10 @@ def _drawing(module: Module) -> list[Body]:
                 found[each] = None
                 left.append(each)
     return list(found)  # type: ignore[arg-type]
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "<other>"
 
 
 def line_of(node: ast.AST) -> int:
