@@ -186,7 +186,7 @@ def _returns(module: Module) -> dict[Function, list[ast.expr]]:
 
 
 def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function, int, frozenset[str]]]:
-    """Yields the functions of this file that an expression stands for, how many parameters are bound, and those by name.
+    """Yields functions of this file that an expression stands for, how many parameters are bound, and which by name.
 
     `partial`, other transforms, decorator-like calls of transforms, lists of branches, conditional expressions, methods
     of an object made from a class of this file, and calls of functions of this file that return a function are looked
