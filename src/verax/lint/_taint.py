@@ -697,6 +697,8 @@ class _Walk:
             is_number = isinstance(other, ast.Constant) and isinstance(other.value, int | float)
             if is_number and isinstance(operator, ast.Add):
                 return ARRAY
+            if isinstance(operator, ast.Mult) and one == two == TREE:
+                return ARRAY
             return TREE if TREE in (one, two) else PLAIN
         return ARRAY
 
