@@ -66,6 +66,7 @@ JITS = {
     "jax.jit", "jax.pmap", "jax.pjit", "jax.experimental.pjit.pjit", "flax.nnx.jit", "flax.nnx.pmap", "flax.linen.jit",
     "haiku.jit",
 }  # fmt: skip
+EVERY = "*"  # in the place of a name: which parameters `partial` has given is not known
 PARTIAL = ("functools.partial", "jax.tree_util.Partial", "jax.partial")
 
 
@@ -228,7 +229,9 @@ def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function,
         elif isinstance(node, ast.Call):
             called = module.dotted(node.func)
             if called in PARTIAL and node.args:
-                given = frozenset(each.arg for each in node.keywords if each.arg)
+                given = frozenset(each.arg or EVERY for each in node.keywords)
+                if any(isinstance(each, ast.Starred) for each in node.args):
+                    given |= {EVERY}
                 yield from inside(node.args[0], bound + len(node.args) - 1, named | given)
             elif called in STAGING or called in EAGER or called in BODIES:
                 yield from inside(function_given(module, node), bound, named)
@@ -400,6 +403,8 @@ def _is_mapped(node: ast.expr) -> bool:
 
 def _named(function: Function, bound: int, given: frozenset[str]) -> frozenset[str]:
     """Returns the parameters that `partial` has given: they keep the value of the place where that stands."""
+    if EVERY in given:
+        return frozenset(each.arg for each in parameters(function))
     return frozenset(each.arg for each in parameters(function)[:bound]) | given
 
 

@@ -39,9 +39,9 @@ def captured_state_mutation(module: Module) -> Iterator[Found]:
         def step(x):
             return x * 2, x
 
-    A change that stores nothing traced (a counter of traces, a cache of Python values) is a warning, and in tests it is
-    left alone. There is no fix: return the value, or carry it. Not reported are methods whose result is used, such as
-    `updates, state = tx.update(...)`, objects of which nothing is known, and references in Pallas kernels.
+    A change that stores nothing traced (a counter of traces, a cache of Python values) is a warning, and in tests
+    nothing is reported. There is no fix: return the value, or carry it. Not reported are methods whose result is used,
+    such as `updates, state = tx.update(...)`, objects of which nothing is known, and references in Pallas kernels.
     """
     yield from _calls(module)
     yield from _items(module)
@@ -117,11 +117,13 @@ def _report(
     around: list[tuple[Function, Transform]],
     stored: Iterator[ast.expr] | list[ast.expr],
 ) -> Iterator[Found]:
+    if in_test(module, node):
+        return
     how = around[0][1].name.rpartition(".")[2]
     if any(_is_traced(module, each) for each in stored):
         message = f"`{name}` is outside of the function that {how} traces, and keeps a tracer. Return the value."
         yield Found(node, message)
-    elif not in_test(module, node):
+    else:
         message = f"`{name}` is outside of the function that {how} traces: it changes once, not at every call."
         yield Found(node, message, level="warning")
 

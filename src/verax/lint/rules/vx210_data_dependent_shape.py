@@ -79,15 +79,11 @@ def _said(module: Module, node: ast.Call) -> str | None:
         if len(node.args) > {"unique": 5, "nonzero": 1}.get(last, 9):
             return None
         if any(known.of(each) >= TREE for each in node.args):
-            return (
-                f"how long the result of {module.source(node.func)} is, is not known while this is traced. Pass size."
-            )
+            return unknown
     if last in COMPRESSED and not any(each.arg in ("size", None) for each in node.keywords):
         condition = argument(node, 0, "condition")
         if condition is not None and known.of(condition) >= TREE:
-            return (
-                f"how long the result of {module.source(node.func)} is, is not known while this is traced. Pass size."
-            )
+            return unknown
     if last == "arange" and any(known.of(each) >= TREE for each in node.args[:3]):
         return "the length of this range is a traced number. Make it static."
     if last == "repeat" and not any(each.arg in ("total_repeat_length", None) for each in node.keywords):

@@ -68,7 +68,9 @@ def _is_direct(module: Module, target: ast.expr | None) -> bool:
             return False
     if isinstance(target, ast.Call):
         name = module.dotted(target.func) or ""
-        return name in ("functools.partial", "jax.checkpoint", "jax.remat", "jax.jit")
+        return name in ("functools.partial", "jax.checkpoint", "jax.remat", "jax.jit") and not has_stars(target)
+    if isinstance(target, ast.Name) and (value := module.value(target)) is not target:
+        return not isinstance(value, ast.Name) and _is_direct(module, value)
     return isinstance(target, ast.Name | ast.Attribute | ast.Lambda)
 
 

@@ -37,8 +37,8 @@ def use_after_donation(module: Module) -> Iterator[Found]:
         if module.dotted(call.func) is not None or not (call.args or call.keywords):
             continue
         one = jitted(module, call.func)
-        if one is None or one.options is None:
-            continue
+        if one is None or one.options is None or one.name.startswith("flax.nnx."):
+            continue  # nnx puts the new arrays into the objects that were given
         for name in sorted(chosen(module, one, "donate_argnums", "donate_argnames")):
             value = given_to(call, one, name)
             path = _path(value)
