@@ -65,9 +65,11 @@ stub: $(VENV)/installed-for-tests
 # Renews docs/diagnoses/ after a page of the catalogue changed.
 pages: $(VENV)/installed-for-tests
 	$(BIN)/python tests/doctor/test_pages.py
+	$(BIN)/python tests/lint/test_pages.py
+	$(BIN)/python tests/lint/test_snippets.py
 
 clean:
-	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-new .cache build dist .pytest_cache .ruff_cache .verax_cache
 	find . -name __pycache__ -not -path "./.git/*" -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -1,0 +1,48 @@
+"""VX501: dropout needs a key."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from verax.lint._models import Frame, applied, is_apply, is_evaluating, needs
+from verax.lint._module import Module, argument, has_stars
+from verax.lint._reaching import certain
+from verax.lint._rule import Found, rule
+
+
+@rule("VX501", "missing-dropout-rng", "error")
+def missing_dropout_rng(module: Module) -> Iterator[Found]:
+    """A Linen module with dropout is applied in training mode without `rngs`.
+
+    `Dropout` draws its mask from the stream `dropout`; without a key for it Flax raises `InvalidRngError` as soon as
+    the step is traced.
+
+    Bad:
+
+        logits = model.apply({"params": params}, inputs, training=True)
+
+    Good:
+
+        logits = model.apply({"params": params}, inputs, training=True, rngs={"dropout": dropout_key})
+
+    Only models whose class is in the file are judged: the flag is followed from the call through submodules to the
+    dropout layers. What is not seen: models from other files, a rate or flag that is computed.
+    """
+    for call in module.nodes(ast.Call):
+        if not is_apply(module, call) or has_stars(call) or argument(call, None, "method") is not None:
+            continue
+        rngs = argument(call, None, "rngs")
+        if rngs is not None and not _is_empty(certain(module, rngs)):
+            continue
+        one = applied(module, call)
+        if one is None or is_evaluating(module, call):
+            continue
+        if "dropout" in needs(module, one, call, 1, Frame(module.function(call))):
+            assert isinstance(one.kind, ast.ClassDef)
+            message = f"{one.kind.name} has dropout that is on in this call, and no key for it: Flax will raise. "
+            yield Found(call, message + 'Pass rngs={"dropout": key}.')
+
+
+def _is_empty(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Constant) and node.value is None) or (isinstance(node, ast.Dict) and not node.keys)
