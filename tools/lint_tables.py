@@ -1,18 +1,20 @@
 """Writes the tables of names that `verax lint` knows from real releases of JAX, Flax, Optax, Haiku and Orbax.
 
-    python tools/lint_tables.py --wheels DIRECTORY [--package jax] [--no-download]
+    python3.13 tools/lint_tables.py --wheels DIRECTORY [--package jax] [--no-download]
 
 For each release in `RELEASES` the distribution is fetched with pip (a wheel, or the source where no wheel exists), and
 its sources are read without running them: what each public module binds (imports, definitions, assignments, star
 imports followed into private modules), what its `_deprecations` say, and which keywords its public functions take. What
 changed between releases goes to `src/verax/lint/tables/PACKAGE.json`:
 
-    modules: by name: `since`, `until` (the release without it), `open` (whether names may be missing here), `names` by
-      the release that brought them, and `stale`: name -> [added, deprecated, removed, message of the release].
+    modules: by name: `since`, `until` (the release without it), `open` (whether names of its last
+      release may be missing here), `hidden` (whether the package around it has something else under its name), `names`
+      by the release that brought them, and `stale`: name -> [added, deprecated, removed, message of the release].
     keywords: by function: name -> [deprecated, removed].
 
 A release between two of the list that is not read itself can only make a version here late, never early. The script
-says what it read, what it could not follow, and how large each table is.
+says what it read, what it could not follow, and how large each table is. The newest releases are written for Python 3.12
+and later, which an older Python cannot parse.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ RELEASES = {
     """,
     "haiku": "0.0.1 0.0.2 0.0.3 0.0.4 0.0.5 0.0.6 0.0.7 0.0.8 0.0.9 0.0.10 0.0.11 0.0.12 0.0.13 0.0.14 0.0.15 0.0.16 0.0.17",
     "orbax": """
-      0.1.0 0.2.0 0.3.0 0.4.0 0.5.0 0.5.9 0.5.14 0.5.20 0.5.23 0.6.0 0.6.4 0.7.0 0.8.0 0.9.0 0.9.1 0.10.0 0.10.3 0.11.0
+      0.2.0 0.3.0 0.4.0 0.5.0 0.5.9 0.5.14 0.5.20 0.5.23 0.6.0 0.6.4 0.7.0 0.8.0 0.9.0 0.9.1 0.10.0 0.10.3 0.11.0
       0.11.5 0.11.10 0.11.16 0.11.20 0.11.25 0.11.30 0.11.36 0.11.40 0.12.0 0.12.4 0.12.8
     """,
 }  # fmt: skip
@@ -87,6 +89,7 @@ class Release:
         self.trees: dict[str, ast.Module] = {}
         self.read: dict[str, Module] = {}
         self.bound: dict[str, dict[str, ast.stmt]] = {}
+        self.unreadable: list[str] = []
 
     def tree(self, module: str) -> ast.Module:
         """Returns a module's syntax tree; an empty one where this Python cannot read it."""
@@ -94,6 +97,7 @@ class Release:
             try:
                 self.trees[module] = ast.parse(self.sources[module][0])
             except SyntaxError:
+                self.unreadable.append(module)
                 self.trees[module] = ast.parse("exec('')")  # which makes it open
         return self.trees[module]
 
@@ -212,6 +216,15 @@ class Release:
         explicit = {each.asname or each.name for node in self.tree(module).body if isinstance(node, ast.ImportFrom)
                     for each in node.names}  # fmt: skip
         return {each.rpartition(".")[2] for each in self.sources if each.rpartition(".")[0] == module} - explicit
+
+    def is_hidden(self, module: str) -> bool:
+        """Returns whether the package around a module binds its name to something else."""
+        package, _, name = module.rpartition(".")
+        node = self.index(package).get(name) if package in self.sources else None
+        if isinstance(node, ast.ImportFrom):
+            base = self.base(package, node)
+            return base != package or all(each.name != name for each in node.names if each.asname in (None, name))
+        return node is not None
 
     def base(self, module: str, node: ast.ImportFrom) -> str:
         """Returns the module that `from ... import` names."""
@@ -343,6 +356,7 @@ def summary(release: Release) -> dict:
             "deprecated": found.deprecated,
             "gone": found.gone,
             "open": found.open,
+            "hidden": release.is_hidden(name),
         }
         for each in modules[name]["names"]:
             function = release.function(name, each)
@@ -380,7 +394,7 @@ def table(package: str, summaries: dict[str, dict]) -> dict:
             else:
                 stale[name] = [added, deprecated, removed, messages[-1] if messages else ""]
         modules[module] = {
-            "since": first, "until": until, "open": any(each["open"] for each in of.values()),
+            "since": first, "until": until, "open": of[last]["open"], "hidden": of[last]["hidden"],
             "names": {release: " ".join(each) for release, each in sorted(names.items(), key=lambda one: releases.index(one[0]))},
             "stale": stale,
         }  # fmt: skip
@@ -428,9 +442,10 @@ def main() -> None:
                 continue
             summaries[version] = summary(release)
             hidden = [name for name, each in summaries[version]["modules"].items() if each["open"]]
-            print(f"{package} {version}: {len(summaries[version]['modules'])} modules, {len(hidden)} open")
+            print(f"{package} {version}: {len(summaries[version]['modules'])} modules, {len(hidden)} open", flush=True)
+            if release.unreadable:
+                print(f"  a newer Python is needed to read {', '.join(release.unreadable)}")
         made = table(package, summaries)
-        made["modules"] = {name: each for name, each in made["modules"].items()}
         TABLES.mkdir(parents=True, exist_ok=True)
         target = TABLES / f"{package}.json"
         target.write_text(json.dumps(made, separators=(",", ":")).replace('},"', '},\n"') + "\n")
