@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from verax.lint._imports import added_import
 from verax.lint._module import Module
@@ -11,7 +12,7 @@ from verax.lint._replacements import ADVICE, VALUES, replacement
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found
 from verax.lint._tables import ROOTS, table
-from verax.lint._uses import Use, real_name, visible
+from verax.lint._uses import Use, real_name, uses, visible
 from verax.lint._versions import target
 
 # Modules that are there once their package is imported.
@@ -22,13 +23,51 @@ LOADED = {
     "optax.second_order", "optax.tree_utils", "optax.projections", "optax.schedules", "flax", "flax.linen", "flax.core",
     "flax.nnx", "functools",
 }  # fmt: skip
+# The rule that reports a stale name, by how the name begins; the first that fits.
+FAMILIES = {
+    "VX401": r"jax\.(tree_(?!util\b)\w+|treedef_\w+|tree_util\.tree_multimap)$",
+    "VX402": r"jax\.partial$",
+    "VX403": r"jax\.ops\.(index(_\w+)?|scatter)$",
+    "VX404": r"jax\.experimental\.",
+    "VX409": r"jax\.numpy\.",
+    "VX405": r"jax\.",
+    "VX406": r"flax\.",
+    "VX408": r"optax\.",
+}
 ASKED = re.compile(r"\b(?:use|please|in most cases|refer to|replace)\b.*", re.I)
 LONG = 160  # characters of what a release says, in a message of one line
 
 
+def stale(module: Module, code: str) -> Iterator[Found]:
+    """Yields the reports of one rule on stale names."""
+    for use in uses(module):
+        if rule_of_use(use) == code:
+            yield stale_found(module, use)
+
+
+def rule_of_use(use: Use) -> str:
+    """Returns the code of the rule that a use belongs to."""
+    dotted = use.dotted
+    if use.way == "unknown":
+        return "VX401" if moved_tree_name(dotted) else "VX411"
+    for code, pattern in FAMILIES.items():
+        if re.match(pattern, dotted):
+            return code
+    return "VX411"  # of libraries that have no rule of their own
+
+
+def moved_tree_name(dotted: str) -> str | None:
+    """Returns where a name is that `jax` never had, but `jax.tree_util` has: `jax.tree_all`."""
+    package, _, name = dotted.rpartition(".")
+    there = f"jax.tree_util.{name}"
+    return there if package == "jax" and name.startswith("tree") and table("jax").added(there) else None
+
+
 def stale_found(module: Module, use: Use) -> Found:
     """Returns the report on a stale name, with a fix where one name takes the place of the other."""
-    assert use.stale is not None
+    if use.stale is None:
+        new = moved_tree_name(use.dotted) or ""
+        return Found(use.node, f"jax has no {use.dotted[4:]}. Use {new}.", renamed(module, use, new, safe=True))
     limits = target(module, use.package)
     new = replacement(use.dotted, use.stale, limits)
     message = f"{use.dotted} {use.since}."
