@@ -565,8 +565,8 @@ EVALUATING = {
 }  # fmt: skip
 NOT_EVALUATING = {
     "train", "training", "fit", "mc", "dropout", "montecarlo", "monte", "uncertainty", "bayes", "bayesian",
-    "stochastic", "ensemble", "epistemic", "sample", "samples", "variance", "update", "finetune", "adapt", "grad", "grads",
-    "gradient", "calibrate", "recalibrate", "stats", "bn", "posterior",
+    "stochastic", "ensemble", "epistemic", "sample", "samples", "variance", "update", "finetune", "adapt", "grad",
+    "grads", "gradient", "calibrate", "recalibrate", "stats", "bn", "posterior",
 }  # fmt: skip
 
 
