@@ -104,7 +104,8 @@ class Keys:
         again = first.is_at(use.node)
         unknown = first.strength == use.strength == "weak"
         tested = in_test(self.module, use.node)
-        if unknown and (token.kind not in KEYS or first.what == use.what or use.inner or tested):
+        single = token.kind in KEYS and not token.name.endswith("s")  # `keys` are many
+        if unknown and (not single or first.what == use.what or use.inner or tested):
             return  # twice the same call is often meant to give the same twice
         if again and (use.inner or use.strength == "weak"):
             return  # the same function called twice: often on purpose, to hold its noise fixed
