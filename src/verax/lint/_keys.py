@@ -17,6 +17,7 @@ from verax.lint._report import Level
 from verax.lint._scopes import Function
 from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
 
+KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
 
 
@@ -100,20 +101,24 @@ class Keys:
 
     def conflict(self, walk: Pass, token: Token, first: Use, use: Use) -> None:
         """Notes that a key was drawn from twice."""
-        if first.strength == use.strength == "weak":
-            return
         again = first.is_at(use.node)
+        unknown = first.strength == use.strength == "weak"
+        tested = in_test(self.module, use.node)
+        single = token.kind in KEYS and not token.name.endswith("s")  # `keys` are many
+        if unknown and (not single or first.what == use.what or use.inner or tested):
+            return  # twice the same call is often meant to give the same twice
         if again and (use.inner or use.strength == "weak"):
             return  # the same function called twice: often on purpose, to hold its noise fixed
         if again and (FIXED.search(token.name) or FIXED.search(use.what)):
             return  # an evaluation that is to be the same each time
-        if in_test(self.module, use.node) and (again or not _are_two_samplers(first, use)):
+        if tested and (again or not _are_two_samplers(first, use)):
             return
         code: Code = "VX102" if again else "VX103" if first.is_split else "VX101"
         old = self.mistakes.get(use.node)
         if old is None:
-            self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body)
-        elif old.token is token and old.code in ("VX101", "VX103") and not use.inner:
+            level: Level = "note" if unknown else "warning" if tested else "error"
+            self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body, level)
+        elif old.token is token and old.code in ("VX101", "VX103") and not use.inner and not tested:
             old.code = "VX102"  # the second pass of a loop meets the same key
 
     def given_back(self, walk: Pass, node: ast.AST, token: Token, first: Use) -> None:
