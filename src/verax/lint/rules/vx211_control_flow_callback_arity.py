@@ -144,9 +144,8 @@ def _size(value: ast.expr) -> int | None:
     if isinstance(value, ast.Tuple):
         return None if any(isinstance(each, ast.Starred) for each in value.elts) else len(value.elts)
     if isinstance(value, ast.BinOp):
-        # a sum of tuples is a tuple
-        sides = (value.left, value.right)
-        return None if any(_size(each) not in (None, 1) or isinstance(each, ast.Call) for each in sides) else 1
+        sides = (value.left, value.right)  # a sum of tuples is a tuple
+        return None if any(isinstance(each, ast.Tuple | ast.Call | ast.List) for each in sides) else 1
     if isinstance(value, ast.Constant | ast.Compare | ast.JoinedStr | ast.Dict | ast.Set | ast.DictComp | ast.SetComp):
         return 1
     if isinstance(value, ast.UnaryOp):
