@@ -94,13 +94,15 @@ def table(package: str) -> Table:
         )
         for name, each in read["modules"].items()
     }  # fmt: skip
-    keywords = {name: {one: (about[0], about[1]) for one, about in each.items()} for name, each in read["keywords"].items()}
+    keywords = {
+        name: {one: (about[0], about[1]) for one, about in each.items()} for name, each in read["keywords"].items()
+    }
     return Table(tuple(read["releases"]), modules, keywords)
 
 
 @functools.lru_cache(maxsize=4096)
 def version(text: str) -> Version:
-    """Returns a version's numbers, without zeros at the end, so that versions can be compared: `0.4.30` is `(0, 4, 30)`."""
+    """Returns a version's numbers, without zeros at the end, to be compared: `0.4.30` is `(0, 4, 30)`."""
     numbers = [int(each) for each in re.findall(r"\d+", text)]
     while numbers and numbers[-1] == 0:
         numbers.pop()
