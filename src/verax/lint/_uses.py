@@ -149,7 +149,7 @@ class _Finder:
         """Returns a module's contents, where the newest release that is allowed has it."""
         if dotted not in self.contents_of:
             package = dotted.partition(".")[0]
-            found = table(package).modules.get(dotted) if package in self.judged else None
+            found = table(package).module(dotted) if package in self.judged else None
             if found is not None and target(self.module, package).has(found.until):
                 found = None
             self.contents_of[dotted] = found
@@ -166,7 +166,7 @@ class _Finder:
             if limits.has(stale.removed):
                 return "gone", stale
             return ("deprecated", stale) if limits.has(stale.deprecated) else None
-        known = table(package).modules.get(dotted)
+        known = table(package).module(dotted)
         if is_import and known is not None and not limits.has(known.until):
             return None
         contents = self.contents(parent)
@@ -174,7 +174,7 @@ class _Finder:
             return None
         if name in contents.names and not is_import:
             return None
-        stale = contents.stale.get(name)
+        stale = contents.stale(name)
         if known is not None and known.until is not None and (is_import or stale is None):
             stale = Stale(known.since, None, known.until, stale.said if stale else "")
             return ("gone", stale) if limits.has(stale.removed) else None

@@ -83,7 +83,7 @@ def _stale_keywords(module: Module, package: str, name: str) -> dict[str, tuple[
     """Returns the keywords that a function takes no more, or not for long, in the newest release that is allowed."""
     limits = target(module, package)
     found = {one: (None, release) for one, release in BEFORE.get(name, {}).items()}
-    found |= table(package).keywords.get(name, {})
+    found |= table(package).keywords(name)
     return {
         each: (deprecated, removed if limits.has(removed) else None)
         for each, (deprecated, removed) in found.items()

@@ -58,9 +58,10 @@ def _suggested(module: Module, use: Use) -> str | None:
     translated = TRANSLATIONS.get(parent, {}).get(name)
     if translated is not None:
         return translated
-    contents = table(use.package).modules[parent]
+    contents = table(use.package).module(parent)
     limits = target(module, use.package)
-    there = {each: release for each, release in contents.names.items() if limits.has(release)}
+    names = contents.names if contents is not None else {}
+    there = [each for each, release in names.items() if limits.has(release)]
     same = next((each for each in there if each.lower().replace("_", "") == name.lower().replace("_", "")), None)
     near = [same] if same else difflib.get_close_matches(name, there, n=1, cutoff=ALIKE)
     return f"{parent}.{near[0]}" if near else None
