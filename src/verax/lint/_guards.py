@@ -10,7 +10,7 @@ from verax.lint._module import Module
 MISSING = ("ImportError", "ModuleNotFoundError", "AttributeError")
 ANY = ("Exception", "BaseException")
 SMALL = 3  # statements of a `try` that is there for one of them
-# What a test mentions that asks which release is there: `hasattr(jax, "tree")`, `JAX_VERSION`, `HAS_TREE`, `_is_old_jax`.
+# What a test mentions that asks which release is there: `hasattr(jax, "tree")`, `JAX_VERSION`, `HAS_TREE`.
 ASKS = re.compile(
     r"hasattr|getattr|find_spec|version|\b_?(HAS|HAVE|IS_OLD|IS_NEW|OLD|NEW|LEGACY|COMPAT|USE_OLD|USE_NEW)_"
     r"|(has|have|old|new|legacy|compat)_?(jax|flax|optax)|(jax|flax|optax)_?(old|new|legacy|compat|gt|ge|lt|le|\d)"
@@ -23,7 +23,7 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
     """Returns whether a node is reached only on some versions, or is expected to fail.
 
     It stands in a `try` whose handler catches that a name is missing, or in such a handler; in a branch, or after one
-    that leaves, whose test has `hasattr` or a version; in a function whose decorator asks; or where an error is awaited.
+    that leaves, whose test has `hasattr` or a version; in a function whose decorator asks; or where an error is due.
     """
     child = node
     for each in module.around(node):
@@ -39,7 +39,9 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
                 if child in each.body and any(_expects(item.context_expr) for item in each.items):
                     return True
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                if any(isinstance(one, ast.Call) and child is not one and _asks(module, one) for one in each.decorator_list):
+                if any(
+                    isinstance(one, ast.Call) and child is not one and _asks(module, one) for one in each.decorator_list
+                ):
                     return True
             case ast.comprehension():
                 if any(child is not one and _asks(module, one) for one in each.ifs):

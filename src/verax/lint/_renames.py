@@ -120,7 +120,12 @@ def expression(module: Module, node: ast.expr, new: str) -> tuple[str, tuple[Edi
     top = module.opened[module.tree].bindings
     for local, bindings in top.items():
         base = bindings[0].origin
-        if base and bindings[0].kind == "import" and new.startswith(f"{base}.") and visible(module, node, local) == base:
+        if (
+            base
+            and bindings[0].kind == "import"
+            and new.startswith(f"{base}.")
+            and visible(module, node, local) == base
+        ):
             at = (node.lineno, node.col_offset)
             if _is_loaded(new, base) and (bindings[0].at < at or module.function(node) is not None):
                 return local + new[len(base) :], ()
@@ -181,7 +186,10 @@ def _without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edi
         if "\n" not in between:
             return Edit(start, end + len(between), "")
         comma = end + between.index(",") + 1
-        rest = module.text[comma : module.offset(alias.end_lineno or alias.lineno, 0) + len(module.lines[(alias.end_lineno or alias.lineno) - 1])]
+        rest = module.text[
+            comma : module.offset(alias.end_lineno or alias.lineno, 0)
+            + len(module.lines[(alias.end_lineno or alias.lineno) - 1])
+        ]
         line = module.offset(alias.lineno, 0)
         if not rest.strip() and not module.text[line:start].strip():  # alone on its line
             return Edit(line, comma + len(rest), "")
