@@ -108,3 +108,7 @@ def integers(x, n):
 
 def indices(x):
     return jnp.where(x > 0), jnp.where(x > 0, x, jnp.log(2.0))
+
+
+def clipped(t, norm, limit):
+    return jnp.where(norm < limit, t, t / norm * limit)
