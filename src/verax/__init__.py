@@ -22,6 +22,7 @@ _FOLDERS = (
     "evaluate",
     "debug",
     "doctor",
+    "lint",
     "tune",
     "export",
     "certify",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lint.marked import expected, judged
+from tests.lint.marked import expected, judged, said
 from verax.lint._check import check
 from verax.lint._rule import all_rules
 
@@ -20,5 +20,5 @@ def test_a_rule_reports_the_marked_lines_and_no_other(file):
     checked = check(file.read_text(), on, file.name)
     assert not checked.broken
     assert expected(file.read_text(), code), "a file of cases marks what its rule must find"
-    missed, wrong = judged(file.read_text(), checked.reports)
-    assert not missed and not wrong
+    result = judged(file.read_text(), said(checked.reports))
+    assert not result.missed and not result.wrong

@@ -12,6 +12,7 @@ from typing import Any
 from verax.lint._module import Module
 from verax.lint._report import Report
 from verax.lint._rule import Rule
+from verax.lint._silence import unsilenced
 
 LIBRARIES = re.compile(r"\b(jax|flax|optax|haiku|equinox|orbax|chex|numpyro|distrax|brax|verax|objax|elegy)\b")
 DEPTH = 8000  # of nested expressions: Python's own parser ends before
@@ -32,16 +33,25 @@ class Checked:
 
 
 def check(text: str, rules: Iterable[Rule], file: str = "<text>", name: str = "", **about: Any) -> Checked:
-    """Returns what some rules report of a source."""
+    """Returns what some rules report of a source, without what its comments silence.
+
+    Args:
+      text: the source.
+      rules: what is asked.
+      file: its name, as reports show it.
+      name: its dotted name where it is part of a package.
+      **about: for `Module`.
+    """
     if not LIBRARIES.search(text):
-        return Checked(_syntax(text, file))
+        return Checked(unsilenced(text, _syntax(text, file)))
     limit = sys.getrecursionlimit()
     try:
         sys.setrecursionlimit(max(limit, DEPTH))
         module = Module(text, file, name, **about)
-        return check_module(module, rules)
+        checked = check_module(module, rules)
+        return Checked(unsilenced(text, checked.reports, module.tree), checked.broken)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return Checked((_unreadable(error, file),))
+        return Checked(unsilenced(text, (unreadable(error, file),)))
     finally:
         sys.setrecursionlimit(limit)
 
@@ -74,12 +84,15 @@ def _syntax(text: str, file: str) -> tuple[Report, ...]:
     try:
         ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return (_unreadable(error, file),)
+        return (unreadable(error, file),)
     return ()
 
 
-def _unreadable(error: BaseException, file: str) -> Report:
+def unreadable(error: BaseException, file: str) -> Report:
+    """Returns the report on a file that is no Python."""
     line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
     said = getattr(error, "msg", None) or str(error) or type(error).__name__
-    message = f"this file cannot be read as Python: {said}"
+    message = f"this file cannot be read as Python: {said}."
+    if isinstance(error, RecursionError | MemoryError):
+        message = "this file is nested too deeply to be checked."
     return Report(file, line, max(column, 1), line, max(column, 1), SYNTAX, "syntax-error", "error", message)

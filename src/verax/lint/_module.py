@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from verax.lint._report import Edit
@@ -36,25 +37,36 @@ class Module:
       text: the source.
       file: its name, as reports show it.
       name: its dotted name where it is part of a package, else empty.
+      is_package: whether it is the `__init__.py` of the package with that name.
+      known: what is known beyond the file: `project`, the other files; `target_jax`, the version it is meant for.
 
     Raises:
       SyntaxError, ValueError: if it cannot be parsed.
     """
 
-    def __init__(self, text: str, file: str = "<text>", name: str = "", *, is_package: bool = False):
+    def __init__(
+        self,
+        text: str,
+        file: str = "<text>",
+        name: str = "",
+        *,
+        is_package: bool = False,
+        known: Mapping[str, Any] | None = None,
+    ):
         self.text, self.file, self.name = text, file, name
         self.tree = ast.parse(text)
         built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
-        self.known: dict[str, Any] = {}  # analyses that rules share, by their names; see `shared`
+        self._defined: dict[ast.AST, Function | ast.ClassDef | None] = {}
+        self.known: dict[str, Any] = dict(known or {})  # with analyses that rules share, by their names; see `shared`
 
     # Text.
 
     @functools.cached_property
     def lines(self) -> list[str]:
         """The lines, as Python counts them, with their ends."""
-        return self.text.splitlines(keepends=True) if "\f" not in self.text else _python_lines(self.text)
+        return io.StringIO(self.text, newline="").readlines()  # `splitlines` also splits at form feeds and the like
 
     @functools.cached_property
     def _starts(self) -> list[int]:
@@ -124,7 +136,12 @@ class Module:
 
     def class_around(self, node: ast.AST) -> ast.ClassDef | None:
         """Returns the class of whose body, or of whose methods, a node is part."""
-        return next((each for each in self.around(node) if isinstance(each, ast.ClassDef)), None)
+        child = node
+        for each in self.around(node):
+            if isinstance(each, ast.ClassDef) and child in each.body:  # its bases and decorators stand outside
+                return each
+            child = each
+        return None
 
     def loop(self, node: ast.AST) -> ast.For | ast.AsyncFor | ast.While | ast.comprehension | None:
         """Returns the innermost loop of the same function whose every pass evaluates a node."""
@@ -244,6 +261,14 @@ class Module:
         """
         if isinstance(node, ast.Lambda):
             return node
+        if not isinstance(node, ast.Name | ast.Attribute):
+            return None
+        if node not in self._defined:
+            self._defined[node] = None  # a name that is bound to itself ends here
+            self._defined[node] = self._definition(node)
+        return self._defined[node]
+
+    def _definition(self, node: ast.Name | ast.Attribute) -> Function | ast.ClassDef | None:
         if isinstance(node, ast.Name):
             binding = self.binding(node)
             if binding is None or binding.kind == "param":
@@ -256,7 +281,7 @@ class Module:
                 value = binding.value
                 return self.definition(value) if isinstance(value, ast.Name | ast.Lambda | ast.Attribute) else None
             return None
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        if isinstance(node.value, ast.Name):
             owner = self.class_around(node)
             first = next(iter(self.functions(node)), None)
             if owner is not None and first is not None and node.value.id in ("self", "cls"):
@@ -365,13 +390,3 @@ def _branch(node: ast.If | ast.IfExp, child: ast.AST) -> str:
         return "test"
     orelse = node.orelse if isinstance(node.orelse, list) else [node.orelse]
     return "orelse" if any(child is each for each in orelse) else "body"
-
-
-def _python_lines(text: str) -> list[str]:
-    """Returns lines as Python's tokenizer counts them: a form feed does not end one."""
-    lines, start = [], 0
-    for place, character in enumerate(text):
-        if character == "\n" or (character == "\r" and text[place + 1 : place + 2] != "\n"):
-            lines.append(text[start : place + 1])
-            start = place + 1
-    return [*lines, text[start:]] if start < len(text) else lines

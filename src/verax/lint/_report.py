@@ -57,6 +57,7 @@ class Report:
       level: how sure and how bad: an error is wrong or will raise, a warning very likely wrong, a note advice.
       message: what is wrong, and what to do.
       fix: what mends it, or None.
+      cell: of a notebook, in which the line is; the first is 1.
     """
 
     file: str
@@ -69,9 +70,16 @@ class Report:
     level: Level
     message: str
     fix: Fix | None = None
+    cell: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is: `train.py:3:5`, `notes.ipynb:cell 2:3:5`."""
+        cell = "" if self.cell is None else f"cell {self.cell}:"
+        return f"{self.file}:{cell}{self.line}:{self.column}"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
+        return f"{self.place}: {self.code} {self.message}"
 
     @property
     def finding(self) -> Finding:

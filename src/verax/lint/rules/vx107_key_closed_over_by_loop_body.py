@@ -1,0 +1,39 @@
+"""VX107: the body of a loop of JAX draws from a key from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from verax.lint._key_fixes import folded_with_index
+from verax.lint._keys import key_mistakes
+from verax.lint._module import Module
+from verax.lint._rule import Found, rule
+
+
+@rule("VX107", "key-closed-over-by-loop-body", "error")
+def key_closed_over_by_loop_body(module: Module) -> Iterator[Found]:
+    """The body of `scan`, `fori_loop`, `while_loop` or `lax.map` draws from a key that is the same in every pass.
+
+    The body is traced once, with the key as a constant: each iteration computes the same numbers.
+
+    Bad:
+
+        lax.scan(lambda x, _: (x + random.normal(key), x), 0.0, None, length=9)
+
+    Good:
+
+        lax.scan(lambda x, key: (x + random.normal(key), x), 0.0, random.split(key, 9))
+
+    A key that `partial` binds is from outside too. The branches of `cond` run once, and a key that is folded with the
+    index (`fold_in(key, i)`) differs in each pass.
+
+    The fix is unsafe, as it changes the numbers: in `fori_loop` it folds the index into the key. What is not seen:
+    draws by calls of which nothing is known.
+    """
+    for each in key_mistakes(module, "VX107"):
+        assert each.use is not None
+        message = (
+            f"`{each.name}` comes from outside this loop body, so {each.use.what} draws the same numbers in every "
+            "iteration; carry the key, scan over split keys, or fold in the index."
+        )
+        yield Found(each.node, message, folded_with_index(module, each), each.level)
