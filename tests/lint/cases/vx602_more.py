@@ -59,10 +59,6 @@ class Layer:
         return jnp.where(self.scale > 0, x / self.scale, x)  # expect: VX602
 
 
-def keywords(x):
-    return jnp.where(x == 0, x=0.0, y=1 / x)  # expect: VX602
-
-
 def domain(x):
     return jnp.where(jnp.abs(x) < 1, jnp.arccos(x), 0.0)  # expect: VX602
 
