@@ -176,3 +176,26 @@ def rebound(params, x, wrap):
 def in_evaluation(params, x):
     loss = partial(deep.apply, {"params": params})
     return loss(x)
+
+
+class Sampled(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Sequential([nn.Dense(3), nn.Dropout(0.5, deterministic=not train)])(x)
+        if train:
+            x = x + jax.random.normal(self.make_rng("noise"), x.shape)
+        return x
+
+
+class OwnKey(nn.Module):
+    @nn.compact
+    def __call__(self, x, key, train=False):
+        return nn.Dropout(0.5, deterministic=not train)(x, rng=key)
+
+
+def noise(params, x):
+    return Sampled().apply({"params": params}, x, train=True)  # expect: VX501
+
+
+def no_noise(params, x, key):
+    return Sampled().apply({"params": params}, x), OwnKey().apply({"params": params}, x, key, train=True)

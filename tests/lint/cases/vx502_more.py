@@ -89,3 +89,8 @@ def interval_prediction_update(state, batch, key):
 
 def retrieval_step(state, batch, key):
     return state.apply_fn(state.variables, batch, train=True, rngs={"dropout": key})
+
+
+def predict_codes(model, variables, x, key):
+    # The model samples its code only with train=True.
+    return model.apply(variables, x, train=True, rngs={"dropout": key})

@@ -59,10 +59,6 @@ class Layer:
         return jnp.where(self.scale > 0, x / self.scale, x)  # expect: VX602
 
 
-def keywords(x):
-    return jnp.where(x == 0, x=0.0, y=1 / x)  # expect: VX602
-
-
 def domain(x):
     return jnp.where(jnp.abs(x) < 1, jnp.arccos(x), 0.0)  # expect: VX602
 
@@ -108,3 +104,7 @@ def integers(x, n):
 
 def indices(x):
     return jnp.where(x > 0), jnp.where(x > 0, x, jnp.log(2.0))
+
+
+def clipped(t, norm, limit):
+    return jnp.where(norm < limit, t, t / norm * limit)
