@@ -14,7 +14,7 @@ from verax.lint._key_values import Guard, Summary, Token, Use, exclusive
 from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
-from verax.lint._scopes import Function
+from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
 
 KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
@@ -54,12 +54,15 @@ def key_mistakes(module: Module, code: Code) -> Iterator[Mistake]:
 
 
 def known_function(module: Module, dotted: str) -> Summary | None:
-    """Returns what a function of another file does with keys; None where that is not known.
-
-    An index of the project may set `module.known["known function"]` to a function from dotted names to summaries.
-    """
-    find = module.known.get("known function")
-    return None if find is None else find(dotted)
+    """Returns what a function of another file of the project does with keys; None where that is not known."""
+    project = module.known.get("project")
+    found = None if project is None else project.function(module, dotted)
+    if found is None:
+        return None
+    other, function = found
+    if not isinstance(function, FUNCTIONS) or other.parents[function] is not other.tree:
+        return None
+    return other.shared("keys of helpers", lambda module: Keys(module, is_whole=False)).summary(function)
 
 
 def summary_of(module: Module, function: Function) -> Summary | None:
@@ -71,6 +74,10 @@ def summary_of(module: Module, function: Function) -> Summary | None:
 class Keys:
     """The analysis of a module.
 
+    Args:
+      module: what is analysed.
+      is_whole: whether all of it is walked at once, else its functions as they are asked for.
+
     Attributes:
       mistakes: by place.
     """
@@ -78,10 +85,10 @@ class Keys:
     module: Module
     mistakes: dict[ast.AST, Mistake] = field(default_factory=dict)
 
-    def __init__(self, module: Module):
+    def __init__(self, module: Module, is_whole: bool = True):
         self.module, self.mistakes = module, {}
         self.summaries: dict[ast.AST, Summary | None] = {}
-        for body in _drawing(module):
+        for body in _drawing(module) if is_whole else ():
             self.summary(body)
 
     def summary(self, body: Body) -> Summary | None:

@@ -48,10 +48,11 @@ def control_flow_callback_arity(module: Module) -> Iterator[Found]:
                 for function, bound, given in unwrapped(module, target) if _is_direct(module, target) else ():
                     yield from _judged(module, node, name, word, function, count, bound, given)
         elif name == "jax.lax.cond" and len(node.args) >= 3 and not has_stars(node) and not node.keywords:
+            is_old = len(node.args) == 5 and _is_direct(module, node.args[4])
+            if is_old and _is_direct(module, node.args[2]) and not isinstance(node.args[1], ast.Lambda):
+                continue  # cond(test, operand, function, operand, function), which JAX still takes
             for target in node.args[1:3]:
                 for function, bound, given in unwrapped(module, target) if _is_direct(module, target) else ():
-                    if len(node.args) == 5 and isinstance(node.args[3], ast.Lambda | ast.Name):
-                        continue  # the old form: cond(test, operand, function, operand, function)
                     count = len(node.args) - 3
                     yield from _judged(module, node, name, "branch", function, count, bound, given)
 
