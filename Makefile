@@ -14,6 +14,7 @@ CORE := tests/jaxpr tests/network tests/models/test_models.py tests/test_trees.p
 	$(addprefix tests/train/test_,fit.py loop.py objective.py optimizer.py saved.py) \
 	$(addprefix tests/export/test_,load.py reload.py save.py) \
 	$(addprefix tests/debug/test_,check_loss.py key_reuse.py nonfinite.py purity.py recompilation.py) \
+	$(addprefix tests/tune/test_,lanes.py trace.py) \
 	tests/doctor/test_faultbench.py
 
 .PHONY: demo test check types doctests core slow bench-faults format stub pages clean

@@ -1,0 +1,100 @@
+"""Whether code asks first which version it runs on, so that what is gone from one is meant for another."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from verax.lint._module import Module
+
+MISSING = ("ImportError", "ModuleNotFoundError", "AttributeError")
+ANY = ("Exception", "BaseException")
+SMALL = 3  # statements of a `try` that is there for one of them
+# What a test mentions that asks which release is there: `hasattr(jax, "tree")`, `JAX_VERSION`, `HAS_TREE`.
+ASKS = re.compile(
+    r"hasattr|getattr|find_spec|version|\b_?(HAS|HAVE|IS_OLD|IS_NEW|OLD|NEW|LEGACY|COMPAT|USE_OLD|USE_NEW)_"
+    r"|(has|have|old|new|legacy|compat)_?(jax|flax|optax)|(jax|flax|optax)_?(old|new|legacy|compat|gt|ge|lt|le|\d)"
+)
+LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+EXPECTED = ("suppress", "raises", "assertRaises", "assertRaisesRegex", "deprecated_call", "warns")
+
+
+def is_guarded(module: Module, node: ast.AST) -> bool:
+    """Returns whether a node is reached only on some versions, or is expected to fail.
+
+    It stands in a `try` whose handler catches that a name is missing, or in such a handler; in a branch, or after one
+    that leaves, whose test has `hasattr` or a version; in a function whose decorator asks; or where an error is due.
+    """
+    child = node
+    for each in module.around(node):
+        match each:
+            case ast.Try() | ast.TryStar():
+                if child not in each.finalbody and any(_catches(handler, each, node) for handler in each.handlers):
+                    return True
+            case ast.If() | ast.IfExp() | ast.While() | ast.Assert() | ast.BoolOp():
+                test = each.values[0] if isinstance(each, ast.BoolOp) else each.test
+                if child is not test and _asks(module, test):
+                    return True
+            case ast.With() | ast.AsyncWith():
+                if child in each.body and any(_expects(item.context_expr) for item in each.items):
+                    return True
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                if any(
+                    isinstance(one, ast.Call) and child is not one and _asks(module, one) for one in each.decorator_list
+                ):
+                    return True
+            case ast.comprehension():
+                if any(child is not one and _asks(module, one) for one in each.ifs):
+                    return True
+            case _:
+                pass
+        if isinstance(child, ast.stmt) and _left_before(module, each, child):
+            return True
+        child = each
+    return False
+
+
+def _catches(handler: ast.ExceptHandler, guard: ast.Try | ast.TryStar, node: ast.AST) -> bool:
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = {getattr(each, "id", getattr(each, "attr", "")) for each in caught}
+    if names & set(MISSING):
+        return True
+    return (None in caught or bool(names & set(ANY))) and len(guard.body) <= SMALL
+
+
+def _asks(module: Module, test: ast.expr) -> bool:
+    """Returns whether an expression looks at a version, or at whether there is a name."""
+    for each in ast.walk(test):
+        if isinstance(each, ast.Attribute) and ASKS.search(each.attr):
+            return True
+        if isinstance(each, ast.Constant) and each.value == "__version__":
+            return True
+        if isinstance(each, ast.Name):
+            if ASKS.search(each.id):
+                return True
+            value = module.value(each)
+            if value is not each and not isinstance(value, ast.Lambda) and ASKS.search(module.source(value)):
+                return True
+            made = module.definition(each)
+            if isinstance(made, ast.FunctionDef) and ASKS.search(module.source(made)):
+                return True
+    return False
+
+
+def _expects(context: ast.expr) -> bool:
+    if not isinstance(context, ast.Call):
+        return False
+    name = getattr(context.func, "id", getattr(context.func, "attr", ""))
+    return name in EXPECTED
+
+
+def _left_before(module: Module, block: ast.AST, statement: ast.stmt) -> bool:
+    """Returns whether a branch before a statement of the same block asks for a version and leaves."""
+    for part in ("body", "orelse", "finalbody"):
+        body = getattr(block, part, None)
+        if not isinstance(body, list) or statement not in body:
+            continue
+        for each in body[: body.index(statement)]:
+            if isinstance(each, ast.If) and isinstance(each.body[-1], LEAVES) and _asks(module, each.test):
+                return True
+    return False

@@ -1,0 +1,233 @@
+"""Reports on stale names, and the edits that write what took their place."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from verax.lint._imports import added_import
+from verax.lint._module import Module
+from verax.lint._replacements import ADVICE, VALUES, replacement
+from verax.lint._report import Edit, Fix
+from verax.lint._rule import Found
+from verax.lint._tables import ROOTS, table
+from verax.lint._uses import Use, real_name, uses, visible
+from verax.lint._versions import target
+
+# Modules that are there once their package is imported.
+LOADED = {
+    "jax", "jax.numpy", "jax.numpy.linalg", "jax.numpy.fft", "jax.lax", "jax.nn", "jax.nn.initializers", "jax.random",
+    "jax.tree", "jax.tree_util", "jax.scipy", "jax.core", "jax.debug", "jax.dtypes", "jax.sharding", "jax.export",
+    "jax.image", "jax.ops", "jax.errors", "jax.stages", "jax.profiler", "optax", "optax.contrib", "optax.losses",
+    "optax.second_order", "optax.tree_utils", "optax.projections", "optax.schedules", "flax", "flax.linen", "flax.core",
+    "flax.nnx", "functools",
+}  # fmt: skip
+# The rule that reports a stale name, by how the name begins; the first that fits.
+FAMILIES = {
+    "VX401": r"jax\.(tree_(?!util\b)\w+|treedef_\w+|tree_util\.tree_multimap)$",
+    "VX402": r"jax\.partial$",
+    "VX403": r"jax\.ops\.(index(_\w+)?|scatter)$",
+    "VX404": r"jax\.experimental\.",
+    "VX409": r"jax\.numpy\.",
+    "VX405": r"jax\.",
+    "VX406": r"flax\.",
+    "VX408": r"optax\.",
+}
+ASKED = re.compile(r"\b(?:use|please|in most cases|refer to|replace)\b.*", re.I)
+LONG = 160  # characters of what a release says, in a message of one line
+
+
+def stale(module: Module, code: str) -> Iterator[Found]:
+    """Yields the reports of one rule on stale names."""
+    for use in uses(module):
+        if rule_of_use(use) == code:
+            yield stale_found(module, use)
+
+
+def rule_of_use(use: Use) -> str:
+    """Returns the code of the rule that a use belongs to."""
+    dotted = use.dotted
+    if use.way == "unknown":
+        return "VX401" if moved_tree_name(dotted) else "VX411"
+    for code, pattern in FAMILIES.items():
+        if re.match(pattern, dotted):
+            return code
+    return "VX411"  # of libraries that have no rule of their own
+
+
+def moved_tree_name(dotted: str) -> str | None:
+    """Returns where a name is that `jax` never had, but `jax.tree_util` has: `jax.tree_all`."""
+    package, _, name = dotted.rpartition(".")
+    there = f"jax.tree_util.{name}"
+    return there if package == "jax" and name.startswith("tree") and table("jax").added(there) else None
+
+
+def stale_found(module: Module, use: Use) -> Found:
+    """Returns the report on a stale name, with a fix where one name takes the place of the other."""
+    if use.stale is None:
+        new = moved_tree_name(use.dotted) or ""
+        return Found(use.node, f"jax has no {use.dotted[4:]}. Use {new}.", renamed(module, use, new, safe=True))
+    limits = target(module, use.package)
+    new = replacement(use.dotted, use.stale, limits)
+    message = f"{use.dotted} {use.since}."
+    advice = ADVICE.get(use.dotted)
+    if advice is None and new is not None:
+        advice = f"Use {new[0]}."
+    elif advice is None and (said := ASKED.search(use.stale.said)):
+        text = said[0][:1].upper() + said[0][1:]
+        advice = text if len(text) <= LONG else f"{text[:LONG].rpartition(' ')[0]} ..."
+        advice += "" if advice.endswith(".") else "."
+    fix = None
+    if use.dotted in VALUES and isinstance(use.node, ast.Attribute):
+        fix = _value(module, use.node, VALUES[use.dotted])
+    elif new is not None:
+        package = new[0].partition(".")[0]
+        is_there = package not in ROOTS or limits.always_has(table(package).added(new[0]) or limits.oldest)
+        fix = renamed(module, use, new[0], safe=new[1] and is_there)
+    return Found(use.node, f"{message} {advice}" if advice else message, fix, use.level)
+
+
+def renamed(module: Module, use: Use, new: str, *, safe: bool) -> Fix | None:
+    """Returns the edits that put a name in the place of one that is used; None where they are not known."""
+    title = f"Replace by {new}"
+    node = use.node
+    if isinstance(node, ast.Attribute):
+        text, edits = expression(module, node, new)
+        return Fix(title, (module.replaced(node, text), *edits), safe)
+    if isinstance(node, ast.alias):
+        edits = _alias(module, node, new)
+        return None if edits is None else Fix(title, edits, safe)
+    if isinstance(node, ast.ImportFrom):
+        return _import_from(module, node, use.dotted, new, safe=safe)
+    if isinstance(node, ast.Import):
+        return _import(module, node, use, new, safe=safe)
+    return None
+
+
+def expression(module: Module, node: ast.expr, new: str) -> tuple[str, tuple[Edit, ...]]:
+    """Returns how a name is written where a node stands, and the imports that it needs.
+
+    As much as possible of what the node itself is written with is kept.
+    """
+    inner: ast.expr = node
+    while isinstance(inner, ast.Attribute):
+        inner = inner.value
+        base = real_name(module, inner)
+        if base is not None and new.startswith(f"{base}.") and _is_loaded(new, base):
+            return module.source(inner) + new[len(base) :], ()
+    package, _, name = new.rpartition(".")
+    top = module.opened[module.tree].bindings
+    for local, bindings in top.items():
+        base = bindings[0].origin
+        if (
+            base
+            and bindings[0].kind == "import"
+            and new.startswith(f"{base}.")
+            and visible(module, node, local) == base
+        ):
+            at = (node.lineno, node.col_offset)
+            if _is_loaded(new, base) and (bindings[0].at < at or module.function(node) is not None):
+                return local + new[len(base) :], ()
+    if package not in LOADED or "." not in package:
+        local, edits = added_import(module, package)
+        return f"{local}.{name}", edits
+    root = package.partition(".")[0]
+    local, edits = added_import(module, root)
+    return local + new[len(root) :], edits
+
+
+def _is_loaded(new: str, base: str) -> bool:
+    """Returns whether a name is reached from a module that is imported, without another import."""
+    package = new.rpartition(".")[0]
+    return package == base or package in LOADED
+
+
+def _value(module: Module, node: ast.Attribute, template: str) -> Fix:
+    text = template.format(module.source(node.value))
+    parent = module.parents.get(node)
+    if isinstance(parent, ast.BinOp | ast.UnaryOp | ast.Attribute | ast.Subscript) and text.startswith("-"):
+        text = f"({text})"
+    return Fix(f"Replace by {text}", (module.replaced(node, text),), safe=True)
+
+
+# Imports.
+
+
+def _alias(module: Module, alias: ast.alias, new: str) -> tuple[Edit, ...] | None:
+    """Returns the edits of `from module import name` whose name moved or is called otherwise."""
+    statement = module.parents[alias]
+    assert isinstance(statement, ast.ImportFrom)
+    local = alias.asname or alias.name
+    package, _, name = new.rpartition(".")
+    if package == "jax.tree":  # its names are short: `map`
+        package, name = "jax.tree_util", f"tree_{name}"
+    what = name if name == local else f"{name} as {local}"
+    if package == statement.module:
+        return (module.replaced(alias, what),)
+    line = f"from {package} import {what}"
+    if not package:
+        return None
+    if len(statement.names) == 1:
+        return (module.replaced(statement, line),)
+    start, _ = module.span(statement)
+    before = module.text[module.offset(statement.lineno, 0) : start]
+    if before.strip():  # behind another statement on its line
+        return None
+    return (Edit(start, start, f"{line}\n{before}"), _without(module, statement, alias))
+
+
+def _without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edit:
+    """Returns the edit that takes one name of several out of an import, with its comma."""
+    place = statement.names.index(alias)
+    start, end = module.span(alias)
+    if place + 1 < len(statement.names):
+        between = module.text[end : module.span(statement.names[place + 1])[0]]
+        if "\n" not in between:
+            return Edit(start, end + len(between), "")
+        comma = end + between.index(",") + 1
+        rest = module.text[
+            comma : module.offset(alias.end_lineno or alias.lineno, 0)
+            + len(module.lines[(alias.end_lineno or alias.lineno) - 1])
+        ]
+        line = module.offset(alias.lineno, 0)
+        if not rest.strip() and not module.text[line:start].strip():  # alone on its line
+            return Edit(line, comma + len(rest), "")
+        return Edit(start, comma, "")
+    before = module.span(statement.names[place - 1])[1]
+    return Edit(before, end, "")
+
+
+def _import_from(module: Module, node: ast.ImportFrom, old: str, new: str, *, safe: bool) -> Fix | None:
+    """Returns the fix of `from old import ...` where a module moved."""
+    module_name = node.module or ""
+    if not f"{module_name}.".startswith(f"{old}."):
+        return None
+    if old == "jax.config" and not all(each.name == "config" for each in node.names):
+        return None
+    moved = new + module_name[len(old) :]
+    start, end = module.span(node)
+    text = module.text[start:end]
+    place = text.find(module_name)
+    if place < 0:
+        return None
+    edit = Edit(start + place, start + place + len(module_name), moved)
+    return Fix(f"Import from {moved}", (edit,), safe)
+
+
+def _import(module: Module, node: ast.Import, use: Use, new: str, *, safe: bool) -> Fix | None:
+    """Returns the fix of `import old` or `import old as name`, with all that is reached through it."""
+    alias = next((each for each in node.names if f"{each.name}.".startswith(f"{use.dotted}.")), None)
+    if alias is None or new in ROOTS:
+        return None
+    moved = new + alias.name[len(use.dotted) :]
+    edits = [Edit(module.span(alias)[0], module.span(alias)[0] + len(alias.name), moved)]
+    if alias.asname is None:
+        root = alias.name.partition(".")[0]
+        if moved.partition(".")[0] != root:
+            return None
+        edits += [module.replaced(each, f"{root}{new[len(root):]}") for each in use.rest
+                  if module.source(each).startswith(f"{root}.")]  # fmt: skip
+        if len(edits) != len(use.rest) + 1:
+            return None
+    return Fix(f"Import {moved}", tuple(edits), safe)
