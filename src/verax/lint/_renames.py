@@ -74,7 +74,7 @@ def stale_found(module: Module, use: Use) -> Found:
     advice = ADVICE.get(use.dotted)
     if advice is None and new is not None:
         advice = f"Use {new[0]}."
-    elif advice is None and (said := ASKED.search(use.stale.said)):
+    elif advice is None and (said := ASKED.search(use.stale.said)) and len(said[0].split()) > 3:
         text = said[0][:1].upper() + said[0][1:]
         advice = text if len(text) <= LONG else f"{text[:LONG].rpartition(' ')[0]} ..."
         advice += "" if advice.endswith(".") else "."
