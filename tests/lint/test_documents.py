@@ -112,7 +112,8 @@ x == jnp.nan"""
 
 def test_each_python_block_of_a_page_is_a_module():
     assert places(PAGE, "a.md") == [
-        (None, 5, 1, "VX604"), (None, 13, 3, "VX604"), (None, 17, 26, "VX604"), (None, 33, 5, "VX001"), (None, 37, 1, "VX604"),
+        (None, 5, 1, "VX604"), (None, 13, 3, "VX604"), (None, 17, 26, "VX604"), (None, 33, 5, "VX001"),
+        (None, 37, 1, "VX604"),
     ]  # fmt: skip
     assert check_text(PAGE, "a.md").reports == ()
 

@@ -34,8 +34,9 @@ def test_python_files_and_notebooks_are_found_in_order(tmp_path):
 
 def test_caches_environments_and_what_is_built_are_passed_over(tmp_path):
     made(
-        tmp_path, "a.py", "env/pyvenv.cfg", "env/lib/a.py", ".venv/a.py", "build/a.py", "dist/a.py", "a/__pycache__/a.py",
-        "lib/site-packages/b/a.py", "node_modules/a.py", ".tox/a.py", "x.egg-info/a.py", "kept/CACHEDIR.TAG", "kept/a.py",
+        tmp_path, "a.py", "env/pyvenv.cfg", "env/lib/a.py", ".venv/a.py", "build/a.py", "dist/a.py", ".tox/a.py",
+        "a/__pycache__/a.py", "lib/site-packages/b/a.py", "node_modules/a.py", "x.egg-info/a.py", "kept/CACHEDIR.TAG",
+        "kept/a.py",
         "conda/conda-meta/x", "conda/a.py", ".git/hooks/a.py", ".ipynb_checkpoints/a.ipynb", "src/build/__init__.py",
         ".github/a.py",
     )  # fmt: skip

@@ -113,7 +113,7 @@ WRONG = [
     ("target-jax = 0.6", "target-jax in [tool.verax.lint] of {file} must be a text such as '0.6.2', got 0.6."),
     ('target-jax = "new"', "target-jax must be a version such as 0.6.2, got 'new'."),
     ("markdown = 1", "markdown in [tool.verax.lint] of {file} must be true or false, got 1."),
-    ('per-file-ignores = ["a"]', "per-file-ignores in [tool.verax.lint] of {file} must be patterns with lists of codes"),
+    ('per-file-ignores = ["a"]', "per-file-ignores in [tool.verax.lint] of {file} must be patterns with lists of"),
     ('per-file-ignores = {"a" = "VX1"}', "must be patterns with lists of codes"),
     ("= 3", "{file} cannot be read: "),
 ]  # fmt: skip
