@@ -34,7 +34,6 @@ SAME: dict[str, str] = {
     "jax.linear_util": "jax.extend.linear_util",  # 0.4.16
     "jax.experimental.optimizers": "jax.example_libraries.optimizers",  # 0.2.25
     "jax.experimental.stax": "jax.example_libraries.stax",  # 0.2.25
-    "jax.experimental.export": "jax.export",  # 0.4.30
     "jax.experimental.shard_map.shard_map": "jax.shard_map",  # 0.8.0
     "jax.experimental.pjit.pjit": "jax.jit",  # 0.8.0
     "jax.experimental.pjit.with_sharding_constraint": "jax.lax.with_sharding_constraint",
@@ -71,6 +70,7 @@ SAME: dict[str, str] = {
 }
 # Something near: another shape, other numbers, or a narrower type.
 NEAR: dict[str, str] = {
+    "jax.experimental.export": "jax.export",  # 0.4.30
     "jax.random.KeyArray": "jax.Array",
     "jax.random.PRNGKeyArray": "jax.Array",
     "jax.random.shuffle": "jax.random.permutation",
