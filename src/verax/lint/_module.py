@@ -47,6 +47,7 @@ class Module:
         built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
+        self._definitions: dict[ast.AST, Function | ast.ClassDef | None] = {}
         self.known: dict[str, Any] = {}  # analyses that rules share, by their names; see `shared`
 
     # Text.
@@ -244,6 +245,14 @@ class Module:
         """
         if isinstance(node, ast.Lambda):
             return node
+        if not isinstance(node, ast.Name | ast.Attribute):
+            return None
+        if node not in self._definitions:
+            self._definitions[node] = None  # a name that is bound to itself ends here
+            self._definitions[node] = self._defined(node)
+        return self._definitions[node]
+
+    def _defined(self, node: ast.Name | ast.Attribute) -> Function | ast.ClassDef | None:
         if isinstance(node, ast.Name):
             binding = self.binding(node)
             if binding is None or binding.kind == "param":
@@ -256,7 +265,7 @@ class Module:
                 value = binding.value
                 return self.definition(value) if isinstance(value, ast.Name | ast.Lambda | ast.Attribute) else None
             return None
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        if isinstance(node.value, ast.Name):
             owner = self.class_around(node)
             first = next(iter(self.functions(node)), None)
             if owner is not None and first is not None and node.value.id in ("self", "cls"):
