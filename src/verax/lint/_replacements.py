@@ -43,9 +43,6 @@ SAME: dict[str, str] = {
     "jax.interpreters.pxla.PartitionSpec": "jax.sharding.PartitionSpec",
     "jax.interpreters.pxla.Mesh": "jax.sharding.Mesh",
     "jax.clear_backends": "jax.extend.backend.clear_backends",
-    "jax.api.jit": "jax.jit",
-    "jax.api.grad": "jax.grad",
-    "jax.api.vmap": "jax.vmap",
     "jax.numpy.alltrue": "jax.numpy.all",
     "jax.numpy.sometrue": "jax.numpy.any",
     "jax.numpy.product": "jax.numpy.prod",
@@ -144,7 +141,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
     "jax.random": {
         "randn": "jax.random.normal", "rand": "jax.random.uniform", "random": "jax.random.uniform", "gaussian":
         "jax.random.normal", "randperm": "jax.random.permutation", "seed": "jax.random.key", "standard_normal":
-        "jax.random.normal", "random_sample": "jax.random.uniform", "Key": "jax.random.key", "binary":
+        "jax.random.normal", "random_sample": "jax.random.uniform", "binary":
         "jax.random.bernoulli", "sample": "jax.random.choice", "new_key": "jax.random.split", "integers":
         "jax.random.randint", "RandomState": "jax.random.key", "default_rng": "jax.random.key",
     },
@@ -181,8 +178,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "flax.linen.relu", "GELU": "flax.linen.gelu", "Sigmoid": "flax.linen.sigmoid", "Tanh":
         "flax.linen.tanh", "Softmax": "flax.linen.softmax", "MaxPool2d": "flax.linen.max_pool", "AvgPool2d":
         "flax.linen.avg_pool", "Dropout2d": "flax.linen.Dropout", "MultiheadAttention":
-        "flax.linen.MultiHeadDotProductAttention", "LSTM": "flax.linen.LSTMCell", "MultiHeadAttention":
-        "flax.linen.MultiHeadDotProductAttention", "GRU": "flax.linen.GRUCell", "SiLU": "flax.linen.silu",
+        "flax.linen.MultiHeadDotProductAttention", "LSTM": "flax.linen.LSTMCell", "GRU": "flax.linen.GRUCell",
+        "SiLU": "flax.linen.silu",
         "LeakyReLU": "flax.linen.leaky_relu", "ModuleList": "flax.linen.Module", "Parameter":
         "flax.linen.Module.param",
     },
