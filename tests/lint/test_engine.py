@@ -91,12 +91,10 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_files_are_findings_and_take_no_longer(name, project):
+def test_odd_files_are_findings(name, project):
     content, expected = ODD[name]
     (project / "odd.py").write_bytes(content)
-    began = time.perf_counter()
     found = lint(project / "odd.py")
-    assert time.perf_counter() - began < 5
     assert not found.broken
     assert expected is None or [each.code for each in found.reports] == expected
 
