@@ -14,6 +14,7 @@ CORE := tests/jaxpr tests/network tests/models/test_models.py tests/test_trees.p
 	$(addprefix tests/train/test_,fit.py loop.py objective.py optimizer.py saved.py) \
 	$(addprefix tests/export/test_,load.py reload.py save.py) \
 	$(addprefix tests/debug/test_,check_loss.py key_reuse.py nonfinite.py purity.py recompilation.py) \
+	$(addprefix tests/tune/test_,lanes.py trace.py) \
 	tests/doctor/test_faultbench.py
 
 .PHONY: demo test check types doctests core slow bench-faults format stub pages clean
@@ -31,6 +32,7 @@ check:
 	@test -x $(BIN)/python || { echo "There is no $(BIN)/python yet. Run: make test"; exit 2; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m verax lint --markdown src examples benchmarks docs README.md
 	@$(MAKE) --no-print-directory -j2 types doctests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiler" tests
 	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist loadfile -m "compiler and not slow" $(COMPILED)

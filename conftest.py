@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent
 
 
 def quick_compiler() -> str:
-    """Returns flags with which XLA compiles in a fifth of the time, which is two thirds of what the suite takes.
+    """Returns flags with which XLA compiles several times faster: compiling is most of what the suite takes.
 
     The programs of tests are small and run few times, so what the compiler makes of them hardly matters: they are the
     same programs, in the same precision. With `XLA_FLAGS=` (empty) the tests meet the compiler that users have, as the

@@ -124,6 +124,9 @@ SPACES = (
     _tune("an unknown search", "--space hidden=4,8 --search bayes", "search must be one of grid", "got 'bayes'"),
     _tune("a halving by one", "--space hidden=4,8 --prune 1", "factor of a Halving must be .* at least 2, got 1"),
     _tune("no trial", "--space hidden=4,8 --trials 0", "trials must be a whole number of at least 1, got 0"),
+    _tune(
+        "no generation", "--space hidden=4,8 --generation 0", "generation must be a whole number of at least 1, got 0"
+    ),
     _tune("an unknown executor", "--space hidden=4,8 --executor slurm", "executor must be one of local", "got 'slurm'"),
     _tune(
         "a storage of no kind", "--space hidden=4,8 --storage nothing://x", "the storage 'nothing://x'", "sqlite:///"

@@ -2,14 +2,13 @@
 
 import json
 import os
-import pty
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import verax as vx
+from tests.cli.terminal import said_on_a_terminal
 from verax.cli import main
 from verax.cli._arguments import parse
 
@@ -62,23 +61,7 @@ def test_piped_progress_is_plain_lines_with_loss_metric_rate_and_time(blobs, tmp
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 def test_on_a_terminal_progress_is_a_live_line(blobs, tmp_path):
-    master, slave = pty.openpty()
-    command = [sys.executable, "-m", "verax", "train", str(blobs), "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(
-        command, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    )
-    os.close(slave)
-    said = b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        said += part
-    os.close(master)
-    assert process.wait() == 0, said
+    said = said_on_a_terminal("train", str(blobs), "--out", str(tmp_path / "run"))
     assert b"\x1b[" in said
     assert b"validation accuracy" in said
     assert b"steps/s" in said

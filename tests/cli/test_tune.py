@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import sys
 import pytest
 
 import verax as vx
+from tests.cli.terminal import said_on_a_terminal
 from verax.cli import main
 from verax.cli._arguments import parse
 from verax.cli._runs import study_folder
@@ -226,6 +226,13 @@ def test_the_seed_is_the_studys(blobs):
     assert named["seed"] == 7
 
 
+def test_the_generation_reaches_the_study(blobs, tmp_path):
+    words = ["--space", "learning_rate=log(1e-3,1e-1)", "--trials", "3", "--epochs", "1", "--retrain", "0"]
+    assert main(["tune", str(blobs), *words, "--generation", "2", "--out", str(tmp_path / "run")]) == 0
+    facts = read_study(tmp_path / "run" / "study.json").facts
+    assert facts["generation"] == 2 and len(facts["plan"]) == 2
+
+
 # The rows.
 
 
@@ -255,23 +262,8 @@ def test_of_a_long_study_few_rows_are_printed():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 def test_on_a_terminal_there_is_a_live_line(blobs, tmp_path):
-    master, slave = pty.openpty()
     words = ["--space", "learning_rate=1e-6,1e-1", "--epochs", "1", "--retrain", "0", "--out", str(tmp_path / "run")]
-    command = [sys.executable, "-m", "verax", "tune", str(blobs), *words]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    process = subprocess.Popen(command, stdout=slave, stderr=slave, env=environment)
-    os.close(slave)
-    said = b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        said += part
-    os.close(master)
-    assert process.wait() == 0, said
+    said = said_on_a_terminal("tune", str(blobs), *words)
     assert b"\x1b[" in said
     for words in (b"plan: 2 trials = 1 program", b"2 / 2 trials  best ", b"a minute", b"left"):
         assert words in said

@@ -14,7 +14,7 @@ from tests.train.cases import CLASSES, CNN, DATA, MLP, NOISY, WithNorm, compilat
 from verax.data import epoch_order
 from verax.findings import InputError, Moment
 from verax.train._lanes import train_lanes
-from verax.train._lanes_program import runs_in_turn
+from verax.train._lanes_program import forward_cost, runs_in_turn
 from verax.train._runs import lane_estimate, score_lanes
 
 ROUNDING = 1e-5  # single and vmapped products of float32 add up in another order; 1e-7 a step was seen
@@ -233,7 +233,7 @@ def test_large_networks_run_lane_after_lane(width, in_turn):
     network = vx.as_network((lambda key, x: jnp.zeros((64, width)), lambda params, x: x @ params))
     inputs = np.zeros((512, 64), np.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), inputs)
-    assert runs_in_turn(network, shapes, inputs) == in_turn
+    assert runs_in_turn(forward_cost(network, shapes, inputs)) == in_turn
 
 
 # What is given.

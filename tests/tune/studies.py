@@ -14,7 +14,6 @@ import optax
 
 import verax as vx
 
-ROOT = Path(__file__).parents[2]
 SPACE = {"rate": [0.01, 0.1], "width": [2, 3]}  # two programs of two lanes
 WIDE = {"rate": [0.01, 0.1], "width": [2, 3, 4, 5]}  # four programs
 

@@ -1,18 +1,17 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import psutil
 import pytest
 
 import verax as vx
-from tests.tune.studies import ROOT, SPACE, assert_same, deadly, faulty, linear, noisy
+from tests.tune.processes import started
+from tests.tune.studies import SPACE, assert_same, deadly, faulty, linear, noisy
 from verax.findings import InputError
 from verax.tune import LaneResult, Task, TaskResult
 from verax.tune.executors import Local, Processes, Ray, executor_of
@@ -208,15 +207,7 @@ def test_no_worker_is_left_after_an_interrupt(kind, tmp_path):
         "for event in vx.tune.events(slow.slow, space, executor='processes:1', driver=os.getpid()):\n"
         "    print('planned', flush=True)\n"
     )
-    path = os.pathsep.join([str(tmp_path), str(ROOT), str(Path(vx.__file__).parents[1])])
-    driver = subprocess.Popen(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with driver:
+    with started(program, tmp_path) as driver:
         assert driver.stdout.readline() == "planned\n"
         workers = waited_for(lambda: psutil.Process(driver.pid).children(), 30)
         time.sleep(0.5)

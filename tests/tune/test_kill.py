@@ -1,18 +1,15 @@
 """A study whose process is killed at random moments and begun again each time comes to the same as one that is not."""
 
-import os
 import random
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 
 import verax as vx
-from tests.tune.studies import ROOT, linear
+from tests.tune.processes import started
+from tests.tune.studies import linear
 from verax.tune import Halving
 
 SPACE = {"rate": [0.01, 0.05, 0.1], "width": [2, 3, 4]}
@@ -34,16 +31,7 @@ print("to the end", flush=True)
 
 def ended(program, after):
     """Runs the tuner, kills it some seconds after its first plan, and returns whether it had come to its end."""
-    paths = os.pathsep.join([str(ROOT), str(Path(vx.__file__).parents[1])])
-    tuner = subprocess.Popen(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with tuner:
+    with started(program) as tuner:
         first = tuner.stdout.readline()
         killer = threading.Timer(after, tuner.kill)
         killer.start()

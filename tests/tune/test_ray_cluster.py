@@ -2,12 +2,12 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
 import verax as vx
-from tests.tune.studies import ROOT, WIDE, assert_same, linear
+from tests.tune.processes import import_path
+from tests.tune.studies import WIDE, assert_same, linear
 from verax.findings import InputError
 from verax.tune import Trial, events
 from verax.tune.executors import Ray
@@ -42,9 +42,8 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     assert not ray.is_initialized()
-    paths = os.pathsep.join([str(ROOT), str(Path(vx.__file__).parents[1])])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", paths)  # of the nodes, which need Verax and what the user's file imports
+        patch.setenv("PYTHONPATH", import_path())  # of the nodes, which need Verax and what the user's file imports
         noticed = {  # a lost node within some seconds instead of half a minute
             "health_check_initial_delay_ms": 0,
             "health_check_period_ms": 500,

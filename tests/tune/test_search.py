@@ -63,19 +63,67 @@ def test_a_model_proposes_the_same_for_the_same_results():
 def test_the_last_digits_of_a_score_change_no_proposal():
     settings = proposals(SPACE, "random", 0, 0, 16)
     exact = [Told(setting, 1.0 + cost(setting)) for setting in settings]
-    other = [Told(setting, value * (1 + 1e-9)) for setting, value in exact]
+    other = [each._replace(value=each.value * (1 + 1e-9)) for each in exact]
     assert proposals(SPACE, "tpe", 1, 16, 8, exact) == proposals(SPACE, "tpe", 1, 16, 8, other)
 
 
 def test_a_model_goes_where_it_is_better():
     told = [Told(setting, cost(setting)) for setting in proposals(SPACE, "quasi-random", 0, 0, 32)]
     costs = [cost(setting) for setting in proposals(SPACE, "tpe", 0, 32, 8, told)]
-    assert np.median(costs) < np.median([value for _, value in told]) / 2
+    assert np.median(costs) < np.median([each.value for each in told]) / 2
+
+
+@pytest.mark.parametrize(("known", "is_random"), [(6, True), (8, False)])
+def test_a_model_of_few_trials_does_not_choose(known, is_random):
+    settings = proposals(SPACE, "random", 0, 0, known)
+    one, other = ([Told(each, sign * cost(each)) for each in settings] for sign in (1, -1))
+    proposed = [proposals(SPACE, "tpe", 0, known, 1, told) for told in (one, other)]
+    assert (proposed[0] == proposed[1]) == is_random
 
 
 def test_what_was_not_finite_is_told_as_the_worst():
     settings = proposals(SPACE, "quasi-random", 0, 0, 32)
     told = [Told(each, math.nan if each["rate"] > 3e-3 else 0.5 + cost(each) / 10) for each in settings]
+    rates = [setting["rate"] for setting in proposals(SPACE, "tpe", 0, 32, 8, told)]
+    assert np.mean([rate <= 3e-3 for rate in rates]) > 0.6
+
+
+def seen_by_the_sampler(monkeypatch, told):
+    """The trials that TPE finds when it is asked for the first time."""
+    import optuna
+
+    seen, choose = [], optuna.samplers.TPESampler.sample_independent
+
+    def watched(self, study, *given):
+        seen.append(study.trials[: len(told)])
+        return choose(self, study, *given)
+
+    monkeypatch.setattr(optuna.samplers.TPESampler, "sample_independent", watched)
+    proposals(SPACE, "tpe", 0, len(told), 1, told)
+    return seen[0]
+
+
+def test_a_pruned_trial_reaches_the_sampler_with_its_value_and_epoch(monkeypatch):
+    settings = proposals(SPACE, "random", 0, 0, 3)
+    told = [Told(settings[0], 1.0), Told(settings[1], 0.123456789, 3), Told(settings[2], math.inf)]
+    complete, pruned, broken = seen_by_the_sampler(monkeypatch, told)
+    assert (complete.state.name, complete.value) == ("COMPLETE", 1.0)
+    assert (pruned.state.name, pruned.intermediate_values) == ("PRUNED", {3: 0.123457})
+    assert (broken.state.name, broken.intermediate_values) == ("PRUNED", {})  # to TPE the worst of all
+
+
+def test_a_model_learns_from_pruned_trials():
+    told = [Told(setting, cost(setting), 1) for setting in proposals(SPACE, "quasi-random", 0, 0, 32)]
+    proposed = proposals(SPACE, "tpe", 0, 32, 8, told)
+    assert np.median([cost(each) for each in proposed]) < np.median([each.value for each in told]) / 2
+    assert proposals(SPACE, "tpe", 0, 32, 8, told) == proposed
+    further = [each._replace(pruned=3) if each.setting["rate"] > 3e-2 else each for each in told]
+    assert proposals(SPACE, "tpe", 0, 32, 8, further) != proposed
+
+
+def test_a_pruned_trial_is_better_than_one_that_is_not_finite():
+    settings = proposals(SPACE, "quasi-random", 0, 0, 32)
+    told = [Told(each, math.inf) if each["rate"] > 3e-3 else Told(each, 1.0, 1) for each in settings]
     rates = [setting["rate"] for setting in proposals(SPACE, "tpe", 0, 32, 8, told)]
     assert np.mean([rate <= 3e-3 for rate in rates]) > 0.6
 

@@ -99,7 +99,21 @@ def test_what_is_no_space_is_refused(what):
         make()
 
 
-def test_combinations_are_not_counted_without_end():
-    space = checked_space({name: list(range(100)) for name in "abcd"})
-    assert combinations_of(space) == 1_000_001
+def test_combinations_are_counted_without_making_them():
+    space = {name: list(range(1000)) for name in "abcd"}
+    assert combinations_of(checked_space(space)) == 10**12
     assert next(itertools.islice(grid(space), 5, None)) == {"a": 0, "b": 0, "c": 0, "d": 5}
+    some = checked_space({"a": [1, 2, 3], "b": lambda chosen: None if chosen["a"] == 1 else [4, 5], "c": [6, 7]})
+    assert combinations_of(some) == len(list(grid(some))) == 10
+
+
+def test_combinations_that_depend_on_others_are_counted_until_there_are_enough():
+    asked = []
+
+    def depending(chosen):
+        asked.append(chosen)
+        return [1, 2]
+
+    space = checked_space({"a": list(range(10**6)), "b": depending, "c": [1, 2, 3]})
+    assert combinations_of(space, 10) == 12
+    assert len(asked) == 2

@@ -42,7 +42,7 @@ def no_training(monkeypatch):
         raise AssertionError("a task was trained")
 
     monkeypatch.setattr("verax.tune.executors._local.run_task", run_task)
-    monkeypatch.setattr("verax.tune._tune._Study.changes_something", lambda *_: True)
+    monkeypatch.setattr("verax.tune._check.changes_something", lambda *_: True)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,21 @@ def test_another_study_is_refused(begun, no_training, what):
     changes, message = CHANGES[what]
     with pytest.raises(InputError, match=f"the study 'study' was {message}.*Choose another name or folder"):
         run(f"journal:{begun}", **changes)
+
+
+def test_a_model_goes_on_with_the_same_generation_only(tmp_path, no_training):
+    given = {"space": {"rate": [0.01, 0.1]}, "search": "tpe", "trials": 4, "generation": 2}
+    with pytest.raises(AssertionError, match="a task was trained"):
+        run(tmp_path, **given)
+    with pytest.raises(InputError, match="begun with generation 2 and cannot go on with 3"):
+        run(tmp_path, **{**given, "generation": 3})
+    with pytest.raises(AssertionError, match="a task was trained"):
+        run(tmp_path, **given)
+
+
+def test_the_generation_is_nothing_to_a_grid(begun, tmp_path, no_training):
+    with pytest.raises(AssertionError, match="a task was trained"):
+        run(f"journal:{shutil.copy(begun, tmp_path)}", generation=3)
 
 
 def test_another_grouping_is_refused(begun, tmp_path, no_training):
@@ -265,7 +280,7 @@ def test_the_memory_of_a_study_stays_its_own(tmp_path, monkeypatch):
 
     monkeypatch.setattr("verax.tune.executors._local.run_task", run_task)
     for memory in (12345, 999):
-        monkeypatch.setattr("verax.tune._tune.program_bytes", lambda memory=memory: memory)
+        monkeypatch.setattr("verax.tune._kept.program_bytes", lambda memory=memory: memory)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, executor=vx.tune.executors.Local(linear, threads=1))
     assert set(seen) == {12345}
@@ -292,7 +307,7 @@ def test_a_study_that_ends_after_every_write_is_the_same(tmp_path, known, monkey
 
     monkeypatch.setattr(kept, "record", record_and_end)
     monkeypatch.setattr(kept, "finish", finish_and_end)
-    monkeypatch.setattr("verax.tune._tune._Study.changes_something", lambda *_: True)
+    monkeypatch.setattr("verax.tune._check.changes_something", lambda *_: True)
     kills = 0
     while True:
         try:

@@ -17,6 +17,7 @@ from verax.data import load
 from verax.evaluate import Estimate
 from verax.findings import InputError
 from verax.tune import Plan, Study, Trial, events, tune
+from verax.tune._search import proposals
 from verax.tune._study import so_far
 
 ROUNDING = 1e-5  # lanes add in another order than a single run
@@ -179,6 +180,16 @@ def test_more_accuracy_is_better_and_without_retraining_there_is_no_run():
     assert found.best_run is None and found.winner is None
 
 
+def test_a_model_proposes_a_generation_at_a_time():
+    space = {"learning_rate": vx.log_uniform(1e-3, 1.0)}
+    for generation, sizes in ((2, [2, 2, 1]), (8, [5])):
+        seen, found = watched(linear, space, search="tpe", trials=5, generation=generation, retrain=0)
+        assert [sum(len(task.numbers) for task in each.tasks) for each in seen if isinstance(each, Plan)] == sizes
+        assert len(found.trials) == 5 and found.facts["generation"] == generation
+    seen, found = watched(linear, space, search="random", trials=5, generation=2, retrain=0)
+    assert sum(isinstance(each, Plan) for each in seen) == 1 and found.facts["generation"] is None
+
+
 def test_a_regressor_is_chosen_by_its_root_mean_square():
     def regressor(learning_rate):
         return experiment(
@@ -265,6 +276,44 @@ def test_settings_of_jax_hold_in_trials_too():
     with jax.numpy_dtype_promotion("standard"):
         found = tune(mixed, {"learning_rate": [0.1, 0.3]}, retrain=0)
     assert [trial.state for trial in found.trials] == ["complete", "complete"]
+
+
+@pytest.mark.parametrize(
+    ("remainder", "epochs"), [("partial", [1, 1, 2, 2]), ("wrap", [1, 1, 2, 2]), ("drop", [1, 1, 2, 3])]
+)
+def test_rungs_lie_within_a_training_whose_last_epoch_is_cut(remainder, epochs):
+    """Thirteen steps are two epochs of seven, or three of six where the last batch of 2 is dropped."""
+
+    def counted(learning_rate):
+        return experiment(optimizer=optax.sgd(learning_rate), steps=13, remainder=remainder)
+
+    found = tune(counted, {"learning_rate": [1e-4, 1e-3, 1e-2, 0.1]}, pruner=vx.Halving(factor=2), retrain=0)
+    trained = [len(trial.curves["validation/loss"][0]) for trial in found.trials]
+    assert trained == epochs
+    assert [trial.state for trial in found.trials] == [
+        "complete" if each == max(epochs) else "pruned" for each in epochs
+    ]
+    run = vx.train(counted, **found.best.hyperparameters, seed=0)
+    assert found.best.value == pytest.approx(run.history.last("validation/loss"), rel=ROUNDING)
+
+
+def test_a_model_is_told_of_pruned_trials_too(monkeypatch):
+    told = []
+
+    def recorded(space, search, seed, first, count, known=()):
+        told.append(known)
+        return proposals(space, search, seed, first, count, known)
+
+    monkeypatch.setattr("verax.tune._running.proposals", recorded)
+    space = {"learning_rate": vx.log_uniform(1e-3, 1.0)}
+    given = {"search": "tpe", "trials": 8, "generation": 4, "pruner": vx.Halving(factor=2), "retrain": 0}
+    found = tune(linear, space, **given)
+    assert [trial.state for trial in found.trials[:4]].count("pruned") == 2
+    assert [(each.setting, each.value, each.pruned) for each in told[-1]] == [
+        (trial.hyperparameters, trial.value, 1 if trial.state == "pruned" else None) for trial in found.trials[:4]
+    ]
+    again = tune(linear, space, **given)
+    assert [trial.hyperparameters for trial in again.trials] == [trial.hyperparameters for trial in found.trials]
 
 
 # The test split.
@@ -375,8 +424,23 @@ REFUSED = {
         {"search": "grid"},
         r"a grid needs lists, but 'learning_rate' is log_uniform\(0\.0001, 0\.1\)",
     ),
+    "a grid without end": (
+        {"learning_rate": list(range(1, 1002)), "l2": list(range(1000))},
+        {},
+        r"a grid must have at most 100,000 combinations, got 1,001,000 or more\. Give the number of trials, or another",
+    ),
     "no executor": ({"learning_rate": [0.1, 0.2]}, {"executor": "slurm"}, "executor must be one of local, processes"),
     "no trials": ({"learning_rate": [0.1, 0.2]}, {"trials": 0}, "trials must be a whole number of at least 1, got 0"),
+    "no generation": (
+        {"learning_rate": [0.1, 0.2]},
+        {"search": "tpe", "generation": 0},
+        "generation must be a whole number of at least 1, got 0",
+    ),
+    "no whole generation": (
+        {"learning_rate": [0.1, 0.2]},
+        {"generation": True},
+        "generation must be a whole number of at least 1, got True",
+    ),
 }
 
 
@@ -403,6 +467,34 @@ def test_a_hyperparameter_that_matters_in_part_of_the_space_is_taken():
     assert len(found.trials) == 4
     assert found.trials[0].value == found.trials[1].value
     assert found.trials[2].value != found.trials[3].value
+
+
+def test_a_grid_that_is_too_large_is_refused_before_any_work():
+    def untouched(**_):
+        raise AssertionError("an experiment was made")
+
+    space = {"a": list(range(10**4)), "b": lambda chosen: [chosen["a"] + each for each in range(1000)]}
+    with pytest.raises(InputError, match="at most 100,000 combinations, got 100,001 or more"):
+        tune(untouched, space)
+
+
+def test_a_part_of_a_large_grid_is_tried_without_listing_the_rest():
+    asked = []
+
+    def rates(chosen):
+        asked.append(chosen)
+        return [0.1, 0.3]
+
+    def three(learning_rate, l2=0.0, momentum=0.0):
+        return linear(learning_rate, l2, momentum=momentum)
+
+    space = {name: [each / 1000 for each in range(1000)] for name in ("l2", "momentum")} | {"learning_rate": rates}
+    found = tune(three, space, trials=3, retrain=0)
+    assert [dict(trial.hyperparameters) for trial in found.trials] == [
+        {"l2": 0.0, "momentum": momentum, "learning_rate": rate}
+        for momentum, rate in ((0.0, 0.1), (0.0, 0.3), (0.001, 0.1))
+    ]
+    assert len(asked) < 100
 
 
 def test_every_value_that_is_tried_alone_is_fine():

@@ -26,6 +26,7 @@ def tune(
     space: tuple[str, ...] = (),
     search: str | None = None,
     trials: int | None = None,
+    generation: int = 8,
     objective: str = "validation/loss",
     prune: int | None = None,
     seeds: int = 1,
@@ -50,6 +51,7 @@ def tune(
         uniform, int, logint; brackets need quotes in a shell). Several may follow one another.
       search: grid, random, quasi-random, tpe or gp; grid if all are lists, else tpe.
       trials: how many; all combinations of a grid, else 64.
+      generation: how many trials tpe and gp propose before they see their results.
       objective: what chooses, such as validation/loss or validation/accuracy.
       prune: successive halving with this factor: after 1, 3, 9, ... epochs (for 3) one in 3 goes on.
       seeds: trainings of each trial; its value is their mean.
@@ -75,7 +77,7 @@ def tune(
         say(f"{folder} holds a study without a run of its winner: it goes on", to_stderr=json)
     fixed = _fixed(experiment, given(hyperparameters), values)
     steps = events(
-        experiment, values, search=search, trials=trials, objective=objective,
+        experiment, values, search=search, trials=trials, generation=generation, objective=objective,
         pruner=None if prune is None else Halving(prune), executor=executor,
         storage=folder if storage is None else storage, name="study" if storage is None else folder.name,
         seed=seed, seeds=seeds, retrain=retrain, **fixed,

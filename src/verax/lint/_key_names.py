@@ -24,6 +24,17 @@ SEEDED = frozenset(RANDOM + name for name in ("PRNGKey", "key", "wrap_key_data",
 MADE = SEEDED | {RANDOM + "clone", "haiku.next_rng_key", "haiku.maybe_next_rng_key"}
 # Draws that pick places: one key for several arrays keeps their rows together.
 PAIRED = frozenset(RANDOM + name for name in ("permutation", "choice", "shuffle"))
+# Names of helpers that change several arrays alike with one key, and of what wants one key in every pass.
+ALIKE = re.compile(
+    r"(crop|flip|rotat|translat|shift|jitter|augment|shuffle|permut|subsample|bootstrap|choice|resample|cutout|mixup)",
+    re.IGNORECASE,
+)
+FIXED = re.compile(
+    r"(^|[_.])(eval|evaluate|evaluation|inference|infer|test|testing|valid|val|validate|validation|predict|prediction"
+    r"|generate_prediction|fixed|static|const|constant|viz|vis|visualize|plot)([_.]|$)"
+)
+EVALUATES = re.compile(r"(^|_)(eval|evaluate|evaluation|test|valid|validate|predict)(_|$)")
+TEST_FILES = re.compile(r"(^|[/\\])(test_[^/\\]*|[^/\\]*_tests?|conftest)\.py$")
 STATEFUL = re.compile(
     r"^(haiku\.PRNGSequence|flax\.nnx\.(Rngs|RngStream)|numpy\.random\..*|random\..*|torch\..*|builtins\.iter)$"
 )
@@ -109,3 +120,20 @@ def last_name(func: ast.expr) -> str:
     while isinstance(func, ast.Call):
         func = func.func
     return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+
+
+def in_test(module: Module, node: ast.AST) -> bool:
+    """Returns whether a node is part of a test, where one key often serves to compare two ways to the same result."""
+    if TEST_FILES.search(module.file):
+        return True
+    owner = module.class_around(node)
+    functions = [node] if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+    names = [each.name for each in (*functions, *module.functions(node)) if not isinstance(each, ast.Lambda)]
+    return any(name.startswith("test") for name in names) or (owner is not None and "Test" in owner.name)
+
+
+def is_alike(first: str, second: str) -> bool:
+    """Returns whether two calls are the same change of two arrays, whose places or chances one key is to pick."""
+    return (first in PAIRED and second in PAIRED) or (
+        first == second and ALIKE.search(first.rpartition(".")[2]) is not None
+    )

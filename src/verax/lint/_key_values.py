@@ -83,6 +83,7 @@ class Use:
       argument: the expression that names the key there; None where it is within something else.
       guards: the tests that led there.
       inner: whether the call stands in a function that was called, not at the place itself.
+      others: calls that drew instead, on other ways.
     """
 
     node: ast.AST
@@ -91,6 +92,11 @@ class Use:
     argument: ast.expr | None = None
     guards: tuple[Guard, ...] = ()
     inner: bool = False
+    others: frozenset[ast.AST] = frozenset()
+
+    def is_at(self, node: ast.AST) -> bool:
+        """Returns whether a call is this draw, or the one of another way."""
+        return node is self.node or node in self.others
 
     @property
     def is_split(self) -> bool:
@@ -198,7 +204,8 @@ def joined(one: State | None, other: State | None, entry: Callable[[str], Value]
 def _either(one: Use, other: Use) -> Use:
     kept = other if one.strength == "weak" and other.strength == "strong" else one
     common = tuple(each for each in one.guards if each in other.guards)
-    return Use(kept.node, kept.strength, kept.what, kept.argument, common, kept.inner)
+    others = one.others | other.others | {one.node, other.node}
+    return Use(kept.node, kept.strength, kept.what, kept.argument, common, kept.inner, others)
 
 
 def _phi(name: str, first: Value, second: Value, one: State, other: State, state: State) -> Value:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from verax.lint._key_calls import call
-from verax.lint._key_names import FOLD_IN, LAYERS, MADE, sampled_by
+from verax.lint._key_names import FIXED, FOLD_IN, LAYERS, MADE, RANDOM, in_test, sampled_by
+from verax.lint._key_pass import Body, Pass
 from verax.lint._key_values import Guard, Summary, Token, Use, exclusive
-from verax.lint._key_walk import Body, Walk
+from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
-from verax.lint._scopes import Function
-from verax.lint._traced import BODIES, parameters
+from verax.lint._scopes import FUNCTIONS, Function
+from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
 
+KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
 
 
@@ -52,12 +54,15 @@ def key_mistakes(module: Module, code: Code) -> Iterator[Mistake]:
 
 
 def known_function(module: Module, dotted: str) -> Summary | None:
-    """Returns what a function of another file does with keys; None where that is not known.
-
-    An index of the project may set `module.known["known function"]` to a function from dotted names to summaries.
-    """
-    find = module.known.get("known function")
-    return None if find is None else find(dotted)
+    """Returns what a function of another file of the project does with keys; None where that is not known."""
+    project = module.known.get("project")
+    found = None if project is None else project.function(module, dotted)
+    if found is None:
+        return None
+    other, function = found
+    if not isinstance(function, FUNCTIONS) or other.parents[function] is not other.tree:
+        return None
+    return other.shared("keys of helpers", lambda module: Keys(module, is_whole=False)).summary(function)
 
 
 def summary_of(module: Module, function: Function) -> Summary | None:
@@ -69,6 +74,10 @@ def summary_of(module: Module, function: Function) -> Summary | None:
 class Keys:
     """The analysis of a module.
 
+    Args:
+      module: what is analysed.
+      is_whole: whether all of it is walked at once, else its functions as they are asked for.
+
     Attributes:
       mistakes: by place.
     """
@@ -76,10 +85,10 @@ class Keys:
     module: Module
     mistakes: dict[ast.AST, Mistake] = field(default_factory=dict)
 
-    def __init__(self, module: Module):
+    def __init__(self, module: Module, is_whole: bool = True):
         self.module, self.mistakes = module, {}
         self.summaries: dict[ast.AST, Summary | None] = {}
-        for body in _drawing(module):
+        for body in _drawing(module) if is_whole else ():
             self.summary(body)
 
     def summary(self, body: Body) -> Summary | None:
@@ -97,26 +106,34 @@ class Keys:
 
     # What a pass meets.
 
-    def conflict(self, walk: Walk, token: Token, first: Use, use: Use) -> None:
+    def conflict(self, walk: Pass, token: Token, first: Use, use: Use) -> None:
         """Notes that a key was drawn from twice."""
-        if first.strength == use.strength == "weak":
-            return
-        again = first.node is use.node
+        again = first.is_at(use.node)
+        unknown = first.strength == use.strength == "weak"
+        tested = in_test(self.module, use.node)
+        single = token.kind in KEYS and not token.name.endswith("s")  # `keys` are many
+        if unknown and (not single or first.what == use.what or use.inner or tested):
+            return  # twice the same call is often meant to give the same twice
         if again and (use.inner or use.strength == "weak"):
             return  # the same function called twice: often on purpose, to hold its noise fixed
+        if again and (FIXED.search(token.name) or FIXED.search(use.what)):
+            return  # an evaluation that is to be the same each time
+        if tested and (again or not _are_two_samplers(first, use)):
+            return
         code: Code = "VX102" if again else "VX103" if first.is_split else "VX101"
         old = self.mistakes.get(use.node)
         if old is None:
-            self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body)
-        elif old.token is token and old.code in ("VX101", "VX103") and not use.inner:
+            level: Level = "note" if unknown else "warning" if tested else "error"
+            self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body, level)
+        elif old.token is token and old.code in ("VX101", "VX103") and not use.inner and not tested:
             old.code = "VX102"  # the second pass of a loop meets the same key
 
-    def given_back(self, walk: Walk, node: ast.AST, token: Token, first: Use) -> None:
+    def given_back(self, walk: Pass, node: ast.AST, token: Token, first: Use) -> None:
         """Notes that a key that was drawn from goes back to the caller."""
         self.mistakes.setdefault(node, Mistake("VX104", node, token.name, first, None, token, walk.body))
 
     def folded_again(
-        self, walk: Walk, node: ast.Call, first: tuple[ast.Call, tuple[Guard, ...]], identity: tuple[Any, ...]
+        self, walk: Pass, node: ast.Call, first: tuple[ast.Call, tuple[Guard, ...]], identity: tuple[Any, ...]
     ) -> None:
         """Notes that `fold_in` got the same key and data twice."""
         assert walk.state is not None
@@ -160,6 +177,11 @@ def _summed(walk: Walk) -> Summary:
     return summary
 
 
+def _are_two_samplers(first: Use, use: Use) -> bool:
+    """Returns whether two draws are by two samplers of JAX, so that they are not there to be compared."""
+    return first.what != use.what and first.what.startswith(RANDOM) and use.what.startswith(RANDOM)
+
+
 def _keep(found: dict[Any, Use], place: Any, use: Use) -> None:
     if place not in found or (found[place].strength == "weak" and use.strength == "strong"):
         found[place] = use
@@ -182,6 +204,9 @@ def _drawing(module: Module) -> list[Body]:
             )
             if draws or sampled_by(module, node.func) is not None:
                 found[body] = None
+            if name in STAGING or name in EAGER or name in PARTIAL:
+                for each in node.args[:1]:
+                    waiting.setdefault(_last(each), []).append(body)
             if name.startswith(("jax.", "builtins.", "numpy.")):
                 continue
         elif isinstance(node.func, ast.Call) and sampled_by(module, node.func) is not None:
@@ -189,8 +214,7 @@ def _drawing(module: Module) -> list[Body]:
         func = node.func
         while isinstance(func, ast.Call) and func.args:
             func = func.args[0]
-        if isinstance(func, ast.Name | ast.Attribute):
-            waiting.setdefault(func.id if isinstance(func, ast.Name) else func.attr, []).append(body)
+        waiting.setdefault(_last(func), []).append(body)
     left = list(found)
     while left:
         body = left.pop()
@@ -204,6 +228,10 @@ def _drawing(module: Module) -> list[Body]:
                 found[each] = None
                 left.append(each)
     return list(found)  # type: ignore[arg-type]
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "<other>"
 
 
 def line_of(node: ast.AST) -> int:

@@ -250,7 +250,7 @@ def evaluated(module: Module, node: ast.expr | None, frame: Frame, depth: int = 
 
 
 def needs(module: Module, one: Made, call: ast.Call, skip: int, frame: Frame, depth: int = 0) -> frozenset[str]:
-    """Returns what calling a module needs for certain: `dropout` for random keys, `batch_stats` to be mutable.
+    """Returns what calling a module needs for certain: `rng dropout` for keys of a stream, `batch_stats` to be mutable.
 
     Args:
       module: the file.
@@ -318,15 +318,17 @@ def _layer_needs(module: Module, one: Made, call: ast.Call, skip: int, frame: Fr
 
     if one.kind == "flax.linen.Dropout":
         rate = evaluated(module, one.fields.get("rate"), within)
-        if of("deterministic", 1) is False and (rate is UNKNOWN or rate):
-            return frozenset({"dropout"})
+        given = argument(call, skip + 2, "rng")
+        if of("deterministic", 1) is False and (rate is UNKNOWN or rate) and given is None:
+            stream = evaluated(module, one.fields.get("rng_collection", ast.Constant("dropout")), within)
+            return frozenset({f"rng {stream}"}) if isinstance(stream, str) else frozenset()
     elif one.kind == "flax.linen.BatchNorm":
         if of("use_running_average", 1) is False:
             return frozenset({"batch_stats"})
     elif one.kind in ATTENTION:
         rate = evaluated(module, one.fields.get("dropout_rate"), within)
         if of("deterministic", None) is False and rate is not UNKNOWN and rate:
-            return frozenset({"dropout"})
+            return frozenset({"rng dropout"})
     return frozenset()
 
 
@@ -336,13 +338,15 @@ def _body_needs(module: Module, frame: Frame, depth: int) -> frozenset[str]:
     assert function is not None
     found: frozenset[str] = frozenset()
     for each in _calls(module, function):
-        if len(found) == 2:
-            break
         if not _is_reached(module, each, frame):
             continue
         for one in _called_modules(module, each.func, frame):
             found |= needs(module, one, each, 0, frame, depth + 1)
-        if isinstance(each.func, ast.Attribute | ast.Name):
+        if isinstance(each.func, ast.Attribute) and each.func.attr == "make_rng" and frame.owner is not None:
+            stream = argument(each, 0, "name")
+            if isinstance(each.func.value, ast.Name) and each.func.value.id == "self":
+                found |= {f"rng {stream.value}"} if isinstance(stream, ast.Constant) else set()
+        elif isinstance(each.func, ast.Attribute | ast.Name):
             found |= _function_needs(module, each, frame, depth)
         kind = layer_class(module, each.func)
         if kind is not None and kind[0] == "flax.linen.Dropout" and _is_handed_on(module, each):
@@ -565,8 +569,8 @@ EVALUATING = {
 }  # fmt: skip
 NOT_EVALUATING = {
     "train", "training", "fit", "mc", "dropout", "montecarlo", "monte", "uncertainty", "bayes", "bayesian",
-    "stochastic", "ensemble", "epistemic", "sample", "samples", "variance", "update", "finetune", "adapt", "grad", "grads",
-    "gradient", "calibrate", "recalibrate", "stats", "bn", "posterior",
+    "stochastic", "ensemble", "epistemic", "sample", "samples", "variance", "update", "finetune", "adapt", "grad",
+    "grads", "gradient", "calibrate", "recalibrate", "stats", "bn", "posterior",
 }  # fmt: skip
 
 

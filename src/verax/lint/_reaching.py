@@ -161,7 +161,7 @@ def returned(module: Module, function: Function) -> list[ast.expr | None]:
     """Returns what a function returns: the expressions of its `return` statements, or the body of a lambda."""
     if isinstance(function, ast.Lambda):
         return [function.body]
-    return [each.value for each in module.shared("returns", _returns).get(function, ())]
+    return [each.value for each in module.shared("return statements", _returns).get(function, ())]
 
 
 def _returns(module: Module) -> dict[Function, list[ast.Return]]:

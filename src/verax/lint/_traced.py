@@ -15,17 +15,17 @@ Way = Literal["staged", "eager"]
 STAGING = {
     "jax.jit", "jax.pmap", "jax.vmap", "jax.checkpoint", "jax.remat", "jax.ad_checkpoint.checkpoint", "jax.make_jaxpr",
     "jax.experimental.pjit.pjit", "jax.pjit", "jax.shard_map", "jax.experimental.shard_map.shard_map", "jax.eval_shape",
-    "jax.linearize", "jax.jacfwd", "jax.jacrev", "jax.jacobian", "jax.hessian", "jax.xla_computation", "jax.named_call",
-    "jax.experimental.maps.xmap", "jax.soft_pmap",
+    "jax.xla_computation", "jax.experimental.maps.xmap", "jax.soft_pmap",
     "flax.nnx.jit", "flax.nnx.pmap", "flax.nnx.vmap", "flax.nnx.remat", "flax.nnx.cached_partial",
     "flax.linen.jit", "flax.linen.vmap", "flax.linen.remat", "flax.linen.checkpoint",
     "haiku.jit", "haiku.vmap", "haiku.remat",
     "equinox.filter_jit", "equinox.filter_pmap", "equinox.filter_vmap", "equinox.filter_checkpoint",
     "equinox.filter_make_jaxpr", "equinox.filter_eval_shape",
-    "jax.experimental.pallas.pallas_call", "chex.chexify",
+    "jax.experimental.pallas.pallas_call",
 }  # fmt: skip
 EAGER = {
-    "jax.grad", "jax.value_and_grad", "jax.vjp", "jax.jvp",
+    "jax.grad", "jax.value_and_grad", "jax.vjp", "jax.jvp", "jax.linearize",
+    "jax.jacfwd", "jax.jacrev", "jax.jacobian", "jax.hessian",
     "flax.nnx.grad", "flax.nnx.value_and_grad", "haiku.grad", "haiku.value_and_grad",
     "equinox.filter_grad", "equinox.filter_value_and_grad", "equinox.filter_vjp", "equinox.filter_jvp",
 }  # fmt: skip
@@ -56,6 +56,17 @@ HOST = {
     "jax.debug.callback", "jax.pure_callback", "jax.experimental.io_callback", "jax.experimental.host_callback.call",
     "jax.experimental.host_callback.id_tap", "jax.debug.print", "jax.experimental.pure_callback",
 }  # fmt: skip
+# Those that leave Python values that are no arrays as they are.
+KEEPS_PYTHON = {name for name in STAGING | EAGER if name.startswith("equinox.")}
+# Those under which nothing is computed: a function that is run elsewhere is only looked at.
+ABSTRACT = {
+    "jax.eval_shape", "jax.make_jaxpr", "jax.xla_computation", "equinox.filter_eval_shape", "equinox.filter_make_jaxpr",
+}  # fmt: skip
+JITS = {
+    "jax.jit", "jax.pmap", "jax.pjit", "jax.experimental.pjit.pjit", "flax.nnx.jit", "flax.nnx.pmap", "flax.linen.jit",
+    "haiku.jit",
+}  # fmt: skip
+EVERY = "*"  # in the place of a name: which parameters `partial` has given is not known
 PARTIAL = ("functools.partial", "jax.tree_util.Partial", "jax.partial")
 
 
@@ -132,11 +143,14 @@ def parameters(function: Function, *, with_self: bool = True) -> list[ast.arg]:
 def transform_of(module: Module, node: ast.AST) -> tuple[str, ast.Call | None] | None:
     """Returns the dotted name of a transform that an expression is, and the call that has its options.
 
-    `jax.jit`, `jax.jit(static_argnums=0)` without a function and `partial(jax.jit, static_argnums=0)` are `jax.jit`.
+    `jax.jit`, `jax.jit(static_argnums=0)` without a function and `partial(jax.jit, static_argnums=0)` are `jax.jit`,
+    and so is a name that is bound to one of them.
     """
     name = module.dotted(node)
     if name is not None:
         return (name, None) if name in STAGING or name in EAGER else None
+    if isinstance(node, ast.Name):
+        node = module.value(node)
     if isinstance(node, ast.Call):
         called = module.dotted(node.func)
         if called in PARTIAL and node.args:
@@ -156,11 +170,28 @@ def _given(call: ast.Call) -> ast.expr | None:
     return next((each.value for each in call.keywords if each.arg in ("fun", "f", "func", "target")), None)
 
 
-def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function, int, frozenset[str]]]:
-    """Yields the functions of this file that an expression stands for, with how many parameters bound and which by name.
+def returns_of(module: Module, function: Function) -> list[ast.expr]:
+    """Returns what a function returns, as expressions within it."""
+    if isinstance(function, ast.Lambda):
+        return [function.body]
+    return module.shared("returns", _returns).get(function, [])
 
-    `partial`, other transforms, decorator-like calls of transforms, lists of branches and conditional expressions are
-    looked through.
+
+def _returns(module: Module) -> dict[Function, list[ast.expr]]:
+    found: dict[Function, list[ast.expr]] = {}
+    for node in module.nodes(ast.Return):
+        function = module.function(node)
+        if function is not None and node.value is not None:
+            found.setdefault(function, []).append(node.value)
+    return found
+
+
+def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function, int, frozenset[str]]]:
+    """Yields functions of this file that an expression stands for, how many parameters are bound, and which by name.
+
+    `partial`, other transforms, decorator-like calls of transforms, lists of branches, conditional expressions, methods
+    of an object made from a class of this file, and calls of functions of this file that return a function are looked
+    through.
     """
     seen: set[ast.AST] = set()
 
@@ -180,6 +211,15 @@ def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function,
             value = module.value(node)
             if value is not node:
                 yield from inside(value, bound, named)
+            else:
+                yield from inside(_unpacked(module, node), bound, named)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Call):
+            made = module.value(node.value)
+            owner = module.definition(made.func) if isinstance(made, ast.Call) else None
+            method = module.method(owner, node.attr) if isinstance(owner, ast.ClassDef) else None
+            if method is not None:
+                is_static = any(module.dotted(each) == "builtins.staticmethod" for each in method.decorator_list)
+                yield method, bound + (not is_static), named
         elif isinstance(node, ast.List | ast.Tuple):
             for each in node.elts:
                 yield from inside(each, bound, named)
@@ -189,24 +229,48 @@ def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function,
         elif isinstance(node, ast.Call):
             called = module.dotted(node.func)
             if called in PARTIAL and node.args:
-                given = frozenset(each.arg for each in node.keywords if each.arg)
+                given = frozenset(each.arg or EVERY for each in node.keywords)
+                if any(isinstance(each, ast.Starred) for each in node.args):
+                    given |= {EVERY}
                 yield from inside(node.args[0], bound + len(node.args) - 1, named | given)
             elif called in STAGING or called in EAGER or called in BODIES:
                 yield from inside(function_given(module, node), bound, named)
             elif transform_of(module, node.func) and node.args:
                 yield from inside(node.args[0], bound, named)
+            elif called is None:
+                factory = module.definition(node.func)
+                if isinstance(factory, ast.FunctionDef):
+                    for each in returns_of(module, factory):
+                        yield from inside(each, bound, named)
 
     yield from inside(node, 0, frozenset())
 
 
+def _unpacked(module: Module, node: ast.Name) -> ast.expr | None:
+    """Returns the function that a factory of this file returns at the place that a name is unpacked from."""
+    binding = module.binding(node)
+    if binding is None or binding.kind != "assign" or not binding.path or len(binding.path) != 1:
+        return None
+    value = binding.value
+    factory = module.definition(value.func) if isinstance(value, ast.Call) else None
+    if isinstance(factory, ast.FunctionDef):
+        returned = returns_of(module, factory)
+        if len(returned) == 1 and isinstance(returned[0], ast.Tuple) and -1 <= binding.path[0] < len(returned[0].elts):
+            return returned[0].elts[binding.path[0]]
+    return None
+
+
 def _found(module: Module) -> Traced:
     known = Traced()
+    # Functions of this file that trace one of their own parameters: what they are given is traced.
+    wrappers: dict[Function, list[tuple[str, str, ast.Call]]] = {}
     for kind in (ast.FunctionDef, ast.AsyncFunctionDef):
         for function in module.nodes(kind):
             for decorator in function.decorator_list:
                 named = transform_of(module, decorator)
                 if named is not None:
                     _add(known, module, function, named[0], decorator, named[1], 0, frozenset())
+    local: list[ast.Call] = []
     for call in module.nodes(ast.Call):
         name = module.dotted(call.func)
         if name is None:
@@ -214,19 +278,66 @@ def _found(module: Module) -> Traced:
             if named is not None and call.args:
                 for function, bound, given in unwrapped(module, call.args[0]):
                     _add(known, module, function, named[0], call, named[1], bound, given)
+            else:
+                local.append(call)
         elif name in STAGING or name in EAGER:
-            for function, bound, given in unwrapped(module, function_given(module, call)):
+            target = function_given(module, call)
+            for function, bound, given in unwrapped(module, target):
                 _add(known, module, function, name, call, call, bound, given)
+            _wraps(module, wrappers, target, name, call)
         elif name in BODIES:
             places, names = BODIES[name]
             for place, keyword in zip(places, names, strict=True):
-                for function, bound, given in unwrapped(module, argument(call, place, keyword)):
-                    is_body = name in LOOP_BODIES
-                    static = _named(function, bound, given)
-                    known.of.setdefault(function, []).append(Transform(name, "staged", call, static, bound, is_body))
-        elif name in HOST and call.args:
-            known.host |= {function for function, _, _ in unwrapped(module, call.args[0])}
+                target = argument(call, place, keyword)
+                for function, bound, given in unwrapped(module, target):
+                    _add_body(known, function, name, call, bound, given)
+                _wraps(module, wrappers, target, name, call)
+        elif name in HOST:
+            target = argument(call, 0, "callback", "callback_func", "tap_func", "func")
+            known.host |= {function for function, _, _ in unwrapped(module, target)}
+    if wrappers:
+        _add_wrapped(known, module, wrappers, local)
     return known
+
+
+def _wraps(
+    module: Module, wrappers: dict[Function, list[tuple[str, str, ast.Call]]], target: ast.expr | None, name: str,
+    call: ast.Call,
+) -> None:  # fmt: skip
+    if isinstance(target, ast.Name):
+        binding = module.binding(target)
+        if binding is not None and binding.kind == "param" and len(module.bindings(target)) == 1:
+            owner = module.parents[module.parents[binding.node]]
+            if isinstance(owner, ast.FunctionDef):
+                wrappers.setdefault(owner, []).append((binding.name, name, call))
+
+
+def _add_wrapped(
+    known: Traced, module: Module, wrappers: dict[Function, list[tuple[str, str, ast.Call]]], calls: list[ast.Call]
+) -> None:
+    def add(target: ast.expr | None, name: str, call: ast.Call) -> None:
+        for function, bound, given in unwrapped(module, target):
+            if name in BODIES:
+                _add_body(known, function, name, call, bound, given)
+            else:
+                _add(known, module, function, name, call, call, bound, given)
+
+    for call in calls:
+        wrapper = module.definition(call.func)
+        if not isinstance(wrapper, ast.FunctionDef):
+            continue
+        for parameter, name, inner in wrappers.get(wrapper, ()):
+            places = [each.arg for each in parameters(wrapper, with_self=not isinstance(call.func, ast.Attribute))]
+            place = places.index(parameter) if parameter in places else None
+            add(argument(call, place, parameter), name, inner)
+    for function in list(module.nodes(ast.FunctionDef)):
+        for decorator in function.decorator_list:
+            wrapper = module.definition(decorator) if isinstance(decorator, ast.Name) else None
+            if not isinstance(wrapper, ast.FunctionDef):
+                continue
+            for parameter, name, inner in wrappers.get(wrapper, ()):
+                if parameters(wrapper)[0].arg == parameter and name not in BODIES:
+                    _add(known, module, function, name, inner, inner, 0, frozenset())
 
 
 def _add(
@@ -235,11 +346,65 @@ def _add(
 ) -> None:  # fmt: skip
     way: Way = "staged" if name in STAGING else "eager"
     static = _named(function, bound, given) | static_names(module, function, options, bound)
+    if way == "eager":
+        static |= _not_differentiated(module, function, name, options, bound)
+    elif name.endswith(".vmap") and options is not None:
+        static |= _not_mapped(module, function, options, bound)
     known.of.setdefault(function, []).append(Transform(name, way, at, static, bound))
+
+
+def _add_body(known: Traced, function: Function, name: str, call: ast.Call, bound: int, given: frozenset[str]) -> None:
+    static = _named(function, bound, given)
+    known.of.setdefault(function, []).append(Transform(name, "staged", call, static, bound, name in LOOP_BODIES))
+
+
+def _by_place(function: Function, bound: int) -> list[str]:
+    every = [*function.args.posonlyargs, *function.args.args]
+    return [each.arg for each in every[bound:]]
+
+
+def _not_differentiated(
+    module: Module, function: Function, name: str, options: ast.Call | None, bound: int
+) -> frozenset[str]:
+    """Returns the parameters that a gradient is not taken of; eager Python sees their values."""
+    if name in ("jax.vjp", "jax.jvp", "jax.linearize"):
+        return frozenset()
+    chosen = None if options is None else argument(options, _place(module, options), "argnums")
+    numbers: list[object] = [0] if chosen is None else literals(module, chosen)
+    places = _by_place(function, bound)
+    kept = {places[each] for each in numbers if isinstance(each, int) and -len(places) <= each < len(places)}
+    return frozenset(each.arg for each in parameters(function)) - kept
+
+
+def _not_mapped(module: Module, function: Function, options: ast.Call, bound: int) -> frozenset[str]:
+    """Returns the parameters that `vmap` passes on as they are; all of them where `in_axes` is not known."""
+    axes = argument(options, _place(module, options), "in_axes")
+    if axes is None:
+        return frozenset()
+    axes = module.value(axes)
+    if isinstance(axes, ast.Constant):
+        return frozenset() if axes.value is not None else frozenset(_by_place(function, bound))
+    if isinstance(axes, ast.Tuple | ast.List) and not any(isinstance(each, ast.Starred) for each in axes.elts):
+        places = _by_place(function, bound)
+        return frozenset(
+            place for place, each in zip(places, axes.elts, strict=False) if not _is_mapped(module.value(each))
+        )  # fmt: skip
+    return frozenset(each.arg for each in parameters(function))
+
+
+def _place(module: Module, options: ast.Call) -> int | None:
+    """Returns where the first option after the function stands: `grad(f, 1)`, `vmap(f, (0, None))`."""
+    return None if module.dotted(options.func) in PARTIAL else 1
+
+
+def _is_mapped(node: ast.expr) -> bool:
+    return isinstance(node, ast.UnaryOp) or (isinstance(node, ast.Constant) and node.value is not None)
 
 
 def _named(function: Function, bound: int, given: frozenset[str]) -> frozenset[str]:
     """Returns the parameters that `partial` has given: they keep the value of the place where that stands."""
+    if EVERY in given:
+        return frozenset(each.arg for each in parameters(function))
     return frozenset(each.arg for each in parameters(function)[:bound]) | given
 
 
@@ -256,13 +421,22 @@ def static_names(module: Module, function: Function, options: ast.Call | None, b
             for value in values:
                 if isinstance(value, int) and -len(by_place) <= value < len(by_place):
                     found.add(by_place[value].arg)
-            if not values:
+            if not values and not _is_empty(module, each.value):
                 found |= {one.arg for one in every}  # not a literal: nothing is known of any
         elif each.arg == "static_argnames":
             found |= {name.strip() for value in values if isinstance(value, str) for name in value.split(",")}
-            if not values:
+            if not values and not _is_empty(module, each.value):
                 found |= {one.arg for one in every}
+        elif each.arg is None:
+            found |= {one.arg for one in every}  # **options
     return frozenset(found)
+
+
+def _is_empty(module: Module, node: ast.expr) -> bool:
+    node = module.value(node)
+    if isinstance(node, ast.Constant):
+        return node.value is None
+    return isinstance(node, ast.Tuple | ast.List) and not node.elts
 
 
 def literals(module: Module, node: ast.expr) -> list[object]:

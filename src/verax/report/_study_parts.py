@@ -24,7 +24,7 @@ WHY = {
     "not finite": "NaN or Inf",
     "not trained": "could not be trained",
 }
-LISTED_FACTS = ("search", "seed", "seeds", "pruner", "executor")
+LISTED_FACTS = ("search", "generation", "seed", "seeds", "pruner", "executor")
 
 
 def sentence(content: Content) -> str:

@@ -53,24 +53,6 @@ def over_lanes(function: Callable[..., Tree], one_after_another: bool) -> Callab
     return in_turn if one_after_another else side_by_side
 
 
-def runs_in_turn(network: Network, variables: Variables, inputs: Tree) -> bool:
-    """Returns whether the lanes of a network run faster one after another than side by side; on CPU some do.
-
-    Convolutions with a kernel of its own for each lane are one convolution in groups, which XLA's CPU backend runs
-    slower than as many plain ones. Large networks side by side fall out of the caches, and lanes have nothing to gain
-    where a single one keeps the machine busy. Either way it is one program.
-
-    Args:
-      network: the model.
-      variables: its variables, or their shapes.
-      inputs: a batch.
-    """
-    if jax.default_backend() != "cpu":
-        return False
-    cost = forward_cost(network, variables, inputs)
-    return cost.has_convolution or cost.operations > LARGE
-
-
 class ForwardCost(NamedTuple):
     """What a forward pass on a batch is made of.
 
@@ -86,11 +68,27 @@ class ForwardCost(NamedTuple):
 
 
 def forward_cost(network: Network, variables: Variables, inputs: Tree) -> ForwardCost:
-    """Returns what a forward pass on a batch is made of; nothing is compiled."""
+    """Returns what a forward pass on a batch is made of; nothing is compiled.
+
+    Args:
+      network: the model.
+      variables: its variables, or their shapes.
+      inputs: a batch.
+    """
     forward = jax.jit(lambda variables, inputs: network.apply(variables, inputs)[0]).trace(variables, inputs)
     operations = (forward.lower().cost_analysis() or {}).get("flops", 0.0)
     has_convolution = has_primitive(forward.jaxpr, CONVOLUTION)
     return ForwardCost(has_convolution, has_convolution or has_primitive(forward.jaxpr, POOLS), operations)
+
+
+def runs_in_turn(cost: ForwardCost) -> bool:
+    """Returns whether the lanes of a network run faster one after another than side by side; on CPU some do.
+
+    Convolutions with a kernel of its own for each lane are one convolution in groups, which XLA's CPU backend runs
+    slower than as many plain ones. Large networks side by side fall out of the caches, and lanes have nothing to gain
+    where a single one keeps the machine busy. Either way it is one program.
+    """
+    return jax.default_backend() == "cpu" and (cost.has_convolution or cost.operations > LARGE)
 
 
 def lane_chunk(program: Program, one_after_another: bool) -> Callable[..., tuple[TrainState, ChunkRecord]]:

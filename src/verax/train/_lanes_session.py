@@ -29,7 +29,16 @@ from verax.train._initial import (
 )
 from verax.train._keys import base_key
 from verax.train._lanes_data import lane_data, lane_rows, lane_validation
-from verax.train._lanes_program import Lanes, lane_chunk, lane_evaluation, lane_of, over_lanes, runs_in_turn
+from verax.train._lanes_program import (
+    ForwardCost,
+    Lanes,
+    forward_cost,
+    lane_chunk,
+    lane_evaluation,
+    lane_of,
+    over_lanes,
+    runs_in_turn,
+)
 from verax.train._objective import Objective
 from verax.train._optimizer import OptimizerFacts, probe_optimizer
 from verax.train._precision import with_precision
@@ -51,7 +60,7 @@ class Basis(NamedTuple):
       findings: remarks on the data.
       remarks: remarks on the optimizer.
       optimizer: as the steps use it.
-      in_turn: whether lanes run one after another.
+      cost: of a forward pass on that batch.
     """
 
     network: Network
@@ -61,7 +70,12 @@ class Basis(NamedTuple):
     findings: tuple[Finding, ...]
     remarks: tuple[Finding, ...]
     optimizer: optax.GradientTransformation
-    in_turn: bool
+    cost: ForwardCost
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether lanes run one after another."""
+        return runs_in_turn(self.cost)
 
 
 def basis(experiment: Experiment, dataset: Dataset) -> Basis:
@@ -77,8 +91,8 @@ def basis(experiment: Experiment, dataset: Dataset) -> Basis:
     with explained("the optimizer", {"params": shapes.params}):
         facts = jax.jit(lambda: probe_optimizer(effective_optimizer(experiment), shapes.params))()
     optimizer, remarks = decaying_optimizer(experiment, facts)
-    in_turn = runs_in_turn(network, shapes, few.inputs)
-    return Basis(network, shapes, facts, few, findings, remarks, optimizer, in_turn)
+    cost = forward_cost(network, shapes, few.inputs)
+    return Basis(network, shapes, facts, few, findings, remarks, optimizer, cost)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ from verax.train import Experiment, resolve
 from verax.train._cache import enable_compilation_cache
 from verax.train._keys import base_key
 from verax.train._lanes_data import lane_validation
-from verax.train._lanes_program import forward_cost
 from verax.train._lanes_session import basis, lane_plan
 from verax.train._session import schedule_facts
 from verax.trees import Tree, count
@@ -101,7 +100,6 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
     states = jax.eval_shape(base.optimizer.init, base.shapes.params)
     schedule_facts(base.optimizer, base.shapes.params, states, total)
     static = {name: value for name, value in setting.items() if name not in given[place]}
-    cost = forward_cost(base.network, base.shapes, base.few.inputs)
     program = GroupProgram(
         make=lambda inputs: maker({**static, **inputs}),
         facts=base.facts,
@@ -109,7 +107,7 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         total_steps=total,
         watch_gradients=bool(base.facts.hides_nonfinite),
         in_turn=base.in_turn,
-        has_windows=cost.has_window,
+        has_windows=base.cost.has_window,
     )
     inputs, targets = jax.tree.map(jnp.asarray, tuple(dataset.examples("train")))
     weight = plan.rows(0, 0)[1]
@@ -124,6 +122,6 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         experiment=made,
         common=Common(inputs, targets, weight, None, None, validation, np.int32(0)),
         batch=base.few.inputs,
-        operations=cost.operations * PASSES * total,
+        operations=base.cost.operations * PASSES * total,
         parameters=count(base.shapes.params),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import os
 import threading
@@ -19,24 +18,16 @@ import psutil
 from verax.findings import InputError
 from verax.train import Experiment, mean_metrics
 from verax.train._compile import program_memory
-from verax.train._state import TrainState
 from verax.train._tracing_errors import explained
-from verax.trees import Tree
 from verax.tune._group import Group, prepared
-from verax.tune._program import EpochRecord, first_states, group_program
+from verax.tune._program import EpochRecord, group_program
+from verax.tune._quick import QUICK, QUICK_OPERATIONS, compiled
+from verax.tune._states import FirstStates, read_states, written_states
 from verax.tune._task import LaneResult, Task, TaskResult
 
 MEMORY = 0.5  # of the machine or the device, for the programs that run at once
 AT_ONCE = 2  # programs on an accelerator: one has it while another is made ready
 ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
-# XLA's older emitters compile a small CPU program in 60 % of the time and run it 1.5 times as long, so they are for
-# programs that run for less than about two seconds of one core (`benchmarks/tuning.py --compilers`).
-QUICK = {
-    "xla_backend_optimization_level": "1",
-    "xla_cpu_parallel_codegen_split_count": 1,
-    "xla_cpu_use_fusion_emitters": False,
-}
-QUICK_OPERATIONS = 6e10
 TRACING = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)  # the value of a traced number was asked for
 
 
@@ -92,27 +83,32 @@ def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
     epochs = min(task.until or group.epochs, group.epochs) - task.begun
     spans = _spans(epochs, len(set(group.seeds)) * group.program.plan.size * 4)
     most = min(task.lanes or total, total)
-    compiled: dict[int, tuple[Any, dict[int, Any]]] = {}
+    with _explained(group):
+        begin = FirstStates(group.program, group.own(slice(0, 1)), group.batch)
+    programs: dict[int, dict[int, Any]] = {}
     records: list[EpochRecord] = []
     states: list[bytes] = []
     done = 0
     while done < total:
         lanes = slice(done, min(done + most, total))
         width = lanes.stop - lanes.start
-        if width not in compiled:
+        if width not in programs:
             started = time.perf_counter()
-            compiled[width] = _compiled(group, lanes, spans, task.begun, width)
+            programs[width] = _compiled(group, begin, lanes, spans, task.begun)
+            if not task.states:
+                begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
-        begin, chunks = compiled[width]
+        chunks = programs[width]
         peak = max(program_memory(chunk)["peak_bytes"] for chunk in chunks.values())
         if task.lanes is None and width > size and peak > limit:
             most = max(size, width // 2 // size * size)  # the seeds of a trial stay together
             continue
         with device:
             own = group.own(lanes)
-            state = begin(own, group.batch)
             if task.states:
-                state = read_states(task.states[lanes.start // size : lanes.stop // size], state)
+                state = read_states(task.states[lanes.start // size : lanes.stop // size], begin.shapes(width))
+            else:
+                state = begin(own)
             parts, at = [], task.begun
             for span in spans:
                 own_rows, common = group.with_rows(own, lanes, at, span)
@@ -134,7 +130,7 @@ def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
         name=task.name,
         trials=trials,
         lanes=min(most, total),
-        programs=sum(len(chunks) for _, chunks in compiled.values()),
+        programs=sum(map(len, programs.values())),
         compile_seconds=compile_seconds,
         peak_bytes=peak,
         stopping=None if stopping is None else asdict(stopping),
@@ -142,30 +138,21 @@ def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
     )
 
 
-def _compiled(group: Group, lanes: slice, spans: Sequence[int], begun: int, width: int) -> tuple[Any, dict[int, Any]]:
-    """Returns the program of the first states, and those of some epochs by their number."""
-    own = group.own(lanes)
-    quick = jax.default_backend() == "cpu" and group.operations * width < QUICK_OPERATIONS
-    options = QUICK if quick else {}
-    start = jax.jit(first_states(group.program))
-    given = {"inputs": group.common.inputs, "targets": group.common.targets}
-    with explained("a trial", given):
-        states = jax.eval_shape(start, own, group.batch)
-        chunks = {}
+def _compiled(group: Group, begin: FirstStates, lanes: slice, spans: Sequence[int], begun: int) -> dict[int, Any]:
+    """Returns the programs of some epochs, by their number."""
+    own, width = group.own(lanes), lanes.stop - lanes.start
+    quick = group.operations * width < QUICK_OPERATIONS
+    lowered = {}
+    with _explained(group):
         for span in dict.fromkeys(spans):
             own_rows, common = group.with_rows(own, lanes, begun, span)
-            chunks[span] = jax.jit(group_program(group.program, span)).lower((states, own_rows), common)
-        begin = start.lower(own, group.batch)
-    return _compile(begin, options), {span: _compile(chunk, options) for span, chunk in chunks.items()}
+            program = jax.jit(group_program(group.program, span))
+            lowered[span] = program.lower((begin.shapes(width), own_rows), common)
+    return {span: compiled(each, QUICK if quick else None) for span, each in lowered.items()}
 
 
-def _compile(lowered: Any, options: dict[str, Any]) -> Any:
-    if not options:
-        return lowered.compile()
-    try:
-        return lowered.compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError:  # another version of XLA may not know them
-        return lowered.compile()
+def _explained(group: Group) -> contextlib.AbstractContextManager[None]:
+    return explained("a trial", {"inputs": group.common.inputs, "targets": group.common.targets})
 
 
 def _spans(epochs: int, bytes_an_epoch: int) -> list[int]:
@@ -229,39 +216,3 @@ def _metrics(record: EpochRecord, seed: int, epoch: int) -> dict[str, float]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def written_states(states: TrainState, size: int) -> list[bytes]:
-    """Returns the states of trials as bytes, each with its `size` lanes: arrays alone, no code."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(_without_keys(states))]
-    written = []
-    for first in range(0, leaves[0].shape[0], size):
-        file = io.BytesIO()
-        np.savez(file, allow_pickle=False, **{str(at): leaf[first : first + size] for at, leaf in enumerate(leaves)})
-        written.append(file.getvalue())
-    return written
-
-
-def read_states(written: Sequence[bytes], like: TrainState) -> TrainState:
-    """Returns the states of some trials, stacked, in the structure of another state."""
-    files = [np.load(io.BytesIO(each), allow_pickle=False) for each in written]
-    leaves, structure = jax.tree.flatten(_without_keys(like))
-    read = [np.concatenate([file[str(at)] for file in files]) for at in range(len(leaves))]
-    return _with_keys(jax.tree.unflatten(structure, read), like)
-
-
-def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _without_keys(tree: Tree) -> Tree:
-    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
-
-
-def _with_keys(tree: Tree, like: Tree) -> Tree:
-    def key(leaf: Any, known: Any) -> Any:
-        if not _is_key(known):
-            return jax.numpy.asarray(leaf)
-        return jax.random.wrap_key_data(jax.numpy.asarray(leaf), impl=jax.random.key_impl(known))
-
-    return jax.tree.map(key, tree, like)

@@ -8,7 +8,7 @@ from typing import Any
 
 from verax.train import Experiment
 from verax.tune._task import Task
-from verax.tune._trace import Maker, Verdict, verdicts
+from verax.tune._trace import Maker, Verdict, is_number, verdicts
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Planner:
 
         Asked once for each choice among names and switches: they may lead to other code. Widths and depths do not.
         """
-        kind = repr({name: None if _is_number(value) else value for name, value in setting.items()})
+        kind = repr({name: None if is_number(value) else value for name, value in setting.items()})
         if kind not in self.known:
             maker = Maker(self.function, self.fixed, self.dataset_of(setting))
             examples = {name: values for name, values in self.examples.items() if name != "seed"}
@@ -112,7 +112,3 @@ class Planner:
         ]
         shown = tuple(self.about(settings[0])[0].values()) if settings else ()
         return Plan(tuple(tasks), shown)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

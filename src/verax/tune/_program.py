@@ -16,15 +16,13 @@ from verax.network import as_network
 from verax.train import Experiment
 from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
-from verax.train._initial import decaying_optimizer, first_state, run_parts
+from verax.train._initial import decaying_optimizer, run_parts
 from verax.train._lanes_program import over_lanes
 from verax.train._optimizer import OptimizerFacts
 from verax.train._program import ChunkData
 from verax.train._state import TrainState
 from verax.train._step import make_eval_step, make_train_step
-from verax.trees import Tree, all_finite
-
-Given = Mapping[str, Any]
+from verax.trees import Tree, is_floating
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class GroupProgram:
       has_windows: whether the network has convolutions or pools, which are rewritten for the CPU.
     """
 
-    make: Callable[[Given], Experiment]
+    make: Callable[[Mapping[str, Any]], Experiment]
     facts: OptimizerFacts
     plan: EpochPlan
     total_steps: int
@@ -60,7 +58,7 @@ class Own(NamedTuple):
       rest: of the last batch in a shape of its own, int32 (epochs, rows); None likewise, or where there is none.
     """
 
-    given: Given
+    given: Mapping[str, Any]
     key: Any
     rows: Any = None
     rest: Any = None
@@ -97,16 +95,6 @@ class EpochRecord(NamedTuple):
     grads_finite: Any
     validation: dict[str, Any]
     params_finite: Any
-
-
-def first_states(program: GroupProgram) -> Callable[[Own, Tree], TrainState]:
-    """Returns `begin(own, inputs) -> states`: the state of each trial before its first step, for a batch of inputs."""
-
-    def begin(own: Own, inputs: Tree) -> TrainState:
-        experiment = program.make(own.given)
-        return first_state(experiment, as_network(experiment.network), own.key, inputs)
-
-    return over_lanes(begin, one_after_another=True)  # side by side it takes three times as long to compile
 
 
 def group_program(
@@ -155,12 +143,18 @@ def group_program(
 
                 state, kept = lax.cond(left >= plan.steps, with_rest, lambda carry: carry, (state, kept))
             sums = lax.map(lambda batch: _validated(evaluate, experiment, state, batch), common.validation)
-            finite = all_finite(state.variables.params)
+            finite = _all_finite(state.variables.params)
             return state, EpochRecord(kept[:, 0], kept[:, 1], kept[:, 2] > 0, sums, finite)
 
         return lax.scan(epoch, state, jnp.arange(epochs, dtype=jnp.int32))
 
     return over_lanes(run, program.in_turn)
+
+
+def _all_finite(tree: Tree) -> Any:
+    """Returns what `trees.all_finite` does, as one reduction: one for each leaf would be a kernel or two more each."""
+    leaves = [jnp.isfinite(leaf).ravel() for leaf in jax.tree.leaves(tree) if is_floating(leaf)]
+    return jnp.concatenate(leaves).all() if leaves else jnp.array(True)
 
 
 def _numbers(record: Any) -> Any:

@@ -16,6 +16,7 @@ from verax.tune._space import Interval, Space, drawn, grid
 
 SEARCHES = ("grid", "random", "quasi-random", "tpe", "gp")
 BY_MODEL = ("tpe", "gp")
+AT_RANDOM = 8  # trials before `tpe` has a model, which says nothing of fewer
 DIGITS = 6  # to which scores are rounded before a model sees them: lanes differ in the last digits of float32
 
 
@@ -24,11 +25,13 @@ class Told(NamedTuple):
 
     Attributes:
       setting: what was tried.
-      value: what came of it, less is better; NaN where it did not stay finite or could not be trained.
+      value: what came of it, less is better; not finite where it did not stay so or could not be trained.
+      pruned: after how many epochs it was left behind, with the value that it had then; None where it was not.
     """
 
     setting: Mapping[str, Any]
     value: float
+    pruned: int | None = None
 
 
 def proposals(
@@ -108,13 +111,13 @@ def _by_model(
         _need_torch()
         sampler: Any = optuna.samplers.GPSampler(seed=generation_seed, deterministic_objective=False)
     else:
-        sampler = optuna.samplers.TPESampler(seed=generation_seed, constant_liar=True, n_startup_trials=count)
+        sampler = optuna.samplers.TPESampler(seed=generation_seed, constant_liar=True, n_startup_trials=AT_RANDOM)
+    ended = [each.value for each in told if each.pruned is None and math.isfinite(each.value)]
+    worst = max(ended, default=0.0) if search == "gp" else None
     with quiet_optuna():
         study = optuna.create_study(sampler=sampler)
-        worst = max((each.value for each in told if math.isfinite(each.value)), default=0.0)
         for each in told:
-            value = float(f"{each.value if math.isfinite(each.value) else worst:.{DIGITS}g}")
-            study.add_trial(as_trial(space, each.setting, value))
+            study.add_trial(as_trial(space, each, worst))
         return [_asked(space, study.ask()) for _ in range(count)]
 
 
@@ -129,24 +132,41 @@ def _asked(space: Space, trial: Any) -> dict[str, Any]:
     return drawn(space, choose)
 
 
-def as_trial(space: Space, setting: Mapping[str, Any], value: float) -> Any:
-    """Returns a finished trial of Optuna as `_by_model` reads it: values of lists are their places in the list."""
+def as_trial(space: Space, told: Told, worst: float | None) -> Any:
+    """Returns an ended trial of Optuna as `_by_model` reads it: values of lists are their places in the list.
+
+    Args:
+      space: checked.
+      told: what came of it.
+      worst: the value of one that is not finite; None tells it as pruned without a value. That is worse than all others
+        to TPE, which takes a complete one for better than a pruned one whatever their values; a Gaussian process knows
+        complete ones only.
+    """
     import optuna
 
     params: dict[str, Any] = {}
     distributions: dict[str, Any] = {}
 
     def choose(name: str, values: list[Any] | Interval) -> Any:
-        told = told_name(space, name, values)
+        value, known = told.setting[name], told_name(space, name, values)
         if isinstance(values, Interval):
-            distributions[told], params[told] = distribution_of(values), setting[name]
+            distributions[known], params[known] = distribution_of(values), value
         else:
-            distributions[told] = optuna.distributions.CategoricalDistribution(list(range(len(values))))
-            params[told] = [repr(each) for each in values].index(repr(setting[name]))
-        return setting[name]
+            distributions[known] = optuna.distributions.CategoricalDistribution(list(range(len(values))))
+            params[known] = [repr(each) for each in values].index(repr(value))
+        return value
 
     drawn(space, choose)
-    return optuna.trial.create_trial(params=params, distributions=distributions, value=value)
+    value = told.value if math.isfinite(told.value) else worst
+    rounded = None if value is None else float(f"{value:.{DIGITS}g}")
+    if rounded is not None and told.pruned is None:
+        return optuna.trial.create_trial(params=params, distributions=distributions, value=rounded)
+    return optuna.trial.create_trial(
+        state=optuna.trial.TrialState.PRUNED,
+        params=params,
+        distributions=distributions,
+        intermediate_values={} if rounded is None or told.pruned is None else {told.pruned: rounded},
+    )
 
 
 def told_name(space: Space, name: str, values: list[Any] | Interval) -> str:

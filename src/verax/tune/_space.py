@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,13 +169,17 @@ def _combinations(left: list[tuple[str, Any]], chosen: dict[str, Any]) -> Iterat
         yield dict(chosen)
         return
     (name, given), *others = left
-    values = _resolved(name, given, chosen)
+    for each in _listed(name, _resolved(name, given, chosen)):
+        yield from _combinations(others, {**chosen, **each})
+
+
+def _listed(name: str, values: list[Any] | Interval | None) -> list[dict[str, Any]]:
+    """Returns what a grid tries of one hyperparameter, each as a part of a setting."""
     if isinstance(values, Interval):
         raise InputError(
             f"a grid needs lists, but {name!r} is {values}. Give a list, or another search, such as search='random'."
         )
-    for each in [{}] if values is None else [{name: value} for value in values]:
-        yield from _combinations(others, {**chosen, **each})
+    return [{}] if values is None else [{name: value} for value in values]
 
 
 def drawn(space: Space, choose: Choose) -> dict[str, Any]:
@@ -209,6 +212,22 @@ def one_of_each(space: Space) -> Iterator[tuple[str, list[Any]]]:
             yield name, list(given)
 
 
-def combinations_of(space: Space) -> int:
-    """Returns how many combinations a grid has."""
-    return sum(1 for _ in itertools.islice(grid(space), 1_000_001))
+def combinations_of(space: Space, enough: float | int = math.inf) -> int:
+    """Returns how many combinations a grid has; where some depend on others, counted until there are enough.
+
+    Raises:
+      InputError: if a hyperparameter is no list.
+    """
+    return _counted(list(space.items()), {}, enough)
+
+
+def _counted(left: list[tuple[str, Any]], chosen: dict[str, Any], enough: float | int) -> int:
+    if not any(callable(given) or isinstance(given, Interval) for _, given in left):
+        return math.prod(len(given) for _, given in left)
+    (name, given), *others = left
+    count = 0
+    for each in _listed(name, _resolved(name, given, chosen)):
+        count += _counted(others, {**chosen, **each}, enough - count)
+        if count >= enough:
+            break
+    return count

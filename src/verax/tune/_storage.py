@@ -15,7 +15,7 @@ from verax.tune._opened import shown, study_in
 from verax.tune._search import distribution_of, quiet_optuna, told_name
 from verax.tune._space import Interval, Space, drawn
 from verax.tune._study import Trial
-from verax.tune._task import TaskResult, plain_setting
+from verax.tune._task import TaskResult
 
 IDENTITY = "verax:identity"
 MEMORY = "verax:memory"
@@ -48,7 +48,7 @@ class Memory:
         self.results[result.name] = without_states(result)
 
     def finish(self, trial: Trial) -> None:
-        """Keeps a finished trial."""
+        """Does nothing: whoever drives the study has the trial, and nobody else asks."""
 
 
 class OptunaStorage:
@@ -223,24 +223,3 @@ def _frozen(trial: Trial, space: Space, objective: str) -> Any:
 def _choice(value: Any) -> Any:
     """Returns a value as Optuna's lists have it: plain values as they are, others as text."""
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
-
-
-def identity_of(
-    space: Space, search: str, seed: int, objective: str, fixed: Mapping[str, Any], others: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Returns what must be the same for a study to go on.
-
-    Raises:
-      InputError: if a hyperparameter has no plain value.
-    """
-    described = {name: _described(name, given) for name, given in space.items()}
-    kept = {"space": described, "search": search, "seed": seed, "objective": objective, "fixed": plain_setting(fixed)}
-    return {**kept, **others}
-
-
-def _described(name: str, given: Any) -> Any:
-    if isinstance(given, Interval):
-        return str(given)
-    if callable(given):
-        return f"a function: {getattr(given, '__qualname__', name)}"
-    return plain_setting({name: given})[name]

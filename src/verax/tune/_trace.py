@@ -118,13 +118,13 @@ def verdicts(
     """
     found: dict[str, Verdict] = {}
     idle: set[str] = set()
-    numbers = [name for name in values if all(map(_is_number, values[name])) and name in setting]
+    numbers = [name for name in values if all(map(is_number, values[name])) and name in setting]
     for name in values:
         if name not in numbers:
             found[name] = Verdict(name, "program", NOT_TRACED if name in setting else "it applies to some trials only")
     floats = [name for name in numbers if any(isinstance(value, float) for value in values[name])]
-    together = trace(maker, setting, floats) if len(floats) > 1 else Tried(error=Exception())
-    if together.error is None:
+    together = trace(maker, setting, floats) if len(floats) > 1 else None  # most often all go, in one trace
+    if together is not None and together.error is None:
         found |= {name: Verdict(name, "input") for name in floats}
         idle |= set(floats) - together.used
     for name in (each for each in numbers if each not in found):
@@ -150,7 +150,7 @@ def trace(maker: Maker, setting: Mapping[str, Any], names: Sequence[str]) -> Tri
 
     The user's function is called in the trace as it is; nothing is computed.
     """
-    rows = jax.tree.map(lambda leaf: leaf[: maker.train.size and 2], maker.train)
+    rows = jax.tree.map(lambda leaf: leaf[:2], maker.train)
 
     def trial(given: Mapping[str, Any], key: Any, few: Examples) -> Tree:
         made = maker({**setting, **given})
@@ -206,7 +206,8 @@ def _said(error: BaseException | None) -> str:
     return "Python needs its value" if "Tracer" in text[0] else text[0][:100]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Returns whether a hyperparameter is a number, which may be traced."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

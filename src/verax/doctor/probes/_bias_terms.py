@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from verax.doctor.probes._points import number_of
 from verax.jaxpr import Equation, flow
-from verax.trees import is_key
 
 SUMS = ("reduce_sum", "psum", "psum_invariant")  # the others are what `vmap` makes of a mean over the batch's name
 KEPT = ("convert_element_type", "copy", "stop_gradient", "reduce_precision")
@@ -103,7 +101,7 @@ def subtracted(closed: Any, biases: Mapping[int, tuple[int, ...]], outputs: int)
     for index, shape in biases.items():
         long = [axis for axis, size in enumerate(shape) if size > 1]
         given[index] = Facts({index: Term(shape, long[0] if long else None, 1.0, ("bias", index))}, frozenset())
-    known = flow(closed, given, rule, _either, literal=_number)[:outputs]
+    known = flow(closed, given, rule, _either, literal=number_of)[:outputs]
     left = {index for each in known if isinstance(each, Facts) for index in {*each.terms, *each.lost}}
     return {index: where for index, where in found.items() if index not in left}
 
@@ -268,12 +266,6 @@ LAYOUT: Mapping[str, Callable[[Any, Term], State]] = {
 def _folded(equation: Equation, known: Sequence[Any]) -> float | None:
     keeps = equation.eqn.primitive.name in (*KEPT, *LAYOUT)
     return known[0] if keeps and isinstance(known[0], float) else None
-
-
-def _number(value: Any) -> float | None:
-    if is_key(value) or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
-        return None
-    return float(np.ravel(value)[0])
 
 
 def _equal(one: float, other: float) -> bool:

@@ -11,10 +11,9 @@ import numpy as np
 
 from verax.doctor._probe import Probe, Repair, Seen, Suspicion
 from verax.doctor._subject import Subject
-from verax.doctor.probes._points import shape_of
+from verax.doctor.probes._points import number_of, shape_of
 from verax.findings import Finding
 from verax.jaxpr import Equation, flow, run_equation
-from verax.trees import is_key
 
 MOST = 0.7  # keeps under a third: beyond the 0.2 to 0.5 of the literature, and then a repair decides
 KEEPS = ("broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "stop_gradient", "expand_dims")
@@ -120,13 +119,6 @@ def _folded(equation: Equation, known: Sequence[Any]) -> float | None:
 
 def _is_plain(var: Any) -> bool:
     return not jax.dtypes.issubdtype(var.aval.dtype, jax.dtypes.extended)
-
-
-def number_of(value: Any) -> float | None:
-    """Returns a constant of a program as a number; None if it is more than one."""
-    if is_key(value) or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiub":
-        return None
-    return float(np.ravel(value)[0])
 
 
 def _is_zero(known: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 from verax.doctor._probe import Probe, Seen
 from verax.doctor._subject import Subject
 from verax.doctor.probes._bias_terms import SUMS
-from verax.doctor.probes._dropout import KEEPS, equal_or_other, number_of, of_masks, rate_of
-from verax.doctor.probes._points import row_count
+from verax.doctor.probes._dropout import KEEPS, equal_or_other, of_masks, rate_of
+from verax.doctor.probes._points import number_of, row_count
 from verax.findings import Finding
 from verax.jaxpr import Equation, flow
 

@@ -53,6 +53,13 @@ def shape_of(var: Any) -> tuple[int, ...]:
     return tuple(var.aval.shape)
 
 
+def number_of(value: Any) -> float | None:
+    """Returns a constant of a program as a number; None if it is more than one."""
+    if is_key(value) or np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiub":
+        return None
+    return float(np.ravel(value)[0])
+
+
 def row_count(inputs: Tree) -> int:
     """Returns the number of rows of a batch."""
     return np.shape(jax.tree.leaves(inputs)[0])[0]

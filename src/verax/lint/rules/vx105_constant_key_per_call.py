@@ -6,14 +6,14 @@ import ast
 import re
 from collections.abc import Iterator
 
-from verax.lint._key_names import sampled_by
+from verax.lint._key_names import FOLD_IN, in_test, sampled_by
 from verax.lint._module import Module
 from verax.lint._rule import Found, rule
 from verax.lint._traced import literals, transforms_around
 
 MAKERS = ("jax.random.PRNGKey", "jax.random.key", "flax.nnx.Rngs")
 SHAPES = ("jax.eval_shape", "jax.make_jaxpr", "equinox.filter_eval_shape", "flax.nnx.eval_shape")
-TESTS = re.compile(r"(^|[/\\])(test_[^/\\]*|[^/\\]*_test|conftest)\.py$")
+MAKING = re.compile(r"_*(create|init|initialize|make|build|set_?up)(_|$)")
 CALLED = ("__call__", "apply", "forward")
 SET_UP = ("init", "lazy_init", "tabulate", "lower", "create", "eval_shape")
 
@@ -60,10 +60,8 @@ def _where(module: Module, call: ast.Call) -> str:
     """Returns what repeats a call; empty where nothing is known to."""
     functions = list(module.functions(call))
     names = [getattr(each, "name", "") for each in functions]
-    if any(name.startswith("test") or name in ("main", "setUp") for name in names):
-        return ""
     owner = module.class_around(call)
-    if (owner is not None and "Test" in owner.name) or TESTS.search(module.file):
+    if in_test(module, call) or any(name in ("main", "setUp") or MAKING.match(name) for name in names):
         return ""
     transforms = transforms_around(module, call)
     if transforms and not any(each.name in SHAPES for _, each in transforms):
@@ -92,6 +90,8 @@ def _is_set_up(module: Module, call: ast.Call, *, in_loop: bool) -> bool:
     calls = [each for each in used if isinstance(each, ast.Call)]
     if in_loop:
         return not any(sampled_by(module, each.func) for each in calls)
+    if any(module.dotted(each.func) in FOLD_IN and not literals(module, each.args[-1]) for each in calls if each.args):
+        return True  # it is folded with what changes
     return bool(calls) and all(_last(each).startswith(SET_UP) or module.dotted(each.func) in SHAPES for each in calls)
 
 

@@ -96,6 +96,7 @@ def _same(module: Module, streams: list[tuple[str, ast.expr]]) -> Iterator[Found
             "split it, one key for each stream."
         )
         yield Found(node, message, _fix(module, node, place))
+        return
 
 
 def _identity(module: Module, node: ast.expr) -> object:

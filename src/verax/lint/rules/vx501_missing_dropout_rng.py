@@ -27,7 +27,8 @@ def missing_dropout_rng(module: Module) -> Iterator[Found]:
         logits = model.apply({"params": params}, inputs, training=True, rngs={"dropout": dropout_key})
 
     Only models whose class is in the file are judged: the flag is followed from the call through submodules to the
-    dropout layers. What is not seen: models from other files, a rate or flag that is computed.
+    dropout layers; `make_rng` counts like them. What is not seen: models from other files, a rate or flag that is
+    computed.
     """
     for call in module.nodes(ast.Call):
         if not is_apply(module, call) or has_stars(call) or argument(call, None, "method") is not None:
@@ -38,10 +39,14 @@ def missing_dropout_rng(module: Module) -> Iterator[Found]:
         one = applied(module, call)
         if one is None or is_evaluating(module, call):
             continue
-        if "dropout" in needs(module, one, call, 1, Frame(module.function(call))):
+        needed = needs(module, one, call, 1, Frame(module.function(call)))
+        streams = sorted(each.removeprefix("rng ") for each in needed if each.startswith("rng "))
+        if streams:
             assert isinstance(one.kind, ast.ClassDef)
-            message = f"{one.kind.name} has dropout that is on in this call, and no key for it: Flax will raise. "
-            yield Found(call, message + 'Pass rngs={"dropout": key}.')
+            what = "has dropout that is on in this call" if "dropout" in streams else f"draws from {streams[0]!r} here"
+            message = f"{one.kind.name} {what}, and there is no key for it: Flax will raise. "
+            rngs = ", ".join(f'"{each}": {each}_key' for each in streams)
+            yield Found(call, f"{message}Pass rngs={{{rngs}}}.")
 
 
 def _is_empty(node: ast.expr) -> bool:

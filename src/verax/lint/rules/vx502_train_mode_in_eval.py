@@ -35,7 +35,8 @@ def train_mode_in_eval(module: Module) -> Iterator[Found]:
             return state.apply_fn(variables, batch["inputs"], training=False)
 
     The fix turns the literal round; it is not safe, as the results change. Dropout that is meant (Monte Carlo dropout,
-    uncertainty) is left alone where a name, a comment or many keys say so. What is not seen: flags by place.
+    uncertainty) is left alone where a name, a comment (also one that names the flag) or many keys say so. What is not
+    seen: flags by place.
     """
     for call in module.nodes(ast.Call):
         if not call.keywords:
@@ -84,6 +85,11 @@ def _is_meant(module: Module, call: ast.Call) -> bool:
     functions = [each for each in module.functions(call) if not isinstance(each, ast.Lambda)]
     if not functions:
         return False
+    line = module.statement(call).lineno
+    above = [each.strip() for each in module.lines[max(line - 5, 0) : line - 1]]
+    flags = [f"{each.arg}=" for each in call.keywords if each.arg]
+    if any(each.startswith("#") and any(flag in each for flag in flags) for each in above):
+        return True
     whole = functions[-1]
     if MEANT.search(module.source(whole)) or MEANT.search(module.lines[max(whole.lineno - 2, 0)]):
         return True

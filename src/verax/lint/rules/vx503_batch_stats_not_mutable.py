@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from verax.lint._edits import added_argument
 from verax.lint._models import (
     Frame,
     applied,
@@ -17,7 +18,7 @@ from verax.lint._models import (
 )  # fmt: skip
 from verax.lint._module import Module, argument, has_stars
 from verax.lint._reaching import is_same, loads
-from verax.lint._report import Edit, Fix
+from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 
 
@@ -85,9 +86,5 @@ def _fix(module: Module, call: ast.Call) -> Fix:
     if given is not None:
         edit = module.replaced(given, '["batch_stats"]')
     else:
-        last = max([*call.args, *(each.value for each in call.keywords)], key=lambda each: module.span(each)[1])
-        end = module.span(last)[1]
-        rest = module.text[end : module.span(call)[1]]
-        end += rest.index(")") if "(" in rest or rest.count(")") > 1 else 0
-        edit = Edit(end, end, ', mutable=["batch_stats"]')
+        edit = added_argument(module, call, 'mutable=["batch_stats"]')
     return Fix('Add mutable=["batch_stats"]', (edit,), safe=False)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._models import collections_given, is_apply, is_evaluating, mode_given, mutable_given
-from verax.lint._module import Module
+from verax.lint._module import Module, argument
 from verax.lint._reaching import is_read, is_test, reads, target_bindings
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Binding
@@ -45,7 +45,9 @@ def batch_stats_discarded(module: Module) -> Iterator[Found]:
         if not _is_discarded(module, call) or is_evaluating(module, call) or is_test(module, call):
             continue
         message = "the new batch statistics are thrown away, so the running averages never move. "
-        yield Found(call, message + 'Keep what is returned second, and its ["batch_stats"], for the next step.')
+        message += 'Keep what is returned second, and its ["batch_stats"], for the next step.'
+        part = argument(call, None, "method")  # of the model, which may have no batch norm
+        yield Found(call, message, level=None if part is None else "warning")
 
 
 def _is_discarded(module: Module, call: ast.Call) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from verax.lint._edits import added_argument
 from verax.lint._module import Module, argument
 from verax.lint._optimizers import ADAPTIVE, Part, optimizer_parts, sign
 from verax.lint._reaching import certain
@@ -81,15 +82,9 @@ def _decoupled(module: Module, call: ast.Call, decay: Part, other: Part) -> Fix 
         return None
     name = DECOUPLED[other.name]
     mask = argument(made, 1, "mask")
-    extra = f", weight_decay={module.source(given)}" + ("" if mask is None else f", mask={module.source(mask)}")
+    extra = f"weight_decay={module.source(given)}" + ("" if mask is None else f", mask={module.source(mask)}")
     func_end = module.span(optimizer.func)[1]
-    last = max(
-        [*optimizer.args, *(each.value for each in optimizer.keywords)], key=lambda e: module.span(e)[1], default=None
-    )
-    if last is None:
-        return None
-    end = module.span(last)[1]
-    edits = [Edit(func_end - len(optimizer.func.attr), func_end, name), Edit(end, end, extra)]
+    edits = [Edit(func_end - len(optimizer.func.attr), func_end, name), added_argument(module, optimizer, extra)]
     place = call.args.index(made)
     if place + 1 < len(call.args):
         edits.append(Edit(module.span(made)[0], module.span(call.args[place + 1])[0], ""))

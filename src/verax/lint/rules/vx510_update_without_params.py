@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from verax.lint._edits import added_argument
 from verax.lint._module import Module, argument, has_stars
 from verax.lint._optimizers import needs_params, optimizer_parts, update_of
 from verax.lint._reaching import inner_nodes
-from verax.lint._report import Edit, Fix
+from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 
 
@@ -63,7 +64,6 @@ def _fix(module: Module, call: ast.Call) -> Fix | None:
         if isinstance(each, ast.Call) and module.dotted(each.func) in ("optax.apply_updates", "equinox.apply_updates"):
             params = argument(each, 0, "params")
             if isinstance(params, ast.Name | ast.Attribute) and each.lineno >= call.lineno:
-                end = module.span(call.args[1])[1]
                 text = module.source(params)
-                return Fix(f"Pass {text}", (Edit(end, end, f", {text}"),), safe=False)
+                return Fix(f"Pass {text}", (added_argument(module, call, text),), safe=False)
     return None

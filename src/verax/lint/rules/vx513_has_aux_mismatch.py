@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from verax.lint._edits import added_argument
 from verax.lint._module import Module, argument, has_stars
 from verax.lint._reaching import JITTED, PARTIAL, certain, is_plain, returned
-from verax.lint._report import Edit, Fix
+from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._traced import transform_of
@@ -159,15 +160,7 @@ def _added(module: Module, options: ast.Call | None, given: ast.expr | None) -> 
     title = "Add has_aux=True"
     if given is not None:
         return Fix(title, (module.replaced(given, "True"),), safe=False)
-    every = [*options.args, *(each.value for each in options.keywords)]
-    if not every:
-        end = module.span(options)[1] - 1
-        return Fix(title, (Edit(end, end, "has_aux=True"),), safe=False)
-    end = module.span(max(every, key=lambda each: module.span(each)[1]))[1]
-    rest = module.text[end : module.span(options)[1] - 1]
-    if ")" in rest:
-        return None
-    return Fix(title, (Edit(end, end, ", has_aux=True"),), safe=False)
+    return Fix(title, (added_argument(module, options, "has_aux=True"),), safe=False)
 
 
 def _removed(module: Module, options: ast.Call | None, given: ast.expr | None) -> Fix | None:

@@ -45,7 +45,7 @@ def log_of_softmax(module: Module) -> Iterator[Found]:
             continue
         inner = _source(module, given if rest is None else rest)
         made = None if inner is None else callee(module, inner)
-        if inner is None or made is None:
+        if inner is None or made is None or all(isinstance(each, ast.Constant) for each in inner.args):
             continue
         if made in SIGMOID:
             use = "log_sigmoid(-x)" if rest is not None else "log_sigmoid"

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._module import Module, argument
-from verax.lint._reaching import certain, inner_nodes, is_same
+from verax.lint._reaching import certain, inner_nodes, is_same, words
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._traced import EAGER
@@ -24,6 +24,7 @@ GUARDING = {
     "where", "maximum", "clip", "exp", "softplus", "arange", "linspace", "len", "int", "float",
     "select", "stop_gradient", "count_nonzero", "size", "iota", "minimum", "nan_to_num", "broadcasted_iota",
 }  # fmt: skip
+SMALL = {"eps", "epsilon", "tol", "tolerance", "tiny", "small", "min", "threshold", "zero", "atol", "finfo"}
 GRADIENTS = {*EAGER, "jax.jacfwd", "jax.jacrev", "jax.hessian", "jax.jacobian", "jax.linearize"}
 SIZES = ("jax.numpy.abs", "jax.numpy.absolute", "builtins.abs", "jax.numpy.fabs", "jax.lax.abs")
 
@@ -165,6 +166,8 @@ def _is_guarded(module: Module, given: ast.expr, side: str, one: ast.expr, kind:
         return kind == "<" and _is_one(other)
     if kind == "!=":
         return _is_number(module, other, 0)
+    if side == "!=" and not _is_small(module, other):
+        return False
     return kind == ">" and not _is_below_zero(other)
 
 
@@ -194,6 +197,19 @@ def _is_safe(module: Module, node: ast.expr) -> bool:
 def _is_number(module: Module, node: ast.expr, number: int) -> bool:
     node = certain(module, node)
     return isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value == number
+
+
+def _is_small(module: Module, node: ast.expr) -> bool:
+    """Returns whether a bound is there to keep from dividing by zero, by its size or name."""
+    value = certain(module, node)
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, int | float) and abs(value.value) <= 0.01
+    return any(
+        bool(SMALL & set(words(each.id if isinstance(each, ast.Name) else each.attr)))
+        for part in (node, value)
+        for each in inner_nodes(part)
+        if isinstance(each, ast.Name | ast.Attribute)
+    )
 
 
 def _is_one(node: ast.expr) -> bool:

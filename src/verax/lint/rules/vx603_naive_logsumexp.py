@@ -89,7 +89,9 @@ def _is_bounded(module: Module, node: ast.expr, depth: int = 0) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
         return True
     if isinstance(node, ast.BinOp):
-        return _is_bounded(module, node.left, depth + 1) or _is_bounded(module, node.right, depth + 1)
+        sides = [each for each in (node.left, node.right) if not isinstance(each, ast.Constant)]
+        every = [_is_bounded(module, each, depth + 1) for each in sides]
+        return all(every) if isinstance(node.op, ast.Add) else any(every)
     if isinstance(node, ast.UnaryOp):
         return True
     if isinstance(node, ast.Call):

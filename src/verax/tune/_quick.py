@@ -1,0 +1,30 @@
+"""Programs compiled sooner by XLA's CPU compiler, at the price of running slower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+# Of the default's processor time, XLA's older emitters took 0.50 and 0.55 to compile the nine programs of the digits
+# grid and 1.50 and 1.52 to run them: two runs of `benchmarks/tuning.py --compilers` with JAX 0.10.2, on two cores that
+# other work shared. That saves about a second a program and costs half its run, so they are for programs that run for
+# less than about two seconds of one core.
+QUICK = {
+    "xla_backend_optimization_level": "1",
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
+ONCE = {**QUICK, "xla_backend_optimization_level": "0"}  # for what takes milliseconds either way
+QUICK_OPERATIONS = 6e10
+
+
+def compiled(lowered: Any, options: Mapping[str, Any] | None = None) -> Any:
+    """Returns a lowered program compiled, on a CPU with options of its compiler."""
+    if not options or jax.default_backend() != "cpu":
+        return lowered.compile()
+    try:
+        return lowered.compile(compiler_options=dict(options))
+    except jax.errors.JaxRuntimeError:  # another version of XLA may not know them
+        return lowered.compile()
