@@ -89,6 +89,7 @@ ADVICE: dict[str, str] = {
     "jax.ops.index_min": "Use x.at[...].min(y).",
     "jax.ops.index_max": "Use x.at[...].max(y).",
     "jax.numpy.msort": "Use jnp.sort(a, axis=0).",
+    "jax.numpy.NINF": "Use -jax.numpy.inf.",
     "jax.xla_computation": "Use jax.jit(f).lower(...).",
     "jax.abstract_arrays": "Use jax.core.",
     "jax.config": "Write `from jax import config`.",
