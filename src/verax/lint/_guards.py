@@ -84,9 +84,11 @@ def _asks(module: Module, test: ast.expr) -> bool:
 
 
 def _asks_for_name(module: Module, call: ast.Call) -> bool:
-    """Returns whether a call asks whether a module has a name."""
-    asked = isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr") and bool(call.args)
-    return asked and module.dotted(call.args[0]) is not None
+    """Returns whether a call asks whether a module has a name, or what a function of a library gave."""
+    if not isinstance(call.func, ast.Name) or call.func.id not in ("hasattr", "getattr") or not call.args:
+        return False
+    value = module.value(call.args[0])
+    return (module.dotted(value) or module.called(value)) is not None
 
 
 def _expects(context: ast.expr) -> bool:

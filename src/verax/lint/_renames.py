@@ -43,7 +43,7 @@ PLACES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     ),
     "jax.experimental.pjit.pjit": ((), {}),
 }
-ASKED = re.compile(r"\b(?:use|please|in most cases|refer to|replace)\b.*", re.I)
+ASKED = re.compile(r"\b(?:used?|please|refer|replaced?|replacement)\b", re.I)  # of the sentence that helps
 LONG = 160  # characters of what a release says, in a message of one line
 
 
@@ -83,10 +83,8 @@ def stale_found(module: Module, use: Use) -> Found:
     advice = ADVICE.get(use.dotted)
     if advice is None and new is not None:
         advice = f"Use {new[0]}."
-    elif advice is None and (said := ASKED.search(use.stale.said)) and len(said[0].split()) > 3:
-        text = said[0][:1].upper() + said[0][1:]
-        advice = text if len(text) <= LONG else f"{text[:LONG].rpartition(' ')[0]} ..."
-        advice += "" if advice.endswith(".") else "."
+    elif advice is None:
+        advice = _advice(use.stale.said)
     fix = None
     if use.dotted in VALUES and isinstance(use.node, ast.Attribute):
         fix = _value(module, use.node, VALUES[use.dotted])
@@ -95,6 +93,16 @@ def stale_found(module: Module, use: Use) -> Found:
         is_there = package not in ROOTS or limits.always_has(table(package).added(new[0]) or limits.oldest)
         fix = renamed(module, use, new[0], safe=new[1] and is_there)
     return Found(use.node, f"{message} {advice}" if advice else message, fix, use.level)
+
+
+def _advice(said: str) -> str | None:
+    """Returns the sentence of a release's message that says what to do, short enough for a line."""
+    sentence = next((each for each in re.split(r"(?<=[.;:]) ", said) if ASKED.search(each)), None)
+    if sentence is None:
+        return None
+    text = sentence if sentence[:4] in ("jax.", "jnp.") else sentence[:1].upper() + sentence[1:]
+    text = text if len(text) <= LONG else f"{text[:LONG].rpartition(' ')[0]} ..."
+    return text.rstrip(";:") if text.endswith((".", ";", ":")) else f"{text}."
 
 
 def renamed(module: Module, use: Use, new: str, *, safe: bool) -> Fix | None:

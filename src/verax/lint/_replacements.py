@@ -89,6 +89,7 @@ ADVICE: dict[str, str] = {
     "jax.ops.index_min": "Use x.at[...].min(y).",
     "jax.ops.index_max": "Use x.at[...].max(y).",
     "jax.numpy.msort": "Use jnp.sort(a, axis=0).",
+    "jax.numpy.NINF": "Use -jax.numpy.inf.",
     "jax.xla_computation": "Use jax.jit(f).lower(...).",
     "jax.abstract_arrays": "Use jax.core.",
     "jax.config": "Write `from jax import config`.",
@@ -127,7 +128,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "jax.nn.softmax", "psum": "jax.lax.psum", "pmean": "jax.lax.pmean", "no_jit": "jax.disable_jit",
     },
     "jax.numpy": {
-        "tensor": "jax.numpy.array", "cat": "jax.numpy.concatenate", "from_numpy": "jax.numpy.asarray",
+        "random": "jax.random", "tensor": "jax.numpy.array", "cat": "jax.numpy.concatenate", "from_numpy":
+        "jax.numpy.asarray",
         "as_tensor": "jax.numpy.asarray", "clamp": "jax.numpy.clip", "clip_by_value": "jax.numpy.clip", "mm":
         "jax.numpy.matmul", "bmm": "jax.numpy.matmul", "norm": "jax.numpy.linalg.norm", "softmax":
         "jax.nn.softmax", "relu": "jax.nn.relu", "sigmoid": "jax.nn.sigmoid", "erf": "jax.scipy.special.erf",
