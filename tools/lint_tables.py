@@ -13,8 +13,8 @@ changed between releases goes to `src/verax/lint/tables/PACKAGE.json`:
     keywords: by function: name -> [deprecated, removed].
 
 A release between two of the list that is not read itself can only make a version here late, never early. The script
-says what it read, what it could not follow, and how large each table is. The newest releases are written for Python 3.12
-and later, which an older Python cannot parse.
+says what it read, what it could not follow, and how large each table is. The newest releases are written for Python
+3.12 and later, which an older Python cannot parse.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ RELEASES = {
       0.0.1 0.0.2 0.0.3 0.0.5 0.0.6 0.0.8 0.0.9 0.0.91 0.1.0 0.1.1 0.1.2 0.1.3 0.1.4 0.1.5 0.1.7 0.1.8 0.1.9 0.2.0
       0.2.1 0.2.2 0.2.3 0.2.4 0.2.5 0.2.6 0.2.7 0.2.8
     """,
-    "haiku": "0.0.1 0.0.2 0.0.3 0.0.4 0.0.5 0.0.6 0.0.7 0.0.8 0.0.9 0.0.10 0.0.11 0.0.12 0.0.13 0.0.14 0.0.15 0.0.16 0.0.17",
+    "haiku": """
+      0.0.1 0.0.2 0.0.3 0.0.4 0.0.5 0.0.6 0.0.7 0.0.8 0.0.9 0.0.10 0.0.11 0.0.12 0.0.13 0.0.14 0.0.15 0.0.16 0.0.17
+    """,
     "orbax": """
       0.2.0 0.3.0 0.4.0 0.5.0 0.5.9 0.5.14 0.5.20 0.5.23 0.6.0 0.6.4 0.7.0 0.8.0 0.9.0 0.9.1 0.10.0 0.10.3 0.11.0
       0.11.5 0.11.10 0.11.16 0.11.20 0.11.25 0.11.30 0.11.36 0.11.40 0.12.0 0.12.4 0.12.8
@@ -104,9 +106,7 @@ class Release:
     def modules(self) -> list[str]:
         """Returns the public modules."""
         return sorted(
-            name
-            for name in self.sources
-            if name.count(".") < DEPTH and all(map(_is_public, name.split(".")))
+            name for name in self.sources if name.count(".") < DEPTH and all(map(_is_public, name.split(".")))
         )
 
     def module(self, name: str) -> Module:
@@ -117,6 +117,7 @@ class Release:
                 self.statement(name, statement, found)
             below = [each.rpartition(".") for each in self.sources if each.startswith(f"{name}.")]
             found.names |= {each for base, _, each in below if base == name and _is_public(each)}
+            found.names |= set(found.deprecated)  # also those of which the module deletes its own name
             found.names -= set(found.gone)
         return self.read[name]
 
@@ -132,7 +133,7 @@ class Release:
                         found.names.add(each.asname or each.name)
                     elif base in self.sources:
                         star = self.module(base)
-                        exported = star.exported if star.exported is not None else star.names - self.below(base)
+                        exported = star.exported if star.exported is not None else star.names
                         found.names |= {one for one in exported if star.exported is not None or one[:1] != "_"}
                         found.open |= star.open
                     else:
@@ -209,13 +210,6 @@ class Release:
                 found.gone[str(key.value)] = message
             else:
                 found.deprecated[str(key.value)] = message
-                found.names.add(str(key.value))
-
-    def below(self, module: str) -> set[str]:
-        """Returns the submodules of a module that no star import brings along."""
-        explicit = {each.asname or each.name for node in self.tree(module).body if isinstance(node, ast.ImportFrom)
-                    for each in node.names}  # fmt: skip
-        return {each.rpartition(".")[2] for each in self.sources if each.rpartition(".")[0] == module} - explicit
 
     def is_hidden(self, module: str) -> bool:
         """Returns whether the package around a module binds its name to something else."""
@@ -312,7 +306,11 @@ def fetched(package: str, version: str, folder: Path, download: bool) -> Path | 
     distribution = DISTRIBUTIONS.get(package, package)
     stem = f"{distribution.replace('-', '_')}-{version}"
     for each in sorted(folder.glob("*")):
-        if each.name.replace("dm-haiku", "dm_haiku").replace("orbax-", "orbax_").startswith((f"{stem}-", f"{stem}.tar")):
+        if (
+            each.name.replace("dm-haiku", "dm_haiku")
+            .replace("orbax-", "orbax_")
+            .startswith((f"{stem}-", f"{stem}.tar"))
+        ):
             return each
     if not download:
         return None
@@ -381,7 +379,9 @@ def table(package: str, summaries: dict[str, dict]) -> dict:
             has = [release for release in of if name in of[release]["names"]]
             added = has[0] if has else None
             deprecated = next((each for each in has if name in of[each]["deprecated"]), None)
-            messages = [each[kind][name] for each in of.values() for kind in ("deprecated", "gone") if name in each[kind]]
+            messages = [
+                each[kind][name] for each in of.values() for kind in ("deprecated", "gone") if name in each[kind]
+            ]
             removed = None
             if not has:
                 removed = next(release for release in of if name in of[release]["gone"])
@@ -394,10 +394,13 @@ def table(package: str, summaries: dict[str, dict]) -> dict:
             else:
                 stale[name] = [added, deprecated, removed, messages[-1] if messages else ""]
         modules[module] = {
-            "since": first, "until": until, "open": of[last]["open"], "hidden": of[last]["hidden"],
-            "names": {release: " ".join(each) for release, each in sorted(names.items(), key=lambda one: releases.index(one[0]))},
+            "since": first,
+            "until": until,
+            "open": of[last]["open"],
+            "hidden": of[last]["hidden"],
+            "names": {release: " ".join(names[release]) for release in releases if release in names},
             "stale": stale,
-        }  # fmt: skip
+        }
     return {"package": package, "releases": releases, "modules": modules, "keywords": _vanished(summaries)}
 
 
@@ -406,7 +409,9 @@ def _vanished(summaries: dict[str, dict]) -> dict[str, dict[str, list[str | None
     found: dict[str, dict[str, list[str | None]]] = {}
     releases = list(summaries)
     for function in sorted({name for each in summaries.values() for name in each["keywords"]}):
-        of = {release: each["keywords"][function] for release, each in summaries.items() if function in each["keywords"]}
+        of = {
+            release: each["keywords"][function] for release, each in summaries.items() if function in each["keywords"]
+        }
         if releases[-1] not in of or of[releases[-1]][2]:
             continue
         now, leaving, _ = of[releases[-1]]

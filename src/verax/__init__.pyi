@@ -2,6 +2,7 @@
 
 import verax.train as _train
 import verax.evaluate as _evaluate
+import verax.lint as _lint
 import verax.tune as _tune
 import verax.certify as _certify
 from verax.train._fit import fit as _call_train
@@ -11,6 +12,7 @@ from verax.train._fit import Path
 from verax.train._fit import Sequence
 from typing import overload
 from verax.evaluate._predict import evaluate as _call_evaluate
+from verax.lint._engine import lint as _call_lint
 from verax.tune._tune import tune as _call_tune
 from verax.certify._certify import certify as _call_certify
 from verax import network as network
@@ -232,6 +234,21 @@ class _Evaluate:
     slices = staticmethod(_evaluate.slices)
     token_scores = staticmethod(_evaluate.token_scores)
 evaluate: _Evaluate
+
+class _Lint:
+    __call__ = staticmethod(_call_lint)
+    from verax.lint import Edit as Edit
+    from verax.lint import Fix as Fix
+    from verax.lint import Report as Report
+    from verax.lint import Result as Result
+    from verax.lint import Rule as Rule
+    from verax.lint import Settings as Settings
+    all_rules = staticmethod(_lint.all_rules)
+    check_text = staticmethod(_lint.check_text)
+    lint = staticmethod(_lint.lint)
+    rule_of = staticmethod(_lint.rule_of)
+    from verax.lint import rules as rules
+lint: _Lint
 
 class _Tune:
     __call__ = staticmethod(_call_tune)

@@ -45,7 +45,7 @@ def test_json_holds_every_field(capsys):
     [
         (["doble-softmax"], "unknown diagnosis 'doble-softmax'. Did you mean 'double-softmax'?"),
         (["zzz"], f"There are {len(pages())}. `verax explain` lists them all."),
-        (["VX101"], "the lint code 'VX101' is not known"),
+        (["VX999"], "unknown rule 'VX999'."),
         (["double-softmax", "more"], "unexpected 'more'"),
     ],
 )

@@ -41,7 +41,9 @@ PARTS = list(PART.finditer(PAGE.read_text()))
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part["code"].strip().splitlines()[-1].strip()[:30])
 def test_the_page_shows_what_the_linter_says(part):
-    assert part["output"] == output(part["code"], part["command"]), "docs/guide/snippets.md shows something else. Renew it: make pages"
+    assert part["output"] == output(part["code"], part["command"]), (
+        "docs/guide/snippets.md shows something else. Renew it: make pages"
+    )
 
 
 def test_every_mistake_is_on_the_page():

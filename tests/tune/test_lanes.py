@@ -1,6 +1,8 @@
 """Trials of one program against single runs: the same training, up to the rounding of float32."""
 
 import functools
+import io
+import threading
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ import verax as vx
 from tests.train.cases import LINEAR, NOISY, data, experiment, regression_data
 from verax.tune import Task, TaskResult
 from verax.tune import _lanes as lanes
+from verax.tune import _states as states
 from verax.tune._lanes import run_task
 
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}
@@ -65,6 +68,13 @@ def counted(rate=0.1):
     return experiment(optimizer=optax.sgd(rate), epochs=None, steps=13, batch_size=10)  # ends within an epoch
 
 
+def scaled(scale=0.1, rate=0.1):
+    def init(key, x):
+        return {"kernel": scale * jax.random.normal(key, (x.shape[1], 3)), "bias": np.zeros(3, np.float32)}
+
+    return experiment(network=(init, LINEAR[1]), optimizer=optax.sgd(rate), epochs=3, batch_size=10)
+
+
 CASES = {
     "two inputs": (linear, [{"rate": rate, "l2": l2} for rate in (0.01, 0.3) for l2 in (0.0, 0.5)], ("rate", "l2")),
     "no input": (linear, [{"rate": 0.1, "l2": 0.1}], ()),
@@ -74,6 +84,11 @@ CASES = {
     "an average of the weights": (averaged, [{"average": 0.5}, {"average": 0.9}], ("average",)),
     "augmentation": (augmented, [{"rate": 0.05}, {"rate": 0.2}], ("rate",)),
     "standardised targets": (regressor, [{"rate": 0.01}, {"rate": 0.1}], ("rate",)),
+    "first weights of an input": (
+        scaled,
+        [{"scale": scale, "rate": rate} for scale in (0.1, 1.0) for rate in (0.05, 0.2)],
+        ("scale", "rate"),
+    ),
     "an end within an epoch": (counted, [{"rate": 0.05}, {"rate": 0.2}], ("rate",)),
 }
 
@@ -151,11 +166,52 @@ def test_trials_go_on_from_where_they_were_kept():
             assert np.allclose(trial.curves[name], expected[:, 1:], **CLOSE)
 
 
+@pytest.fixture
+def first_weights(monkeypatch):
+    """Lists that fill with a None for each compilation of the program that draws first weights, and for each call."""
+    compiled, compilations, calls = states.compiled, [], []
+
+    def watched(lowered, options):
+        program = compiled(lowered, options)
+        compilations.append(None)
+        return lambda *given: calls.append(None) or program(*given)
+
+    monkeypatch.setattr(states, "compiled", watched)
+    return compilations, calls
+
+
+@pytest.mark.parametrize(
+    ("function", "names", "draws"),
+    [(linear, ("rate", "l2"), 2), (scaled, ("rate", "scale"), 4)],  # of two seeds; of two seeds and two scales
+)
+def test_first_weights_are_drawn_once_for_trials_that_share_them(first_weights, function, names, draws):
+    settings = [dict(zip(names, each, strict=True)) for each in ((0.1, 0.1), (0.3, 0.1), (0.1, 0.5))]
+    run_task(function, task(settings, inputs=names, seeds=(0, 3)))
+    compilations, calls = first_weights
+    assert (len(compilations), len(calls)) == (1, draws)
+
+
+def test_nothing_is_compiled_while_the_device_is_held(monkeypatch):
+    device, held = threading.Lock(), []
+    for module in (lanes, states):
+        compiled = module.compiled
+        monkeypatch.setattr(
+            module, "compiled", lambda *given, compiled=compiled: held.append(device.locked()) or compiled(*given)
+        )
+    run_task(linear, task([{"rate": 0.1}, {"rate": 0.3}], inputs=("rate",)), device=device)
+    assert held == [False, False]
+
+
+def test_trials_that_go_on_compile_no_first_weights(first_weights):
+    settings = [{"rate": rate} for rate in (0.01, 0.1)]
+    first = run_task(linear, task(settings, inputs=("rate",), until=1, keep=True))
+    run_task(linear, task(settings, inputs=("rate",), begun=1, states=first.states))
+    assert len(first_weights[0]) == 1
+
+
 def test_states_hold_no_code():
     kept = run_task(linear, task([{"rate": 0.1}], until=1, keep=True)).states
     assert len(kept) == 1
-    import io
-
     with np.load(io.BytesIO(kept[0]), allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file.files)
 

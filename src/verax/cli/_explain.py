@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from verax.cli._say import console, say, table
 from verax.doctor.catalogue import GROUPS, Page, page, pages
-from verax.findings import InputError
 
 
 def explain(id: str = "", /, *, json: bool = False) -> int:
@@ -17,11 +16,13 @@ def explain(id: str = "", /, *, json: bool = False) -> int:
     Without an id it lists all there are.
 
     Args:
-      id: of a finding, such as double-softmax.
+      id: of a finding, such as double-softmax; or of a rule, such as VX101.
       json: prints it as JSON on stdout.
     """
     if re.fullmatch(r"(?i)vx\d+", id):
-        raise InputError(f"the lint code {id!r} is not known. `verax explain` lists what is.")
+        from verax.cli._lint import lint
+
+        return lint(["--explain", id, *(["--output-format", "json"] if json else [])])
     found = (page(id),) if id else pages()
     if json:
         content = [asdict(each) for each in found]

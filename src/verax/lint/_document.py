@@ -103,7 +103,8 @@ def decoded(data: bytes) -> tuple[str, str]:
     """
     encoding = "utf-8"
     if data.startswith(UTF8_MARK) or COOKIE.search(data, 0, 1000):
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        start = re.sub(rb"\r\n?", b"\n", data) if b"\r" in data else data
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(start).readline)
     return data.decode(encoding), encoding
 
 

@@ -82,8 +82,9 @@ def _below(top: Path, root: Path, exclude: tuple[str, ...], suffixes: tuple[str,
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:
+    """Returns whether an entry is a file: no pipe, and no link to nothing, as editors make them for locks."""
     try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+        return entry.is_file()
     except OSError:
         return False
 

@@ -10,11 +10,12 @@ from verax.lint._module import Module
 MISSING = ("ImportError", "ModuleNotFoundError", "AttributeError")
 ANY = ("Exception", "BaseException")
 SMALL = 3  # statements of a `try` that is there for one of them
-# What a test mentions that asks which release is there: `hasattr(jax, "tree")`, `JAX_VERSION`, `HAS_TREE`, `_is_old_jax`.
+# What a test mentions that asks which release is there: `hasattr(jax, "tree")`, `JAX_VERSION`, `HAS_TREE`.
 ASKS = re.compile(
-    r"hasattr|getattr|find_spec|version|\b_?(HAS|HAVE|IS_OLD|IS_NEW|OLD|NEW|LEGACY|COMPAT|USE_OLD|USE_NEW)_"
+    r"find_spec|version|\b_?(HAS|HAVE|IS_OLD|IS_NEW|OLD|NEW|LEGACY|COMPAT|USE_OLD|USE_NEW)_"
     r"|(has|have|old|new|legacy|compat)_?(jax|flax|optax)|(jax|flax|optax)_?(old|new|legacy|compat|gt|ge|lt|le|\d)"
 )
+HAS = re.compile(r"\b(hasattr|getattr)\(")
 LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 EXPECTED = ("suppress", "raises", "assertRaises", "assertRaisesRegex", "deprecated_call", "warns")
 
@@ -23,7 +24,7 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
     """Returns whether a node is reached only on some versions, or is expected to fail.
 
     It stands in a `try` whose handler catches that a name is missing, or in such a handler; in a branch, or after one
-    that leaves, whose test has `hasattr` or a version; in a function whose decorator asks; or where an error is awaited.
+    that leaves, whose test has `hasattr` or a version; in a function whose decorator asks; or where an error is due.
     """
     child = node
     for each in module.around(node):
@@ -39,7 +40,9 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
                 if child in each.body and any(_expects(item.context_expr) for item in each.items):
                     return True
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                if any(isinstance(one, ast.Call) and child is not one and _asks(module, one) for one in each.decorator_list):
+                if any(
+                    isinstance(one, ast.Call) and child is not one and _asks(module, one) for one in each.decorator_list
+                ):
                     return True
             case ast.comprehension():
                 if any(child is not one and _asks(module, one) for one in each.ifs):
@@ -63,6 +66,8 @@ def _catches(handler: ast.ExceptHandler, guard: ast.Try | ast.TryStar, node: ast
 def _asks(module: Module, test: ast.expr) -> bool:
     """Returns whether an expression looks at a version, or at whether there is a name."""
     for each in ast.walk(test):
+        if isinstance(each, ast.Call) and _asks_for_name(module, each):
+            return True
         if isinstance(each, ast.Attribute) and ASKS.search(each.attr):
             return True
         if isinstance(each, ast.Constant) and each.value == "__version__":
@@ -71,12 +76,17 @@ def _asks(module: Module, test: ast.expr) -> bool:
             if ASKS.search(each.id):
                 return True
             value = module.value(each)
-            if value is not each and not isinstance(value, ast.Lambda) and ASKS.search(module.source(value)):
-                return True
             made = module.definition(each)
-            if isinstance(made, ast.FunctionDef) and ASKS.search(module.source(made)):
-                return True
+            for one in (value if value is not each else None, made if isinstance(made, ast.FunctionDef) else None):
+                if one is not None and (ASKS.search(text := module.source(one)) or HAS.search(text)):
+                    return True
     return False
+
+
+def _asks_for_name(module: Module, call: ast.Call) -> bool:
+    """Returns whether a call asks whether a module has a name."""
+    asked = isinstance(call.func, ast.Name) and call.func.id in ("hasattr", "getattr") and bool(call.args)
+    return asked and module.dotted(call.args[0]) is not None
 
 
 def _expects(context: ast.expr) -> bool:

@@ -6,6 +6,7 @@ import ast
 from typing import Any, NamedTuple
 
 from verax.lint._key_names import (
+    EVALUATES,
     FOLD_IN,
     KEY_KEYWORDS,
     LAYERS,
@@ -103,7 +104,7 @@ def _called(walk: Walk, node: ast.Call, back: bool) -> Value:
         _apply(walk, node, known, known.parameters, given)
     elif back and last_name(func)[:1].isupper():
         return _held(walk, given, ())
-    elif not is_passive(dotted, last_name(func)):
+    elif not is_passive(dotted, last_name(func)) and not EVALUATES.search(last_name(func)):
         _give(walk, node, given)
     _forget(walk, func, owner)
     return Token("", "unknown")
@@ -244,7 +245,7 @@ def _apply(
         return
     for name, use in summary.params.items():
         each = _argument_of(name, names, given)
-        if each is not None:
+        if each is not None and not (use.strength == "weak" and EVALUATES.search(last_name(node.func))):
             for token in tokens(each.value):
                 if token is each.value or token.sure or key_like(token.name):
                     walk.draw(token, _use(walk, node, use.strength, each.node if token is each.value else None))

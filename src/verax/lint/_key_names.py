@@ -33,6 +33,7 @@ FIXED = re.compile(
     r"(^|[_.])(eval|evaluate|evaluation|inference|infer|test|testing|valid|val|validate|validation|predict|prediction"
     r"|generate_prediction|fixed|static|const|constant|viz|vis|visualize|plot)([_.]|$)"
 )
+EVALUATES = re.compile(r"(^|_)(eval|evaluate|evaluation|test|valid|validate|predict)(_|$)")
 TEST_FILES = re.compile(r"(^|[/\\])(test_[^/\\]*|[^/\\]*_tests?|conftest)\.py$")
 STATEFUL = re.compile(
     r"^(haiku\.PRNGSequence|flax\.nnx\.(Rngs|RngStream)|numpy\.random\..*|random\..*|torch\..*|builtins\.iter)$"

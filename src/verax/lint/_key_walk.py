@@ -8,6 +8,7 @@ from typing import Any
 
 from verax.lint._key_expressions import Expressions, item_of
 from verax.lint._key_values import Group, Guard, State, Token, Value, exclusive, guards_of, tokens
+from verax.lint._traced import traced
 
 
 class Walk(Expressions):
@@ -88,7 +89,7 @@ class Walk(Expressions):
         if state is None:
             return
         seen: set[Token] = set()
-        for token in tokens(value):
+        for token in tokens(self.carried(value)):
             for each in (token, *_parts(token, state)):
                 use = state.used.get(each)
                 back = each.kind in ("param", "carry") and use is not None and use.strength == "strong"
@@ -98,6 +99,12 @@ class Walk(Expressions):
         self.exits.append(state)
         self.results.append(value)
         self.state = None
+
+    def carried(self, value: Value) -> Value:
+        """Returns what of a result goes on: of a body of `scan` the carry, the other half is stacked."""
+        transforms = traced(self.module).of.get(self.body, ()) if not isinstance(self.body, ast.Module) else ()
+        is_scanned = any(each.name == "jax.lax.scan" for each in transforms)
+        return value.values[0] if is_scanned and isinstance(value, Group) and value.values else value
 
     def stop(self, node: ast.AST) -> None:
         """Ends a way without a result."""

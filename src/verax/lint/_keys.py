@@ -14,9 +14,10 @@ from verax.lint._key_values import Guard, Summary, Token, Use, exclusive
 from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
-from verax.lint._scopes import Function
+from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
 
+KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
 
 
@@ -53,12 +54,15 @@ def key_mistakes(module: Module, code: Code) -> Iterator[Mistake]:
 
 
 def known_function(module: Module, dotted: str) -> Summary | None:
-    """Returns what a function of another file does with keys; None where that is not known.
-
-    An index of the project may set `module.known["known function"]` to a function from dotted names to summaries.
-    """
-    find = module.known.get("known function")
-    return None if find is None else find(dotted)
+    """Returns what a function of another file of the project does with keys; None where that is not known."""
+    project = module.known.get("project")
+    found = None if project is None else project.function(module, dotted)
+    if found is None:
+        return None
+    other, function = found
+    if not isinstance(function, FUNCTIONS) or other.parents[function] is not other.tree:
+        return None
+    return other.shared("keys of helpers", lambda module: Keys(module, is_whole=False)).summary(function)
 
 
 def summary_of(module: Module, function: Function) -> Summary | None:
@@ -70,6 +74,10 @@ def summary_of(module: Module, function: Function) -> Summary | None:
 class Keys:
     """The analysis of a module.
 
+    Args:
+      module: what is analysed.
+      is_whole: whether all of it is walked at once, else its functions as they are asked for.
+
     Attributes:
       mistakes: by place.
     """
@@ -77,10 +85,10 @@ class Keys:
     module: Module
     mistakes: dict[ast.AST, Mistake] = field(default_factory=dict)
 
-    def __init__(self, module: Module):
+    def __init__(self, module: Module, is_whole: bool = True):
         self.module, self.mistakes = module, {}
         self.summaries: dict[ast.AST, Summary | None] = {}
-        for body in _drawing(module):
+        for body in _drawing(module) if is_whole else ():
             self.summary(body)
 
     def summary(self, body: Body) -> Summary | None:
@@ -100,20 +108,24 @@ class Keys:
 
     def conflict(self, walk: Pass, token: Token, first: Use, use: Use) -> None:
         """Notes that a key was drawn from twice."""
-        if first.strength == use.strength == "weak":
-            return
         again = first.is_at(use.node)
+        unknown = first.strength == use.strength == "weak"
+        tested = in_test(self.module, use.node)
+        single = token.kind in KEYS and not token.name.endswith("s")  # `keys` are many
+        if unknown and (not single or first.what == use.what or use.inner or tested):
+            return  # twice the same call is often meant to give the same twice
         if again and (use.inner or use.strength == "weak"):
             return  # the same function called twice: often on purpose, to hold its noise fixed
         if again and (FIXED.search(token.name) or FIXED.search(use.what)):
             return  # an evaluation that is to be the same each time
-        if in_test(self.module, use.node) and (again or not _are_two_samplers(first, use)):
+        if tested and (again or not _are_two_samplers(first, use)):
             return
         code: Code = "VX102" if again else "VX103" if first.is_split else "VX101"
         old = self.mistakes.get(use.node)
         if old is None:
-            self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body)
-        elif old.token is token and old.code in ("VX101", "VX103") and not use.inner:
+            level: Level = "note" if unknown else "warning" if tested else "error"
+            self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body, level)
+        elif old.token is token and old.code in ("VX101", "VX103") and not use.inner and not tested:
             old.code = "VX102"  # the second pass of a loop meets the same key
 
     def given_back(self, walk: Pass, node: ast.AST, token: Token, first: Use) -> None:

@@ -6,7 +6,7 @@ import ast
 import builtins
 import functools
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from verax.lint._report import Edit
@@ -58,8 +58,9 @@ class Module:
         built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
+        self._shared: dict[tuple[str, str], Any] = {}
         self._defined: dict[ast.AST, Function | ast.ClassDef | None] = {}
-        self.known: dict[str, Any] = dict(known or {})  # with analyses that rules share, by their names; see `shared`
+        self.known: dict[str, Any] = dict(known or {})
 
     # Text.
 
@@ -338,11 +339,15 @@ class Module:
             node = binding.value
         return node
 
-    def shared(self, name: str, make: Any) -> Any:
-        """Returns an analysis of this module that several rules need, made once: `make(module)`."""
-        if name not in self.known:
-            self.known[name] = make(self)
-        return self.known[name]
+    def shared(self, name: str, make: Callable[[Module], Any]) -> Any:
+        """Returns an analysis of this module that several rules need, made once: `make(module)`.
+
+        Names are those of the file that `make` is from, so that two files may use the same.
+        """
+        key = make.__module__, name
+        if key not in self._shared:
+            self._shared[key] = make(self)
+        return self._shared[key]
 
 
 COMPREHENSION_TYPES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

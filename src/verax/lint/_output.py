@@ -145,7 +145,7 @@ def _plain(report: Report, sources: Sources) -> dict[str, Any]:
 
 def _valid(content: str) -> str:
     """Returns a text that UTF-8 can hold: names of files need not be one."""
-    return content.encode(errors="surrogateescape").decode(errors="replace")
+    return content.encode(errors="replace").decode()
 
 
 def sarif(result: Result, sources: Sources) -> str:

@@ -33,6 +33,7 @@ class Project:
         self.root = os.path.abspath(root)
         self._modules: dict[str, Module | None] = {}  # by file
         self._hashes: dict[str, str] = {}
+        self._tops: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
         self._asked: dict[str, set[str]] = {}  # by the file that asked, those that were looked at
 
     def function(self, asking: Module, dotted: str) -> tuple[Module, Function | ast.ClassDef] | None:
@@ -72,11 +73,10 @@ class Project:
         parts = dotted.split(".")
         if not all(part.isidentifier() for part in parts):
             return None
+        there, missing = self._bases(asking, parts[0])
         asked = self._asked.setdefault(asking.file, set())
-        for base in self._bases(asking, parts[0]):
-            if not (_exists(os.path.join(base, parts[0])) or _exists(os.path.join(base, f"{parts[0]}.py"))):
-                asked.add(os.path.join(base, parts[0]))
-                continue
+        asked.update(missing)
+        for base in there:
             for count in range(len(parts), 0, -1):
                 stem = os.path.join(base, *parts[:count])
                 for file, is_package in ((f"{stem}.py", False), (os.path.join(stem, "__init__.py"), True)):
@@ -86,12 +86,23 @@ class Project:
                         return None if module is None else (module, parts[count:])
         return None
 
-    def _bases(self, asking: Module, top: str) -> list[str]:
+    def _bases(self, asking: Module, top: str) -> tuple[list[str], list[str]]:
+        """Returns the folders that hold a first part of a name, and what is missing in others."""
         base, package = _start(asking.file)
-        if os.path.basename(base) in INSTALLED:  # what lies beside an installed package is not its project
-            return [base] if top == package else []
-        bases = [base, self.root, os.path.join(self.root, "src")]
-        return list(dict.fromkeys(each for each in bases if os.path.basename(each) not in INSTALLED))
+        if (base, package, top) not in self._tops:
+            bases = [base, self.root, os.path.join(self.root, "src")]
+            if os.path.basename(base) in INSTALLED:  # what lies beside an installed package is not its project
+                bases = [base] if top == package else []
+            there: list[str] = []
+            missing: list[str] = []
+            for each in dict.fromkeys(
+                each for each in bases if each == base or os.path.basename(each) not in INSTALLED
+            ):
+                stem = os.path.join(each, top)
+                is_there = os.path.exists(stem) or os.path.exists(f"{stem}.py")
+                (there if is_there else missing).append(each if is_there else stem)
+            self._tops[base, package, top] = there, missing
+        return self._tops[base, package, top]
 
     def _parsed(self, file: str, name: str, is_package: bool) -> Module | None:
         if file not in self._modules:
@@ -114,6 +125,7 @@ class Project:
         self._modules.clear()
         self._hashes.clear()
         self._asked.clear()
+        self._tops.clear()
         _exists.cache_clear()
         _start.cache_clear()
 
@@ -161,11 +173,11 @@ def _hash(data: bytes) -> str:
 
 
 def file_hash(file: str) -> str:
-    """Returns the hash of a file's bytes; empty where there is none."""
+    """Returns the hash of a file's bytes; empty where there is none, or it is none that can be read to its end."""
     try:
+        if not os.path.isfile(file):
+            return "other" if os.path.exists(file) or os.path.exists(f"{file}.py") else ""
         with open(file, "rb") as opened:
             return _hash(opened.read())
-    except IsADirectoryError:
-        return "folder"
     except OSError:
-        return _hash(b"") if os.path.exists(f"{file}.py") else ""
+        return ""

@@ -10,7 +10,7 @@ import re
 from verax.lint._tables import Stale, table
 from verax.lint._versions import Target
 
-# Names that the tables cannot tell: of deprecations that are only in the documentation, or that are objects' attributes.
+# What the tables cannot tell: deprecations that are only in the documentation, and attributes of objects.
 DOCUMENTED: dict[str, tuple[str | None, str | None, str | None, str]] = {
     "jax.host_id": ("0.2.0", "0.2.13", None, "Use jax.process_index."),  # 0.2.13
     "jax.host_count": ("0.2.0", "0.2.13", None, "Use jax.process_count."),
@@ -34,7 +34,6 @@ SAME: dict[str, str] = {
     "jax.linear_util": "jax.extend.linear_util",  # 0.4.16
     "jax.experimental.optimizers": "jax.example_libraries.optimizers",  # 0.2.25
     "jax.experimental.stax": "jax.example_libraries.stax",  # 0.2.25
-    "jax.experimental.export": "jax.export",  # 0.4.30
     "jax.experimental.shard_map.shard_map": "jax.shard_map",  # 0.8.0
     "jax.experimental.pjit.pjit": "jax.jit",  # 0.8.0
     "jax.experimental.pjit.with_sharding_constraint": "jax.lax.with_sharding_constraint",
@@ -44,9 +43,6 @@ SAME: dict[str, str] = {
     "jax.interpreters.pxla.PartitionSpec": "jax.sharding.PartitionSpec",
     "jax.interpreters.pxla.Mesh": "jax.sharding.Mesh",
     "jax.clear_backends": "jax.extend.backend.clear_backends",
-    "jax.api.jit": "jax.jit",
-    "jax.api.grad": "jax.grad",
-    "jax.api.vmap": "jax.vmap",
     "jax.numpy.alltrue": "jax.numpy.all",
     "jax.numpy.sometrue": "jax.numpy.any",
     "jax.numpy.product": "jax.numpy.prod",
@@ -71,6 +67,7 @@ SAME: dict[str, str] = {
 }
 # Something near: another shape, other numbers, or a narrower type.
 NEAR: dict[str, str] = {
+    "jax.experimental.export": "jax.export",  # 0.4.30
     "jax.random.KeyArray": "jax.Array",
     "jax.random.PRNGKeyArray": "jax.Array",
     "jax.random.shuffle": "jax.random.permutation",
@@ -94,6 +91,7 @@ ADVICE: dict[str, str] = {
     "jax.numpy.msort": "Use jnp.sort(a, axis=0).",
     "jax.xla_computation": "Use jax.jit(f).lower(...).",
     "jax.abstract_arrays": "Use jax.core.",
+    "jax.config": "Write `from jax import config`.",
     "jax.api": "Its names are those of jax itself.",
     "jax.util": "It was private; the standard library or jax.extend has most of it.",
     "jax.lib.xla_bridge": "Use jax.devices, jax.default_backend or jax.extend.backend.",
@@ -113,69 +111,88 @@ ADVICE: dict[str, str] = {
     "optax.second_order.hvp": "Use jax.jvp of jax.grad.",
     "optax.second_order.hessian_diag": "Use jax.hessian, or jax.jvp of jax.grad.",
     "optax.second_order.fisher_diag": "Square jax.grad of the negative log likelihood.",
-    "jax.random.KeyArray": "Annotate keys as jax.Array; jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) tells them.",
+    "jax.random.KeyArray": "Annotate keys as jax.Array; jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) knows one.",
 }  # fmt: skip
 ADVICE["jax.random.PRNGKeyArray"] = ADVICE["jax.random.KeyArray"]
 
 # Names that other libraries have, by the module in which they are looked for.
 TRANSLATIONS: dict[str, dict[str, str]] = {
-    "jax": {"tensor": "jax.numpy.array", "no_grad": "jax.lax.stop_gradient", "Tensor": "jax.Array",
-            "value_and_gradient": "jax.value_and_grad", "gradient": "jax.grad", "set_printoptions": "jax.numpy.set_printoptions",
-            "concatenate": "jax.numpy.concatenate", "array": "jax.numpy.array", "zeros": "jax.numpy.zeros",
-            "ones": "jax.numpy.ones", "stop_gradient": "jax.lax.stop_gradient", "scan": "jax.lax.scan",
-            "cond": "jax.lax.cond", "while_loop": "jax.lax.while_loop", "fori_loop": "jax.lax.fori_loop",
-            "PRNGKey": "jax.random.PRNGKey", "relu": "jax.nn.relu", "softmax": "jax.nn.softmax", "psum": "jax.lax.psum",
-            "pmean": "jax.lax.pmean", "no_jit": "jax.disable_jit"},
-    "jax.numpy": {"tensor": "jax.numpy.array", "cat": "jax.numpy.concatenate", "from_numpy": "jax.numpy.asarray",
-                  "as_tensor": "jax.numpy.asarray", "clamp": "jax.numpy.clip", "clip_by_value": "jax.numpy.clip",
-                  "mm": "jax.numpy.matmul", "bmm": "jax.numpy.matmul", "norm": "jax.numpy.linalg.norm",
-                  "softmax": "jax.nn.softmax", "relu": "jax.nn.relu", "sigmoid": "jax.nn.sigmoid", "erf": "jax.scipy.special.erf",
-                  "logsumexp": "jax.nn.logsumexp", "one_hot": "jax.nn.one_hot", "rsqrt": "jax.lax.rsqrt",
-                  "stop_gradient": "jax.lax.stop_gradient", "scatter": "jax.Array.at", "index_select": "jax.numpy.take",
-                  "gather": "jax.numpy.take_along_axis", "unsqueeze": "jax.numpy.expand_dims", "numel": "jax.numpy.size",
-                  "cast": "jax.numpy.astype", "reduce_mean": "jax.numpy.mean", "reduce_sum": "jax.numpy.sum",
-                  "randn": "jax.random.normal", "rand": "jax.random.uniform", "masked_fill": "jax.numpy.where",
-                  "Array": "jax.Array", "inverse": "jax.numpy.linalg.inv", "lgamma": "jax.scipy.special.gammaln"},
-    "jax.random": {"randn": "jax.random.normal", "rand": "jax.random.uniform", "random": "jax.random.uniform",
-                   "gaussian": "jax.random.normal", "randperm": "jax.random.permutation", "seed": "jax.random.key",
-                   "standard_normal": "jax.random.normal", "random_sample": "jax.random.uniform", "Key": "jax.random.key",
-                   "binary": "jax.random.bernoulli", "sample": "jax.random.choice", "new_key": "jax.random.split",
-                   "integers": "jax.random.randint", "RandomState": "jax.random.key", "default_rng": "jax.random.key"},
-    "jax.lax": {"stop_grad": "jax.lax.stop_gradient", "for_loop": "jax.lax.fori_loop", "where": "jax.numpy.where",
-                "softmax": "jax.nn.softmax", "matmul": "jax.numpy.matmul", "detach": "jax.lax.stop_gradient"},
-    "jax.nn": {"cross_entropy": "optax.softmax_cross_entropy", "softmax_cross_entropy": "optax.softmax_cross_entropy",
-               "cross_entropy_loss": "optax.softmax_cross_entropy", "Linear": "flax.linen.Dense", "Dense": "flax.linen.Dense",
-               "dropout": "flax.linen.Dropout", "mse_loss": "optax.squared_error", "ReLU": "jax.nn.relu",
-               "binary_cross_entropy": "optax.sigmoid_binary_cross_entropy", "LeakyReLU": "jax.nn.leaky_relu",
-               "sigmoid_cross_entropy": "optax.sigmoid_binary_cross_entropy",
-               "sparse_softmax_cross_entropy": "optax.softmax_cross_entropy_with_integer_labels", "GELU": "jax.nn.gelu"},
-    "optax": {"Adam": "optax.adam", "AdamW": "optax.adamw", "SGD": "optax.sgd", "RMSprop": "optax.rmsprop",
-              "Adagrad": "optax.adagrad", "cross_entropy": "optax.softmax_cross_entropy", "mse_loss": "optax.squared_error",
-              "cross_entropy_loss": "optax.softmax_cross_entropy", "mean_squared_error": "optax.squared_error",
-              "clip_by_norm": "optax.clip_by_global_norm", "clip_grad_norm": "optax.clip_by_global_norm",
-              "clip_grads": "optax.clip_by_global_norm", "weight_decay": "optax.add_decayed_weights",
-              "binary_cross_entropy": "optax.sigmoid_binary_cross_entropy", "mse": "optax.squared_error",
-              "sparse_softmax_cross_entropy": "optax.softmax_cross_entropy_with_integer_labels",
-              "momentum": "optax.sgd", "cosine_decay": "optax.cosine_decay_schedule",
-              "warmup_cosine_decay": "optax.warmup_cosine_decay_schedule", "linear_warmup": "optax.linear_schedule",
-              "cosine_annealing": "optax.cosine_decay_schedule", "Optimizer": "optax.GradientTransformation",
-              "gradient_clipping": "optax.clip_by_global_norm", "apply_gradients": "optax.apply_updates"},
-    "flax.linen": {"Linear": "flax.linen.Dense", "Conv2d": "flax.linen.Conv", "Conv2D": "flax.linen.Conv",
-                   "Conv1d": "flax.linen.Conv", "Conv1D": "flax.linen.Conv", "Conv3d": "flax.linen.Conv",
-                   "BatchNorm1d": "flax.linen.BatchNorm", "BatchNorm2d": "flax.linen.BatchNorm",
-                   "Embedding": "flax.linen.Embed", "ReLU": "flax.linen.relu", "GELU": "flax.linen.gelu",
-                   "Sigmoid": "flax.linen.sigmoid", "Tanh": "flax.linen.tanh", "Softmax": "flax.linen.softmax",
-                   "MaxPool2d": "flax.linen.max_pool", "AvgPool2d": "flax.linen.avg_pool", "Dropout2d": "flax.linen.Dropout",
-                   "MultiheadAttention": "flax.linen.MultiHeadDotProductAttention", "LSTM": "flax.linen.LSTMCell",
-                   "MultiHeadAttention": "flax.linen.MultiHeadDotProductAttention", "GRU": "flax.linen.GRUCell",
-                   "SiLU": "flax.linen.silu", "LeakyReLU": "flax.linen.leaky_relu", "ModuleList": "flax.linen.Module",
-                   "Parameter": "flax.linen.Module.param"},
-    "flax.nnx": {"Dense": "flax.nnx.Linear", "Embedding": "flax.nnx.Embed", "Conv2d": "flax.nnx.Conv",
-                 "Conv2D": "flax.nnx.Conv", "ReLU": "flax.nnx.relu", "Parameter": "flax.nnx.Param",
-                 "MultiheadAttention": "flax.nnx.MultiHeadAttention"},
+    "jax": {
+        "tensor": "jax.numpy.array", "no_grad": "jax.lax.stop_gradient", "Tensor": "jax.Array",
+        "value_and_gradient": "jax.value_and_grad", "gradient": "jax.grad", "set_printoptions":
+        "jax.numpy.set_printoptions", "concatenate": "jax.numpy.concatenate", "array": "jax.numpy.array",
+        "zeros": "jax.numpy.zeros", "ones": "jax.numpy.ones", "stop_gradient": "jax.lax.stop_gradient", "scan":
+        "jax.lax.scan", "cond": "jax.lax.cond", "while_loop": "jax.lax.while_loop", "fori_loop":
+        "jax.lax.fori_loop", "PRNGKey": "jax.random.PRNGKey", "relu": "jax.nn.relu", "softmax":
+        "jax.nn.softmax", "psum": "jax.lax.psum", "pmean": "jax.lax.pmean", "no_jit": "jax.disable_jit",
+    },
+    "jax.numpy": {
+        "tensor": "jax.numpy.array", "cat": "jax.numpy.concatenate", "from_numpy": "jax.numpy.asarray",
+        "as_tensor": "jax.numpy.asarray", "clamp": "jax.numpy.clip", "clip_by_value": "jax.numpy.clip", "mm":
+        "jax.numpy.matmul", "bmm": "jax.numpy.matmul", "norm": "jax.numpy.linalg.norm", "softmax":
+        "jax.nn.softmax", "relu": "jax.nn.relu", "sigmoid": "jax.nn.sigmoid", "erf": "jax.scipy.special.erf",
+        "logsumexp": "jax.nn.logsumexp", "one_hot": "jax.nn.one_hot", "rsqrt": "jax.lax.rsqrt", "stop_gradient":
+        "jax.lax.stop_gradient", "scatter": "jax.Array.at", "index_select": "jax.numpy.take", "gather":
+        "jax.numpy.take_along_axis", "unsqueeze": "jax.numpy.expand_dims", "numel": "jax.numpy.size", "cast":
+        "jax.numpy.astype", "reduce_mean": "jax.numpy.mean", "reduce_sum": "jax.numpy.sum", "randn":
+        "jax.random.normal", "rand": "jax.random.uniform", "masked_fill": "jax.numpy.where", "Array":
+        "jax.Array", "inverse": "jax.numpy.linalg.inv", "lgamma": "jax.scipy.special.gammaln",
+    },
+    "jax.random": {
+        "randn": "jax.random.normal", "rand": "jax.random.uniform", "random": "jax.random.uniform", "gaussian":
+        "jax.random.normal", "randperm": "jax.random.permutation", "seed": "jax.random.key", "standard_normal":
+        "jax.random.normal", "random_sample": "jax.random.uniform", "binary":
+        "jax.random.bernoulli", "sample": "jax.random.choice", "new_key": "jax.random.split", "integers":
+        "jax.random.randint", "RandomState": "jax.random.key", "default_rng": "jax.random.key",
+    },
+    "jax.lax": {
+        "stop_grad": "jax.lax.stop_gradient", "for_loop": "jax.lax.fori_loop", "where": "jax.numpy.where",
+        "softmax": "jax.nn.softmax", "matmul": "jax.numpy.matmul", "detach": "jax.lax.stop_gradient",
+    },
+    "jax.nn": {
+        "cross_entropy": "optax.softmax_cross_entropy", "softmax_cross_entropy": "optax.softmax_cross_entropy",
+        "cross_entropy_loss": "optax.softmax_cross_entropy", "Linear": "flax.linen.Dense", "Dense":
+        "flax.linen.Dense", "dropout": "flax.linen.Dropout", "mse_loss": "optax.squared_error", "ReLU":
+        "jax.nn.relu", "binary_cross_entropy": "optax.sigmoid_binary_cross_entropy", "LeakyReLU":
+        "jax.nn.leaky_relu", "sigmoid_cross_entropy": "optax.sigmoid_binary_cross_entropy",
+        "sparse_softmax_cross_entropy": "optax.softmax_cross_entropy_with_integer_labels", "GELU":
+        "jax.nn.gelu",
+    },
+    "optax": {
+        "Adam": "optax.adam", "AdamW": "optax.adamw", "SGD": "optax.sgd", "RMSprop": "optax.rmsprop", "Adagrad":
+        "optax.adagrad", "cross_entropy": "optax.softmax_cross_entropy", "mse_loss": "optax.squared_error",
+        "cross_entropy_loss": "optax.softmax_cross_entropy", "mean_squared_error": "optax.squared_error",
+        "clip_by_norm": "optax.clip_by_global_norm", "clip_grad_norm": "optax.clip_by_global_norm",
+        "clip_grads": "optax.clip_by_global_norm", "weight_decay": "optax.add_decayed_weights",
+        "binary_cross_entropy": "optax.sigmoid_binary_cross_entropy", "mse": "optax.squared_error",
+        "sparse_softmax_cross_entropy": "optax.softmax_cross_entropy_with_integer_labels", "momentum":
+        "optax.sgd", "cosine_decay": "optax.cosine_decay_schedule", "warmup_cosine_decay":
+        "optax.warmup_cosine_decay_schedule", "linear_warmup": "optax.linear_schedule", "cosine_annealing":
+        "optax.cosine_decay_schedule", "Optimizer": "optax.GradientTransformation", "gradient_clipping":
+        "optax.clip_by_global_norm", "apply_gradients": "optax.apply_updates",
+    },
+    "flax.linen": {
+        "Linear": "flax.linen.Dense", "Conv2d": "flax.linen.Conv", "Conv2D": "flax.linen.Conv", "Conv1d":
+        "flax.linen.Conv", "Conv1D": "flax.linen.Conv", "Conv3d": "flax.linen.Conv", "BatchNorm1d":
+        "flax.linen.BatchNorm", "BatchNorm2d": "flax.linen.BatchNorm", "Embedding": "flax.linen.Embed", "ReLU":
+        "flax.linen.relu", "GELU": "flax.linen.gelu", "Sigmoid": "flax.linen.sigmoid", "Tanh":
+        "flax.linen.tanh", "Softmax": "flax.linen.softmax", "MaxPool2d": "flax.linen.max_pool", "AvgPool2d":
+        "flax.linen.avg_pool", "Dropout2d": "flax.linen.Dropout", "MultiheadAttention":
+        "flax.linen.MultiHeadDotProductAttention", "LSTM": "flax.linen.LSTMCell", "GRU": "flax.linen.GRUCell",
+        "SiLU": "flax.linen.silu",
+        "LeakyReLU": "flax.linen.leaky_relu", "ModuleList": "flax.linen.Module", "Parameter":
+        "flax.linen.Module.param",
+    },
+    "flax.nnx": {
+        "Dense": "flax.nnx.Linear", "Embedding": "flax.nnx.Embed", "Conv2d": "flax.nnx.Conv", "Conv2D":
+        "flax.nnx.Conv", "ReLU": "flax.nnx.relu", "Parameter": "flax.nnx.Param", "MultiheadAttention":
+        "flax.nnx.MultiHeadAttention",
+    },
 }  # fmt: skip
 
-MENTIONED = re.compile(r"\b((?:jax|jnp|optax|flax|haiku|orbax)(?:\.\w+)+)(?![\w(]|\.\w)")  # a call of it is more than a name
+MENTIONED = re.compile(
+    r"\b((?:jax|jnp|optax|flax|haiku|orbax)(?:\.\w+)+)(?![\w(]|\.\w)"
+)  # a call of it is more than a name
 
 
 def replacement(dotted: str, stale: Stale, limits: Target) -> tuple[str, bool] | None:
@@ -198,5 +215,7 @@ def replacement(dotted: str, stale: Stale, limits: Target) -> tuple[str, bool] |
 
 
 def _mentioned(dotted: str, said: str) -> list[str]:
-    found = [each.replace("jnp.", "jax.numpy.", 1) if each.startswith("jnp.") else each for each in MENTIONED.findall(said)]
+    found = [
+        each.replace("jnp.", "jax.numpy.", 1) if each.startswith("jnp.") else each for each in MENTIONED.findall(said)
+    ]
     return [each for each in dict.fromkeys(found) if each != dotted and not dotted.startswith(f"{each}.")]

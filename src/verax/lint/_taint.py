@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import cast
+from typing import Any, cast
 
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Function
@@ -21,6 +21,7 @@ from verax.lint._traced import (
     Transform,
     traced,
     transform_of,
+    transforms_around,
 )
 
 
@@ -45,7 +46,7 @@ class Level(IntEnum):
 
 
 PLAIN, FLAG, SEQUENCE, TREE, ARRAY, MASK = Level
-Value = Level | tuple["Value", ...] | ast.ClassDef  # a tuple element by element; an object whose fields are traced
+Value = Level | tuple[Any, ...] | ast.ClassDef  # a tuple of values; an object of a class whose fields are traced
 Env = dict[str, Value]
 
 STATIC_ATTRIBUTES = {
@@ -54,7 +55,6 @@ STATIC_ATTRIBUTES = {
 }  # fmt: skip
 ARRAY_ATTRIBUTES = {"T", "mT", "real", "imag", "at"}
 LEAVES = {"params", "opt_state", "batch_stats", "step", "grads"}  # of a train state: never what is left out of its tree
-MASK_METHODS = {"isnan", "all", "any"}
 ARRAY_METHODS = {
     "sum", "mean", "max", "min", "any", "all", "prod", "std", "var", "argmax", "argmin", "argsort", "astype", "reshape",
     "ravel", "flatten", "squeeze", "transpose", "swapaxes", "dot", "cumsum", "cumprod", "clip", "round", "conj", "take",
@@ -210,6 +210,7 @@ class _Walk:
         self.nested: dict[Function, list[list[Value]]] = {}
         self.keywords: dict[Function, list[dict[str, Value]]] = {}
         self.loops = 0
+        self.has_modes = False
 
     # Functions.
 
@@ -224,6 +225,7 @@ class _Walk:
             if node in self.found.functions and not calls:
                 return PLAIN
             self.found.functions[node] = "staged" if staged or self.is_staged else "eager"
+        self.has_modes = self.has_modes or node in called_directly(self.module)
         self.is_staged = self.is_staged or bool(staged)
         self.omni = self.omni or any(not each.name.endswith("vmap") and each.name not in ABSTRACT for each in staged)
         params = self.params(node, staged or transforms) if transforms else {}
@@ -418,16 +420,18 @@ class _Walk:
         return True
 
     def run_if(self, node: ast.If) -> bool:
-        self.value(node.test)
+        test = self.level(node.test)
         tested = _names_tested_for_kind(self.module, node.test)
         kept = {name: self.env[name] for name in tested if name in self.env}
         for name in tested:
             self.env[name] = PLAIN  # which kind it is in which branch is not followed
         before = dict(self.env)
-        reached = self.body(node.body)
+        # Where the function also runs untraced, a test of a Python value may tell which of the two it is.
+        run = self.unseen if self.has_modes and test == PLAIN else self.body
+        reached = run(node.body)
         after = self.env
         self.env = before
-        reached_else = self.body(node.orelse)
+        reached_else = run(node.orelse)
         if reached and reached_else:
             self.env = _merged(after, self.env, join)
         elif reached:
@@ -961,13 +965,13 @@ class _Walk:
     def method(self, func: ast.Attribute, level: Level, node: ast.Call) -> Value:
         """Returns what a method of a traced value gives."""
         name = func.attr
+        if level >= TREE and name == "astype" and node.args and _last(node.args[0]) in ("bool", "bool_"):
+            return MASK
+        if level >= TREE and name == "nonzero":
+            return SEQUENCE
         if is_array(level):
             if name in ("item", "tolist", "keys"):
                 return PLAIN
-            if name == "nonzero":
-                return SEQUENCE
-            if name == "astype" and node.args and _last(node.args[0]) in ("bool", "bool_"):
-                return MASK
             return ARRAY if name in ARRAY_METHODS or name in ("add", "get", "min", "max") else PLAIN
         if level == TREE:
             if name in ("get", "pop"):
@@ -1031,10 +1035,23 @@ def is_pytree(module: Module, owner: ast.ClassDef) -> bool:
     return False
 
 
-def flags_in(module: Module, test: ast.AST) -> list[ast.Name]:
-    """Returns the names in a test that are traced parameters meant as flags."""
-    known = taint(module)
-    return [each for each in ast.walk(test) if isinstance(each, ast.Name) and known.of(each) in (FLAG, TREE)]
+def called_directly(module: Module) -> set[Function]:
+    """Returns the traced functions that are also called by their names outside of any trace."""
+    return module.shared("called directly", _called_directly)
+
+
+def _called_directly(module: Module) -> set[Function]:
+    known = traced(module)
+    names = {each.name for each in known.of if not isinstance(each, ast.Lambda) and not each.decorator_list}
+    found: set[Function] = set()
+    for call in module.nodes(ast.Call) if names else ():
+        func = call.func
+        name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
+        if name in names:
+            definition = module.definition(func)
+            if isinstance(definition, FUNCTIONS) and definition in known.of and not transforms_around(module, call):
+                found.add(definition)
+    return found
 
 
 def arguments_of(call: ast.Call) -> Iterator[ast.expr]:

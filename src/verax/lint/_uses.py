@@ -22,17 +22,18 @@ class Use:
     """A name of a library that should be another.
 
     Attributes:
-      node: an attribute, an import, or a name that is imported.
-      dotted: what is used: `jax.numpy.in1d`.
-      way: `gone`: the newest release that is allowed has it no more; `deprecated`: it warns; `unknown`: no release has it.
-      stale: when it came and went; None where it is unknown.
-      rest: nodes that use the same module through its import; they are not reported themselves.
+      node: an attribute, an import, or a name that is imported. dotted: what is used: `jax.numpy.in1d`. way: `gone`:
+      the newest release that is allowed has it no more; `deprecated`: it warns; `unknown`: no release has it. stale:
+      when it came and went; None where it is unknown. is_sure: whether it fails: not where only the last few releases
+      took it away, or where nothing runs. rest: nodes that use the same module through its import; they are not
+      reported themselves.
     """
 
     node: ast.AST
     dotted: str
     way: Way
     stale: Stale | None = None
+    is_sure: bool = True
     rest: list[ast.Attribute] = field(default_factory=list)
 
     @property
@@ -50,8 +51,8 @@ class Use:
 
     @property
     def level(self) -> Level:
-        """An error if it fails, a warning if it still works."""
-        return "error" if self.way == "gone" else "warning"
+        """An error if it fails, a warning if it still works, or works for many."""
+        return "warning" if self.way == "deprecated" or not self.is_sure else "error"
 
 
 def uses(module: Module) -> list[Use]:
@@ -60,7 +61,7 @@ def uses(module: Module) -> list[Use]:
 
 
 def real_name(module: Module, node: ast.AST) -> str | None:
-    """Returns the dotted name of an expression as it is written, where `Module.dotted` gives the one that rules know."""
+    """Returns the dotted name of an expression as it is written; `Module.dotted` gives the one that rules know."""
     return _finder(module).real(node)
 
 
@@ -148,7 +149,7 @@ class _Finder:
         """Returns a module's contents, where the newest release that is allowed has it."""
         if dotted not in self.contents_of:
             package = dotted.partition(".")[0]
-            found = table(package).modules.get(dotted) if package in self.judged else None
+            found = table(package).module(dotted) if package in self.judged else None
             if found is not None and target(self.module, package).has(found.until):
                 found = None
             self.contents_of[dotted] = found
@@ -165,7 +166,7 @@ class _Finder:
             if limits.has(stale.removed):
                 return "gone", stale
             return ("deprecated", stale) if limits.has(stale.deprecated) else None
-        known = table(package).modules.get(dotted)
+        known = table(package).module(dotted)
         if is_import and known is not None and not limits.has(known.until):
             return None
         contents = self.contents(parent)
@@ -173,7 +174,7 @@ class _Finder:
             return None
         if name in contents.names and not is_import:
             return None
-        stale = contents.stale.get(name)
+        stale = contents.stale(name)
         if known is not None and known.until is not None and (is_import or stale is None):
             stale = Stale(known.since, None, known.until, stale.said if stale else "")
             return ("gone", stale) if limits.has(stale.removed) else None
@@ -223,6 +224,10 @@ class _Finder:
             else:
                 found.append(use)
         kept = [each for each in found if each.dotted not in self.patched and not is_guarded(self.module, each.node)]
+        for each in kept:
+            removed = each.stale.removed if each.stale is not None else None
+            is_old = removed is None or target(self.module, each.package).surely_has(removed)
+            each.is_sure = is_old and not is_for_types(self.module, each.node)
         return sorted(kept, key=lambda each: (each.node.lineno, each.node.col_offset))  # type: ignore[attr-defined]
 
     def of_imports(self) -> Iterator[Use]:
@@ -275,6 +280,13 @@ class _Finder:
             wrong = self.step(dotted) if self.contents(parent) is not None else self.path(dotted)
             self.sound[dotted] = dotted in ROOTS or wrong is None
         return self.sound[dotted]
+
+
+def is_for_types(module: Module, node: ast.AST) -> bool:
+    """Returns whether a node is read by type checkers only."""
+    return any(
+        isinstance(each, ast.If) and module.source(each.test).endswith("TYPE_CHECKING") for each in module.around(node)
+    )
 
 
 def visible(module: Module, node: ast.AST, name: str) -> str | None:

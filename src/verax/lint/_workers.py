@@ -62,7 +62,7 @@ def _serve(left: Any, ready: Any, settings: Settings, stop: threading.Event) -> 
             outcome = _asked(worker, path)
             if outcome is None:
                 worker.kill()
-                worker.wait()
+                _end(worker)
                 worker = None
                 outcome = Outcome(broken={BROKEN: f"the check died, or took more than {SECONDS:.0f} s."})
             ready.put((path, outcome))
@@ -70,9 +70,16 @@ def _serve(left: Any, ready: Any, settings: Settings, stop: threading.Event) -> 
         ready.put(error)
     finally:
         if worker is not None:
-            assert worker.stdin is not None
-            worker.stdin.close()
-            worker.wait()
+            _end(worker)
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    """Waits for a process, which ends with its input."""
+    assert worker.stdin is not None and worker.stdout is not None
+    with contextlib.suppress(OSError):
+        worker.stdin.close()
+    worker.stdout.close()
+    worker.wait()
 
 
 def _started(settings: Settings) -> subprocess.Popen[bytes]:

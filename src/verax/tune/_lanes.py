@@ -95,6 +95,8 @@ def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
         if width not in programs:
             started = time.perf_counter()
             programs[width] = _compiled(group, begin, lanes, spans, task.begun)
+            if not task.states:
+                begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
         chunks = programs[width]
         peak = max(program_memory(chunk)["peak_bytes"] for chunk in chunks.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,10 +38,17 @@ class FirstStates:
 
         self.inputs = inputs
         self.traced = jax.jit(begin).trace(*_of(own, 0), inputs)
-        self.program: Any = None
         jaxpr = self.traced.jaxpr.jaxpr
-        read = {id(each) for equation in jaxpr.eqns for each in equation.invars} | {id(each) for each in jaxpr.outvars}
+        read = _behind_results(jaxpr)
         self.is_read = {name: id(each) in read for name, each in zip(sorted(own.given), jaxpr.invars, strict=False)}
+
+    @functools.cached_property
+    def _program(self) -> Any:
+        return compiled(self.traced.lower(), ONCE)
+
+    def compile(self) -> None:
+        """Compiles the program, if that was not done; otherwise the first call does."""
+        _ = self._program
 
     def shapes(self, lanes: int) -> TrainState:
         """Returns the states of so many trials as shapes and dtypes."""
@@ -48,7 +56,6 @@ class FirstStates:
 
     def __call__(self, own: Own) -> TrainState:
         """Returns the states of some trials, stacked."""
-        self.program = self.program or compiled(self.traced.lower(), ONCE)
         drawn: dict[bytes, Any] = {}
         states = []
         for lane in range(own.key.shape[0]):
@@ -56,9 +63,18 @@ class FirstStates:
             read = [each for name, each in given.items() if self.is_read[name]]
             name = b"".join(np.asarray(each).tobytes() for each in (jax.random.key_data(key), *read))
             if name not in drawn:
-                drawn[name] = jax.device_get(_without_keys(self.program(given, key, self.inputs)))
+                drawn[name] = jax.device_get(_without_keys(self._program(given, key, self.inputs)))
             states.append(drawn[name])
         return _with_keys(jax.tree.map(lambda *leaves: np.stack(leaves), *states), self.shapes(len(states)))
+
+
+def _behind_results(jaxpr: Any) -> set[int]:
+    """Returns the ids of the variables on which a result depends: an optimizer that is made leaves others."""
+    behind = {id(each) for each in jaxpr.outvars}
+    for equation in reversed(jaxpr.eqns):
+        if any(id(each) in behind for each in equation.outvars):
+            behind |= {id(each) for each in equation.invars}
+    return behind
 
 
 def _of(own: Own, lane: int) -> tuple[dict[str, Any], Any]:

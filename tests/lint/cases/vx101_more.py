@@ -412,3 +412,25 @@ def either_end(key, flag, shape):
     else:
         out = jrandom.gumbel(key, shape)
     return out
+
+
+def evaluated_then_trained(key, model, batches):
+    for batch in batches:
+        key, sub = jr.split(key)
+        model.train(sub, batch)
+        model.evaluate(key, batch)
+    return model
+
+
+# Given only to calls of which nothing is known: a note, where it certainly is a key.
+
+
+def two_unknown(model, policy, x):
+    key = jr.key(0)
+    params = model.init(key, x)
+    return policy.start(key, params)  # expect: VX101
+
+
+def two_unknown_names(model, policy, key, x):
+    params = model.init(key, x)
+    return policy.start(key, params)

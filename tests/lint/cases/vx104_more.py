@@ -84,3 +84,7 @@ def other_key(key, other):
 def shape_only(key):
     x = random.normal(key)
     return x, key.shape, key.dtype
+
+
+def stacked(x, keys):
+    return lax.scan(lambda x, key: (x + random.normal(key), key), x, keys)

@@ -80,12 +80,12 @@ def _fix(module: Module, node: ast.Call) -> Fix | None:
     values: list[str] = []
     for each in node.args:
         if isinstance(each, ast.Constant) and isinstance(each.value, str):
-            parts.append(_escaped(each.value))
+            parts.append(each.value)
         elif isinstance(each, ast.JoinedStr):
             text = ""
             for piece in each.values:
                 if isinstance(piece, ast.Constant):
-                    text += _escaped(str(piece.value))
+                    text += str(piece.value)
                 elif isinstance(piece, ast.FormattedValue) and piece.conversion == -1 and piece.format_spec is None:
                     text += "{}"
                     values.append(module.source(piece.value) if not _is_old(module, piece.value) else "")
@@ -99,8 +99,11 @@ def _fix(module: Module, node: ast.Call) -> Fix | None:
             values.append(module.source(each))
         else:
             return None
+    text = separator.join(parts)
+    if text.count("{") != len(values):
+        return None  # jax.debug.print does not read doubled braces as str.format does
     name, edits = added_import(module, "jax")
-    shown = _quoted(_escaped(separator).join(parts))
+    shown = _quoted(text)
     new = f"{name}.debug.print({', '.join([shown, *values])})"
     return Fix("Replace by jax.debug.print", (*edits, module.replaced(node, new)), safe=True)
 
@@ -111,10 +114,6 @@ def _is_old(module: Module, node: ast.expr) -> bool:
         return ast.dump(ast.parse(module.source(node).strip(), mode="eval").body) != ast.dump(node)
     except (SyntaxError, ValueError):
         return True
-
-
-def _escaped(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _quoted(text: str) -> str:

@@ -65,7 +65,7 @@ def _said(module: Module, node: ast.Call) -> str | None:
     name = module.dotted(node.func)
     if name is None:
         func = node.func
-        is_nonzero = isinstance(func, ast.Attribute) and func.attr == "nonzero" and known.of(func.value) >= ARRAY
+        is_nonzero = isinstance(func, ast.Attribute) and func.attr == "nonzero" and known.of(func.value) >= TREE
         if is_nonzero and not keyword(node, "size"):
             return "how many elements are nonzero is not known while this is traced. Pass size to jnp.nonzero."
         return None

@@ -48,10 +48,11 @@ def control_flow_callback_arity(module: Module) -> Iterator[Found]:
                 for function, bound, given in unwrapped(module, target) if _is_direct(module, target) else ():
                     yield from _judged(module, node, name, word, function, count, bound, given)
         elif name == "jax.lax.cond" and len(node.args) >= 3 and not has_stars(node) and not node.keywords:
+            is_old = len(node.args) == 5 and _is_direct(module, node.args[4])
+            if is_old and _is_direct(module, node.args[2]) and not isinstance(node.args[1], ast.Lambda):
+                continue  # cond(test, operand, function, operand, function), which JAX still takes
             for target in node.args[1:3]:
                 for function, bound, given in unwrapped(module, target) if _is_direct(module, target) else ():
-                    if len(node.args) == 5 and isinstance(node.args[3], ast.Lambda | ast.Name):
-                        continue  # the old form: cond(test, operand, function, operand, function)
                     count = len(node.args) - 3
                     yield from _judged(module, node, name, "branch", function, count, bound, given)
 
@@ -144,9 +145,8 @@ def _size(value: ast.expr) -> int | None:
     if isinstance(value, ast.Tuple):
         return None if any(isinstance(each, ast.Starred) for each in value.elts) else len(value.elts)
     if isinstance(value, ast.BinOp):
-        # a sum of tuples is a tuple
-        sides = (value.left, value.right)
-        return None if any(_size(each) not in (None, 1) or isinstance(each, ast.Call) for each in sides) else 1
+        sides = (value.left, value.right)  # a sum of tuples is a tuple
+        return None if any(isinstance(each, ast.Tuple | ast.Call | ast.List) for each in sides) else 1
     if isinstance(value, ast.Constant | ast.Compare | ast.JoinedStr | ast.Dict | ast.Set | ast.DictComp | ast.SetComp):
         return 1
     if isinstance(value, ast.UnaryOp):

@@ -32,8 +32,9 @@ def index_update(module: Module) -> Iterator[Found]:
 
         x = x.at[0, :].set(y)
 
-    The fix is safe for direct calls; there is none for an import, whose calls must be written anew. `jax.ops.segment_sum`
-    and the like are there still. What is behind `hasattr`, a version or `except ImportError` is left alone.
+    The fix is safe for direct calls; there is none for an import, whose calls must be written anew.
+    `jax.ops.segment_sum` and the like are there still. What is behind `hasattr`, a version or `except ImportError` is
+    left alone.
     """
     found = [use for use in uses(module) if rule_of_use(use) == "VX403"]
     within = {

@@ -25,6 +25,7 @@ def removed_experimental_module(module: Module) -> Iterator[Found]:
 
         from jax.example_libraries import optimizers
 
-    The fix is safe for what only moved; there is none where the replacement works another way. What is behind `hasattr`, a version or `except ImportError` is left alone.
+    The fix is safe for what only moved; there is none where the replacement works another way. What is behind
+    `hasattr`, a version or `except ImportError` is left alone.
     """
     yield from stale(module, "VX404")

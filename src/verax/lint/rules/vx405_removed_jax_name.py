@@ -11,7 +11,7 @@ from verax.lint._rule import Found, rule
 
 @rule("VX405", "removed-jax-name", "error")
 def removed_jax_name(module: Module) -> Iterator[Found]:
-    """A name of JAX that a release took away, or says it will: `jax.xla_computation`, `jax.host_id`, `jax.lib.xla_bridge`, ...
+    """A name of JAX that a release took away, or says it will: `jax.xla_computation`, `jax.lib.xla_bridge`, ...
 
     The tables come from the releases themselves; `--target-jax` or the project's requirement decides which release
     counts. What is gone is an error: an `AttributeError` on use, an `ImportError` on import. What still works but is
@@ -25,7 +25,7 @@ def removed_jax_name(module: Module) -> Iterator[Found]:
 
         from jax import config
 
-    The fix is safe where the same thing has another name. What is behind `hasattr`, a version or `except ImportError` is left alone.
-    What is not seen: names in strings, and attributes of objects.
+    The fix is safe where the same thing has another name. What is behind `hasattr`, a version or `except ImportError`
+    is left alone. What is not seen: names in strings, and attributes of objects.
     """
     yield from stale(module, "VX405")

@@ -24,6 +24,7 @@ def removed_flax_module(module: Module) -> Iterator[Found]:
 
         import optax
 
-    The fix is safe for `flax.experimental.nnx`; there is none for what works another way. What is behind `hasattr`, a version or `except ImportError` is left alone.
+    The fix is safe for `flax.experimental.nnx`; there is none for what works another way. What is behind `hasattr`, a
+    version or `except ImportError` is left alone.
     """
     yield from stale(module, "VX406")

@@ -17,8 +17,8 @@ OLD, NEW = "jax.random.PRNGKey", "jax.random.key"
 def legacy_prngkey(module: Module) -> Iterator[Found]:
     """A use of `jax.random.PRNGKey`, which makes a key that is an array of two numbers like any other.
 
-    A key of `jax.random.key` has its own type: arithmetic with it is an error, it carries its algorithm along, and JAX's
-    own check for keys that are used twice sees it. JAX recommends it for new code.
+    A key of `jax.random.key` has its own type: arithmetic with it is an error, it carries its algorithm along, and
+    JAX's own check for keys that are used twice sees it. JAX recommends it for new code.
 
     Bad:
 
@@ -28,8 +28,8 @@ def legacy_prngkey(module: Module) -> Iterator[Found]:
 
         key = jax.random.key(0)
 
-    The rule is off unless it is asked for. The fix is not safe: saved keys, and code that looks at the last axis of a key,
-    must change with it. What is not seen: keys of other libraries.
+    The rule is off unless it is asked for. The fix is not safe: saved keys, and code that looks at the last axis of a
+    key, must change with it. What is not seen: keys of other libraries.
     """
     if owner(module) == "jax":
         return

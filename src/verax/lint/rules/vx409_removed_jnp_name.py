@@ -11,7 +11,7 @@ from verax.lint._rule import Found, rule
 
 @rule("VX409", "removed-jnp-name", "error")
 def removed_jnp_name(module: Module) -> Iterator[Found]:
-    """A name that `jax.numpy` has no more: `trapz`, `in1d`, `row_stack`, `alltrue`, `product`, `DeviceArray`, `NINF`, ...
+    """A name that `jax.numpy` has no more: `trapz`, `in1d`, `row_stack`, `alltrue`, `DeviceArray`, `NINF`, ...
 
     JAX followed NumPy 2.0 and took them away in 0.4.16 to 0.4.38: an `AttributeError`, in an annotation too.
 
@@ -24,6 +24,7 @@ def removed_jnp_name(module: Module) -> Iterator[Found]:
         jnp.isin(a, b)
 
     The fix is safe: the function is the same under another name (of `in1d`, for the arrays of one dimension that it is
-    documented for). NumPy's own names are NumPy's. What is behind `hasattr`, a version or `except ImportError` is left alone.
+    documented for). NumPy's own names are NumPy's. What is behind `hasattr`, a version or `except ImportError` is left
+    alone.
     """
     yield from stale(module, "VX409")

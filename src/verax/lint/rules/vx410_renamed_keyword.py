@@ -60,8 +60,8 @@ def renamed_keyword(module: Module) -> Iterator[Found]:
 
         jnp.clip(x, min=0.0, max=1.0)
 
-    The fix is safe where the keyword was renamed. Arguments given by `functools.partial` are seen, those in `**kwargs` are
-    not. NumPy's `np.clip` has its old keywords still, as has `jax.experimental.shard_map`.
+    The fix is safe where the keyword was renamed. Arguments given by `functools.partial` are seen, those in `**kwargs`
+    are not. NumPy's `np.clip` has its old keywords still, as has `jax.experimental.shard_map`.
     """
     own = owner(module)
     for call in module.nodes(ast.Call):
@@ -83,7 +83,7 @@ def _stale_keywords(module: Module, package: str, name: str) -> dict[str, tuple[
     """Returns the keywords that a function takes no more, or not for long, in the newest release that is allowed."""
     limits = target(module, package)
     found = {one: (None, release) for one, release in BEFORE.get(name, {}).items()}
-    found |= table(package).keywords.get(name, {})
+    found |= table(package).keywords(name)
     return {
         each: (deprecated, removed if limits.has(removed) else None)
         for each, (deprecated, removed) in found.items()
@@ -110,4 +110,5 @@ def _found(
         start = module.span(keyword)[0]
         fix = Fix(f"Rename to {new}", (Edit(start, start + len(old), new),), safe=True)
     text = f"{message}. {advice}" if advice else f"{message}."
-    return Found(keyword, text, fix, None if removed or never else "warning")
+    is_sure = never or target(module, package).surely_has(removed)
+    return Found(keyword, text, fix, None if is_sure else "warning")

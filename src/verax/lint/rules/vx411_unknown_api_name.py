@@ -21,8 +21,8 @@ ALIKE = 0.8  # how near a name must be to be suggested, from 0 to 1
 def unknown_api_name(module: Module) -> Iterator[Found]:
     """A name that no release of JAX, Flax, Optax, Haiku or Orbax has or had: `jax.random.randn`, `optax.AdamW`, ...
 
-    It is an `AttributeError`, mostly a name of another library, or one that was made up. The tables have what every public
-    module of every release binds, read from the releases.
+    It is an `AttributeError`, mostly a name of another library, or one that was made up. The tables have what every
+    public module of every release binds, read from the releases.
 
     Bad:
 
@@ -32,8 +32,8 @@ def unknown_api_name(module: Module) -> Iterator[Found]:
 
         noise = jax.random.normal(key, (3,))
 
-    A name that resembles none is a warning: a release later than the tables may have it. Where a project asks for such a
-    release, nothing is said. The fix is not safe: what is suggested takes other arguments. What is not seen: names of
+    A name that resembles none is a warning: a release later than the tables may have it. Where a project asks for such
+    a release, nothing is said. The fix is not safe: what is suggested takes other arguments. What is not seen: names of
     values and classes, private modules, `getattr`.
     """
     for use in uses(module):
@@ -58,9 +58,10 @@ def _suggested(module: Module, use: Use) -> str | None:
     translated = TRANSLATIONS.get(parent, {}).get(name)
     if translated is not None:
         return translated
-    contents = table(use.package).modules[parent]
+    contents = table(use.package).module(parent)
     limits = target(module, use.package)
-    there = {each: release for each, release in contents.names.items() if limits.has(release)}
+    names = contents.names if contents is not None else {}
+    there = [each for each, release in names.items() if limits.has(release)]
     same = next((each for each in there if each.lower().replace("_", "") == name.lower().replace("_", "")), None)
     near = [same] if same else difflib.get_close_matches(name, there, n=1, cutoff=ALIKE)
     return f"{parent}.{near[0]}" if near else None
