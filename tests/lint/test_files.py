@@ -47,6 +47,11 @@ def test_a_folder_that_is_named_is_entered_whatever_it_is(tmp_path):
     made(tmp_path, "site-packages/flax/a.py", "env/pyvenv.cfg", "env/lib/a.py")
     assert below(tmp_path / "site-packages") == ["flax/a.py"]
     assert below(tmp_path / "env") == ["lib/a.py"]
+    made(tmp_path, ".git/x", "env/lib/b.py", "env/.gitignore", root="env/\nsite-*\n")
+    (tmp_path / "env" / ".gitignore").write_text("b.py\n")
+    assert below(tmp_path / "env") == ["lib/a.py"]
+    assert below(tmp_path / "site-packages" / "flax") == ["a.py"]
+    assert below(tmp_path) == []
 
 
 def test_gitignore_files_are_obeyed(tmp_path):

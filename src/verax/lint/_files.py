@@ -52,6 +52,8 @@ def files(paths: Sequence[Path], root: Path, exclude: Sequence[str] = (), *, mar
 def _below(top: Path, root: Path, exclude: tuple[str, ...], suffixes: tuple[str, ...]) -> Iterator[Path]:
     excluded = [(_spec(exclude), os.path.abspath(root))] if exclude else []
     patterns = [(spec, folder) for folder in _above(top) if (spec := _ignored_by(folder)) is not None]
+    full = os.path.abspath(top)  # what leaves out the very folder that was named says nothing about what is in it
+    patterns = [each for each in patterns if full == each[1] or not _is_left_out(full, [each], is_folder=True)]
 
     def is_left_out(path: str, known: Sequence[tuple[Any, str]], *, is_folder: bool = False) -> bool:
         return _is_left_out(path, excluded, is_folder=is_folder) or _is_left_out(path, known, is_folder=is_folder)

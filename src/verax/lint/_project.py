@@ -14,7 +14,7 @@ from verax.lint._files import module_name
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Function
 
-MODULES = 400  # kept in memory
+MODULES = 120  # kept in memory, those that were asked for last; with all it would be a megabyte a file
 SIZE = 1_000_000  # bytes; a larger file is not looked into
 STEPS = 8  # from one re-export to the next
 INSTALLED = ("site-packages", "dist-packages")
@@ -105,9 +105,11 @@ class Project:
         return self._tops[base, package, top]
 
     def _parsed(self, file: str, name: str, is_package: bool) -> Module | None:
-        if file not in self._modules:
+        if file in self._modules:
+            self._modules[file] = self._modules.pop(file)  # the one that was asked for last is at the end
+        else:
             if len(self._modules) >= MODULES:
-                self._modules.clear()
+                del self._modules[next(iter(self._modules))]
             self._modules[file] = None  # while it is made, and where it cannot be
             try:
                 if os.path.getsize(file) <= SIZE:
