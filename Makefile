@@ -32,6 +32,7 @@ check:
 	@test -x $(BIN)/python || { echo "There is no $(BIN)/python yet. Run: make test"; exit 2; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m verax lint --markdown src examples benchmarks docs README.md
 	@$(MAKE) --no-print-directory -j2 types doctests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not compiler" tests
 	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist loadfile -m "compiler and not slow" $(COMPILED)

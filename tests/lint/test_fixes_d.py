@@ -102,6 +102,9 @@ FIXES = [
      "        return nn.Dense(8)(x)\n",
      "class N(nn.Module):\n    @nn.compact\n    @jax.named_scope('n')\n    def __call__(self, x):\n"
      "        return nn.Dense(8)(x)\n", True),
+    ("VX516", "net = nn.LayerNorm()\ntx = optax.adamw(1e-3, weight_decay=0.1)\n",
+     "net = nn.LayerNorm()\ntx = optax.adamw(1e-3, weight_decay=0.1, "
+     "mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params))\n", False),
     ("VX601", "def f(x):\n    return jnp.log(jax.nn.softmax(x, axis=0))  # why\n",
      "def f(x):\n    return jax.nn.log_softmax(x, axis=0)  # why\n", True),
     ("VX601", "def f(x):\n    return -jnp.log(nn.sigmoid(x))\n", "def f(x):\n    return -nn.log_sigmoid(x)\n", True),
@@ -171,3 +174,14 @@ def test_no_fix_is_offered_where_it_would_not_be_right(code, text):
     reports = check(HEAD + text, [rule_of(code)]).reports
     assert reports
     assert all(each.fix is None for each in reports)
+
+
+def test_the_mask_of_weight_decay_leaves_out_what_has_one_axis():
+    names: dict = {}
+    text = "net = nn.LayerNorm()\ntx = optax.adamw(1.0, weight_decay=0.5)\n"
+    exec(HEAD + fixed("VX516", text, safe=False), names)
+    params = {"scale": jnp.ones(3), "kernel": jnp.ones((3, 3))}
+    with jax.numpy_dtype_promotion("standard"):  # Optax's own arithmetic
+        updates, _ = names["tx"].update(jax.tree.map(jnp.zeros_like, params), names["tx"].init(params), params)
+    np.testing.assert_allclose(updates["scale"], 0.0)
+    np.testing.assert_allclose(updates["kernel"], -0.5)

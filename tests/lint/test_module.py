@@ -38,6 +38,7 @@ def named(text: str, name: str = "target") -> str | None:
         ("from optax.losses import softmax_cross_entropy as sce\nsce(x)", "optax.softmax_cross_entropy"),
         ("import jax\nif (jax := other()):\n    jax.jit(f)", None),
         ("from . import jax\njax.jit(f)", "..jax.jit"),
+        ("from .jax import random\nrandom.split(k)", ".jax.random.split"),
     ],
 )
 def test_a_name_is_what_it_stands_for(text, dotted):

@@ -135,8 +135,12 @@ def test_a_fix_is_safe_only_where_all_allowed_releases_have_its_name():
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("x/site-packages/jax/_src/api.py", ""), ("api.py", "jax._src.api"), (str(Path("a", "dist-packages", "jax", "b.py")), "")],
-)  # fmt: skip
+    [
+        ("x/site-packages/jax/_src/api.py", ""),
+        ("api.py", "jax._src.api"),
+        (str(Path("a", "dist-packages", "jax", "b.py")), ""),
+    ],
+)
 def test_a_library_may_use_what_it_takes_away(file, name):
     assert said(STALE, file, name) == []
     assert said("import optax\noptax.AdamW\n", file, name) == [("VX411", "error")]

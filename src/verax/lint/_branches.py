@@ -21,7 +21,9 @@ class Branch:
     """
 
     test: ast.expr
-    kind: Literal["if", "while", "assert", "conditional", "comprehension", "and/or", "not", "comparison", "match"]
+    kind: Literal[
+        "if", "while", "assert", "conditional", "comprehension", "and/or", "not", "comparison", "match", "max/min"
+    ]
     flags: tuple[ast.Name, ...]
 
 
@@ -82,6 +84,13 @@ def _branches(module: Module) -> list[Branch]:
     for node in module.nodes(ast.Compare):
         if len(node.ops) > 1 and is_array(known.of(node)) and not _inside(module, node, tests):
             found.append(Branch(node, "comparison", ()))
+    for node in module.nodes(ast.Call):
+        if len(node.args) < 2 or module.dotted(node.func) not in ("builtins.max", "builtins.min"):
+            continue
+        levels = [known.of(each) for each in node.args]
+        has_number = any(isinstance(each, ast.Constant) for each in node.args)
+        if any(is_array(each) for each in levels) or (TREE in levels and has_number):
+            found.append(Branch(node, "max/min", ()))
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import verax
+from verax import __version__
 from verax.lint._check import SYNTAX
 from verax.lint._engine import check_data
 from verax.lint._project import Project
@@ -26,7 +26,7 @@ class Plugin:
     """
 
     name = "verax"
-    version = verax.__version__
+    version = __version__
 
     def __init__(self, tree: ast.AST, lines: Sequence[str], filename: str = "stdin"):
         self.lines, self.file = lines, filename

@@ -12,9 +12,10 @@ ANY = ("Exception", "BaseException")
 SMALL = 3  # statements of a `try` that is there for one of them
 # What a test mentions that asks which release is there: `hasattr(jax, "tree")`, `JAX_VERSION`, `HAS_TREE`.
 ASKS = re.compile(
-    r"hasattr|getattr|find_spec|version|\b_?(HAS|HAVE|IS_OLD|IS_NEW|OLD|NEW|LEGACY|COMPAT|USE_OLD|USE_NEW)_"
+    r"find_spec|version|\b_?(HAS|HAVE|IS_OLD|IS_NEW|OLD|NEW|LEGACY|COMPAT|USE_OLD|USE_NEW)_"
     r"|(has|have|old|new|legacy|compat)_?(jax|flax|optax)|(jax|flax|optax)_?(old|new|legacy|compat|gt|ge|lt|le|\d)"
 )
+HAS = re.compile(r"\b(hasattr|getattr)\(")
 LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 EXPECTED = ("suppress", "raises", "assertRaises", "assertRaisesRegex", "deprecated_call", "warns")
 
@@ -65,6 +66,8 @@ def _catches(handler: ast.ExceptHandler, guard: ast.Try | ast.TryStar, node: ast
 def _asks(module: Module, test: ast.expr) -> bool:
     """Returns whether an expression looks at a version, or at whether there is a name."""
     for each in ast.walk(test):
+        if isinstance(each, ast.Call) and _asks_for_name(module, each):
+            return True
         if isinstance(each, ast.Attribute) and ASKS.search(each.attr):
             return True
         if isinstance(each, ast.Constant) and each.value == "__version__":
@@ -73,12 +76,19 @@ def _asks(module: Module, test: ast.expr) -> bool:
             if ASKS.search(each.id):
                 return True
             value = module.value(each)
-            if value is not each and not isinstance(value, ast.Lambda) and ASKS.search(module.source(value)):
-                return True
             made = module.definition(each)
-            if isinstance(made, ast.FunctionDef) and ASKS.search(module.source(made)):
-                return True
+            for one in (value if value is not each else None, made if isinstance(made, ast.FunctionDef) else None):
+                if one is not None and (ASKS.search(text := module.source(one)) or HAS.search(text)):
+                    return True
     return False
+
+
+def _asks_for_name(module: Module, call: ast.Call) -> bool:
+    """Returns whether a call asks whether a module has a name, or what a function of a library gave."""
+    if not isinstance(call.func, ast.Name) or call.func.id not in ("hasattr", "getattr") or not call.args:
+        return False
+    value = module.value(call.args[0])
+    return (module.dotted(value) or module.called(value)) is not None
 
 
 def _expects(context: ast.expr) -> bool:

@@ -60,7 +60,7 @@ class Module:
         self._dotted: dict[ast.AST, str | None] = {}
         self._shared: dict[tuple[str, str], Any] = {}
         self._defined: dict[ast.AST, Function | ast.ClassDef | None] = {}
-        self.known: dict[str, Any] = dict(known or {})  # with analyses that rules share, by their names; see `shared`
+        self.known: dict[str, Any] = dict(known or {})
 
     # Text.
 

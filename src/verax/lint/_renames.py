@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 
 from verax.lint._imports import added_import
-from verax.lint._module import Module
+from verax.lint._module import Module, has_stars
 from verax.lint._replacements import ADVICE, VALUES, replacement
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found
 from verax.lint._tables import ROOTS, table
+from verax.lint._traced import PARTIAL
 from verax.lint._uses import Use, real_name, uses, visible
 from verax.lint._versions import target
 
@@ -34,7 +35,15 @@ FAMILIES = {
     "VX406": r"flax\.",
     "VX408": r"optax\.",
 }
-ASKED = re.compile(r"\b(?:use|please|in most cases|refer to|replace)\b.*", re.I)
+# Of functions that moved: what the places after the first are called in the new one, and its names of keywords.
+PLACES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "jax.experimental.shard_map.shard_map": (
+        ("mesh", "in_specs", "out_specs", "check_vma"),
+        {"check_rep": "check_vma"},
+    ),
+    "jax.experimental.pjit.pjit": ((), {}),
+}
+ASKED = re.compile(r"\b(?:used?|please|refer|replaced?|replacement)\b", re.I)  # of the sentence that helps
 LONG = 160  # characters of what a release says, in a message of one line
 
 
@@ -74,10 +83,8 @@ def stale_found(module: Module, use: Use) -> Found:
     advice = ADVICE.get(use.dotted)
     if advice is None and new is not None:
         advice = f"Use {new[0]}."
-    elif advice is None and (said := ASKED.search(use.stale.said)):
-        text = said[0][:1].upper() + said[0][1:]
-        advice = text if len(text) <= LONG else f"{text[:LONG].rpartition(' ')[0]} ..."
-        advice += "" if advice.endswith(".") else "."
+    elif advice is None:
+        advice = _advice(use.stale.said)
     fix = None
     if use.dotted in VALUES and isinstance(use.node, ast.Attribute):
         fix = _value(module, use.node, VALUES[use.dotted])
@@ -88,16 +95,29 @@ def stale_found(module: Module, use: Use) -> Found:
     return Found(use.node, f"{message} {advice}" if advice else message, fix, use.level)
 
 
+def _advice(said: str) -> str | None:
+    """Returns the sentence of a release's message that says what to do, short enough for a line."""
+    sentence = next((each for each in re.split(r"(?<=[.;:]) ", said) if ASKED.search(each)), None)
+    if sentence is None:
+        return None
+    text = sentence if sentence[:4] in ("jax.", "jnp.") else sentence[:1].upper() + sentence[1:]
+    text = text if len(text) <= LONG else f"{text[:LONG].rpartition(' ')[0]} ..."
+    return text.rstrip(";:") if text.endswith((".", ";", ":")) else f"{text}."
+
+
 def renamed(module: Module, use: Use, new: str, *, safe: bool) -> Fix | None:
     """Returns the edits that put a name in the place of one that is used; None where they are not known."""
     title = f"Replace by {new}"
     node = use.node
+    calls = _calls(module, use) if use.dotted in PLACES else ()
+    if calls is None:
+        return None  # it is used in a way that the other function has not
     if isinstance(node, ast.Attribute):
         text, edits = expression(module, node, new)
-        return Fix(title, (module.replaced(node, text), *edits), safe)
+        return Fix(title, (module.replaced(node, text), *edits, *calls), safe)
     if isinstance(node, ast.alias):
         edits = _alias(module, node, new)
-        return None if edits is None else Fix(title, edits, safe)
+        return None if edits is None else Fix(title, (*edits, *calls), safe)
     if isinstance(node, ast.ImportFrom):
         return _import_from(module, node, use.dotted, new, safe=safe)
     if isinstance(node, ast.Import):
@@ -119,20 +139,17 @@ def expression(module: Module, node: ast.expr, new: str) -> tuple[str, tuple[Edi
     package, _, name = new.rpartition(".")
     top = module.opened[module.tree].bindings
     for local, bindings in top.items():
-        base = bindings[0].origin
-        if (
-            base
-            and bindings[0].kind == "import"
-            and new.startswith(f"{base}.")
-            and visible(module, node, local) == base
-        ):
-            at = (node.lineno, node.col_offset)
-            if _is_loaded(new, base) and (bindings[0].at < at or module.function(node) is not None):
+        base, at = bindings[0].origin or "", (node.lineno, node.col_offset)
+        if bindings[0].kind == "import" and f"{new}.".startswith(f"{base}.") and _is_loaded(new, base):
+            is_before = bindings[0].at < at or module.function(node) is not None
+            if is_before and visible(module, node, local) == base:
                 return local + new[len(base) :], ()
+    root = package.partition(".")[0]
+    if root in ROOTS and table(root).module(new) is not None and new not in LOADED:
+        return added_import(module, new)
     if package not in LOADED or "." not in package:
         local, edits = added_import(module, package)
         return f"{local}.{name}", edits
-    root = package.partition(".")[0]
     local, edits = added_import(module, root)
     return local + new[len(root) :], edits
 
@@ -140,7 +157,7 @@ def expression(module: Module, node: ast.expr, new: str) -> tuple[str, tuple[Edi
 def _is_loaded(new: str, base: str) -> bool:
     """Returns whether a name is reached from a module that is imported, without another import."""
     package = new.rpartition(".")[0]
-    return package == base or package in LOADED
+    return base == new or package == base or package in LOADED
 
 
 def _value(module: Module, node: ast.Attribute, template: str) -> Fix:
@@ -149,6 +166,34 @@ def _value(module: Module, node: ast.Attribute, template: str) -> Fix:
     if isinstance(parent, ast.BinOp | ast.UnaryOp | ast.Attribute | ast.Subscript) and text.startswith("-"):
         text = f"({text})"
     return Fix(f"Replace by {text}", (module.replaced(node, text),), safe=True)
+
+
+def _calls(module: Module, use: Use) -> tuple[Edit, ...] | None:
+    """Returns the edits of the calls of a function whose arguments the new one takes by name only; or None."""
+    names, renamed_to = PLACES[use.dotted]
+    nodes: list[ast.expr] = [use.node] if isinstance(use.node, ast.Attribute) else []
+    if isinstance(use.node, ast.alias):
+        local = use.node.asname or use.node.name
+        nodes = [each for each in module.nodes(ast.Name) if each.id == local and real_name(module, each) == use.dotted]
+    edits: list[Edit] = []
+    for node in nodes:
+        call = module.parents.get(node)
+        if not isinstance(call, ast.Call) or has_stars(call):
+            return None
+        given = call.args
+        if call.func is not node:
+            if module.dotted(call.func) not in PARTIAL or given[0] is not node:
+                return None
+            given = given[1:]
+        if len(given) > len(names) + 1 or any(each.arg == "auto" for each in call.keywords):
+            return None
+        edits += [Edit(module.span(each)[0], module.span(each)[0], f"{name}=") for name, each in
+                  zip(names, given[1:], strict=False)]  # fmt: skip
+        for each in call.keywords:
+            if each.arg in renamed_to:
+                start = module.span(each)[0]
+                edits.append(Edit(start, start + len(each.arg), renamed_to[each.arg]))
+    return tuple(edits)
 
 
 # Imports.
@@ -178,24 +223,21 @@ def _alias(module: Module, alias: ast.alias, new: str) -> tuple[Edit, ...] | Non
 
 
 def _without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edit:
-    """Returns the edit that takes one name of several out of an import, with its comma."""
+    """Returns the edit that takes one name of several out of an import, with its comma; comments stay."""
     place = statement.names.index(alias)
-    start, end = module.span(alias)
-    if place + 1 < len(statement.names):
-        between = module.text[end : module.span(statement.names[place + 1])[0]]
-        if "\n" not in between:
-            return Edit(start, end + len(between), "")
-        comma = end + between.index(",") + 1
-        rest = module.text[
-            comma : module.offset(alias.end_lineno or alias.lineno, 0)
-            + len(module.lines[(alias.end_lineno or alias.lineno) - 1])
-        ]
-        line = module.offset(alias.lineno, 0)
-        if not rest.strip() and not module.text[line:start].strip():  # alone on its line
-            return Edit(line, comma + len(rest), "")
-        return Edit(start, comma, "")
-    before = module.span(statement.names[place - 1])[1]
-    return Edit(before, end, "")
+    text, (start, end) = module.text, module.span(alias)
+    is_last = place + 1 == len(statement.names)
+    if is_last:
+        before = module.span(statement.names[place - 1])[1]
+        if "\n" not in text[before:start]:
+            return Edit(before, end, "")
+    comma = re.match(r"\s*,[ \t]*", text[end:])
+    after = end + (comma.end() if comma else 0)
+    line = module.offset(alias.lineno, 0)
+    if text[after : after + 1] in "\r\n" and not text[line:start].strip():  # alone on its line
+        newline = 2 if text[after : after + 2] == "\r\n" else 1
+        return Edit(line, after + newline, "")
+    return Edit(start, after, "")
 
 
 def _import_from(module: Module, node: ast.ImportFrom, old: str, new: str, *, safe: bool) -> Fix | None:

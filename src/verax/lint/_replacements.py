@@ -34,7 +34,6 @@ SAME: dict[str, str] = {
     "jax.linear_util": "jax.extend.linear_util",  # 0.4.16
     "jax.experimental.optimizers": "jax.example_libraries.optimizers",  # 0.2.25
     "jax.experimental.stax": "jax.example_libraries.stax",  # 0.2.25
-    "jax.experimental.export": "jax.export",  # 0.4.30
     "jax.experimental.shard_map.shard_map": "jax.shard_map",  # 0.8.0
     "jax.experimental.pjit.pjit": "jax.jit",  # 0.8.0
     "jax.experimental.pjit.with_sharding_constraint": "jax.lax.with_sharding_constraint",
@@ -44,9 +43,6 @@ SAME: dict[str, str] = {
     "jax.interpreters.pxla.PartitionSpec": "jax.sharding.PartitionSpec",
     "jax.interpreters.pxla.Mesh": "jax.sharding.Mesh",
     "jax.clear_backends": "jax.extend.backend.clear_backends",
-    "jax.api.jit": "jax.jit",
-    "jax.api.grad": "jax.grad",
-    "jax.api.vmap": "jax.vmap",
     "jax.numpy.alltrue": "jax.numpy.all",
     "jax.numpy.sometrue": "jax.numpy.any",
     "jax.numpy.product": "jax.numpy.prod",
@@ -71,6 +67,7 @@ SAME: dict[str, str] = {
 }
 # Something near: another shape, other numbers, or a narrower type.
 NEAR: dict[str, str] = {
+    "jax.experimental.export": "jax.export",  # 0.4.30
     "jax.random.KeyArray": "jax.Array",
     "jax.random.PRNGKeyArray": "jax.Array",
     "jax.random.shuffle": "jax.random.permutation",
@@ -92,6 +89,7 @@ ADVICE: dict[str, str] = {
     "jax.ops.index_min": "Use x.at[...].min(y).",
     "jax.ops.index_max": "Use x.at[...].max(y).",
     "jax.numpy.msort": "Use jnp.sort(a, axis=0).",
+    "jax.numpy.NINF": "Use -jax.numpy.inf.",
     "jax.xla_computation": "Use jax.jit(f).lower(...).",
     "jax.abstract_arrays": "Use jax.core.",
     "jax.config": "Write `from jax import config`.",
@@ -130,7 +128,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "jax.nn.softmax", "psum": "jax.lax.psum", "pmean": "jax.lax.pmean", "no_jit": "jax.disable_jit",
     },
     "jax.numpy": {
-        "tensor": "jax.numpy.array", "cat": "jax.numpy.concatenate", "from_numpy": "jax.numpy.asarray",
+        "random": "jax.random", "tensor": "jax.numpy.array", "cat": "jax.numpy.concatenate", "from_numpy":
+        "jax.numpy.asarray",
         "as_tensor": "jax.numpy.asarray", "clamp": "jax.numpy.clip", "clip_by_value": "jax.numpy.clip", "mm":
         "jax.numpy.matmul", "bmm": "jax.numpy.matmul", "norm": "jax.numpy.linalg.norm", "softmax":
         "jax.nn.softmax", "relu": "jax.nn.relu", "sigmoid": "jax.nn.sigmoid", "erf": "jax.scipy.special.erf",
@@ -144,7 +143,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
     "jax.random": {
         "randn": "jax.random.normal", "rand": "jax.random.uniform", "random": "jax.random.uniform", "gaussian":
         "jax.random.normal", "randperm": "jax.random.permutation", "seed": "jax.random.key", "standard_normal":
-        "jax.random.normal", "random_sample": "jax.random.uniform", "Key": "jax.random.key", "binary":
+        "jax.random.normal", "random_sample": "jax.random.uniform", "binary":
         "jax.random.bernoulli", "sample": "jax.random.choice", "new_key": "jax.random.split", "integers":
         "jax.random.randint", "RandomState": "jax.random.key", "default_rng": "jax.random.key",
     },
@@ -181,8 +180,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "flax.linen.relu", "GELU": "flax.linen.gelu", "Sigmoid": "flax.linen.sigmoid", "Tanh":
         "flax.linen.tanh", "Softmax": "flax.linen.softmax", "MaxPool2d": "flax.linen.max_pool", "AvgPool2d":
         "flax.linen.avg_pool", "Dropout2d": "flax.linen.Dropout", "MultiheadAttention":
-        "flax.linen.MultiHeadDotProductAttention", "LSTM": "flax.linen.LSTMCell", "MultiHeadAttention":
-        "flax.linen.MultiHeadDotProductAttention", "GRU": "flax.linen.GRUCell", "SiLU": "flax.linen.silu",
+        "flax.linen.MultiHeadDotProductAttention", "LSTM": "flax.linen.LSTMCell", "GRU": "flax.linen.GRUCell",
+        "SiLU": "flax.linen.silu",
         "LeakyReLU": "flax.linen.leaky_relu", "ModuleList": "flax.linen.Module", "Parameter":
         "flax.linen.Module.param",
     },

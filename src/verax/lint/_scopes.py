@@ -243,8 +243,8 @@ class Builder(ast.NodeVisitor):
         if node.level:
             parts = self.package.split(".") if self.package else []
             start = parts[: len(parts) - node.level + 1] if len(parts) >= node.level - 1 else []
-            base = ".".join([*start, base]) if base else ".".join(start)
-            base = base or "."  # outside of any package that is known
+            base = ".".join([*(start or [""]), base]) if base else ".".join(start)
+            base = base or "."  # outside of any package that is known: `.jax` is not `jax`
         for alias in node.names:
             self.child(node, alias)
             if alias.name == "*":

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import verax
+from verax import __version__
 from verax.findings import InputError
 from verax.lint._document import document
 from verax.lint._engine import Result, checker, problem
@@ -42,7 +42,7 @@ def server() -> Any:
     from lsprotocol import types
     from pygls.lsp.server import LanguageServer
 
-    made = LanguageServer("verax", verax.__version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
+    made = LanguageServer("verax", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Full)
 
     def publish(uri: str) -> None:
         opened = made.workspace.get_text_document(uri)

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "tables"
 # Where a package's public names begin: `orbax` itself is shared by several distributions.
 ROOTS = {"jax": "jax", "flax": "flax", "optax": "optax", "haiku": "haiku", "orbax": "orbax.checkpoint"}
 DEPTH = 4  # parts of the longest module names in the tables
-NOT_PUBLIC = ("tests", "test", "testing", "tools", "internal")  # folders that the tables leave out
+NOT_PUBLIC = ("tests", "test", "testing", "tools", "internal", "examples", "benchmarks")  # which the tables leave out
 Version = tuple[int, ...]
 
 
@@ -93,12 +93,11 @@ class Table:
 
     def added(self, dotted: str) -> str | None:
         """Returns the release that brought a name, where the newest has it without a warning; else None."""
-        contents = self.module(dotted)
-        if contents is not None:
-            return contents.since if contents.until is None else None
         package, _, name = dotted.rpartition(".")
-        contents = self.module(package)
-        return contents.names.get(name) if contents is not None and contents.until is None else None
+        around, contents = self.module(package), self.module(dotted)
+        if around is not None and around.until is None and name in around.names:
+            return around.names[name]
+        return contents.since if contents is not None and contents.until is None else None
 
 
 @functools.cache

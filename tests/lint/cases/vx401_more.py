@@ -110,3 +110,20 @@ def word(text="jax.tree_map"):
 
 def used(tree):
     return flatten(tree), unflatten, tree_leaves(tree), jit, vmap, map_tree, double_all
+
+
+def asked_of_a_value(model, tree):
+    if hasattr(model, "params"):
+        return jax.tree_leaves(tree)  # expect: VX401
+    return None
+
+
+def trained(model, tree):
+    try:
+        for _ in range(3):
+            model.step()
+        model.save()
+        model.log()
+        return jax.tree_map(len, tree)  # expect: VX401
+    except Exception:
+        return None

@@ -18,6 +18,7 @@ ADVICE = {
     "not": "Use jnp.logical_not, or ~",
     "comparison": "Python joins a chain of comparisons with `and`; write (a < b) & (b < c)",
     "match": "Use jax.lax.switch",
+    "max/min": "Use jnp.maximum and jnp.minimum",
 }
 
 
@@ -26,8 +27,8 @@ def branch_on_traced_value(module: Module) -> Iterator[Found]:
     """Python control flow that depends on a traced value.
 
     Under `jit`, `vmap`, `scan` and the like an array has a shape and a dtype but no value while Python runs, so `if`,
-    `while`, `assert`, `and`, `or`, `not`, the conditional expression and a chain of comparisons raise
-    TracerBoolConversionError. (Under `grad` alone values are there, and nothing is reported.)
+    `while`, `assert`, `and`, `or`, `not`, the conditional expression, a chain of comparisons, and `max` and
+    `min` of Python raise TracerBoolConversionError. (Under `grad` alone values are there, and nothing is reported.)
 
     Bad:
 
@@ -51,6 +52,10 @@ def branch_on_traced_value(module: Module) -> Iterator[Found]:
         if not branch.flags:
             text = " ".join(module.source(branch.test).split())
             shown = text if len(text) <= 40 else f"{text[:37]}..."
+            if branch.kind == "max/min":
+                message = f"`{shown}` asks which traced value is larger, which raises under jit. {ADVICE[branch.kind]}."
+                yield Found(branch.test, message)
+                continue
             what = "compares with" if branch.kind == "match" else "asks for the truth of"
             message = f"this {what} `{shown}`, a traced value, which raises under jit. {ADVICE[branch.kind]}."
             yield Found(branch.test, message)

@@ -14,7 +14,7 @@ from verax.lint._rule import Found, rule
 STEP = re.compile(
     r"(^|_)(train|update|training)?_?step(_fn|_jit|_p?mapped)?$|^(update|train)(_fn|_jit)?$|^p_train_step$"
 )
-EVALUATION = re.compile(r"eval|test|valid|predict|sample|generate|infer|bench|env|rollout")
+EVALUATION = re.compile(r"eval|test|valid|predict|sample|generate|infer|bench|env|rollout|record|render|play|simulat")
 NUMBERS = {"builtins.float", "builtins.int", "numpy.asarray", "numpy.array", "jax.device_get", "builtins.bool"}
 METHODS = {"item", "tolist", "block_until_ready"}
 
