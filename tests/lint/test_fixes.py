@@ -1,6 +1,7 @@
 """Fixes applied to files: none overlaps, all parses, everything else is kept, a second time changes nothing."""
 
 import json
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -14,6 +15,7 @@ from verax.lint._project import Project
 from verax.lint._report import Edit, Fix, Report
 from verax.lint._settings import Settings
 
+CASES = Path(__file__).parent / "cases"
 NAN = "import jax.numpy as jnp\nx == jnp.nan  # é\nif y != jnp.nan: z = 1 == jnp.nan\n"
 MENDED = "import jax.numpy as jnp\njnp.isnan(x)  # é\nif ~jnp.isnan(y): z = jnp.isnan(1)\n"
 
@@ -186,3 +188,14 @@ def test_a_text_is_decoded_as_python_does(text, encoding):
     except (UnicodeDecodeError, SyntaxError, LookupError):
         return
     assert found.encode(known) == data
+
+
+@pytest.mark.parametrize("file", sorted(CASES.glob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_fixes_of_every_rule_end_parse_and_leave_nothing_to_mend(file, unsafe):
+    settings = Settings(extend_select=("VX",))
+    check = checker(str(file), settings, settings.rules(), Project(settings.root))
+    found = fixed(file.read_bytes(), str(file), check, unsafe=unsafe)
+    assert (found.problem, found.outcome.broken) == ("", {})
+    assert [str(each) for each in found.outcome.reports if each.fix and (each.fix.safe or unsafe)] == []
+    assert fixed(found.after, str(file), check, unsafe=unsafe).after == found.after

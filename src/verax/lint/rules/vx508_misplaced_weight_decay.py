@@ -94,7 +94,12 @@ def _decoupled(module: Module, call: ast.Call, decay: Part, other: Part) -> Fix 
 
 
 def _moved(module: Module, call: ast.Call, decay: Part, other: Part) -> Fix | None:
-    """Returns the fix that moves an argument of a chain to the place of another, on its other side."""
+    """Returns the fix that moves an argument of a chain to the place of another, on its other side.
+
+    There is none where that other stands for a chain: on either side of all of it the decay would be misplaced again.
+    """
+    if other.argument is None or len(optimizer_parts(module, other.argument) or ()) != 1:
+        return None
     return moved(module, call, decay.argument, other.argument)
 
 
