@@ -24,7 +24,7 @@ COMMANDS = {  # each on one line of a screen of 80 columns
     "check": "look for faults in an experiment before it is trained",
     "diagnose": "say what is wrong with an experiment or a run; try repairs",
     "explain": "say what a diagnosis means; without an id, list them all",
-    "lint": "hold JAX code to sixty rules without importing it; mend it",
+    "lint": "hold JAX code to rules, without importing it; mend it",
     "gradcheck": "compare automatic gradients with finite differences, by leaf",
     "profile": "say where a training step's time goes, and the best batch size",
     "show": "describe a run, a model, a certificate or an experiment",
