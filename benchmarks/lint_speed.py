@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     taken = timed([options.peers_python, *command, str(folders[name])])[0]
                     peers.setdefault(name, []).append(max(taken - base, 1e-3))
     total = lines_of(files)
-    own = statistics.median(cold) - statistics.median(start)
+    own = max(statistics.median(cold) - statistics.median(start), 1e-3)
     rows.append({"linter": "verax", "lines": total, "seconds": own, "rate": total / own})
     for name, each in chosen.items():
         if name in peers:
