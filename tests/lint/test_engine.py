@@ -200,6 +200,16 @@ def test_it_depends_on_content_settings_names_and_rules(project, monkeypatch):
     assert lint(project).cached == 0
 
 
+def test_it_depends_on_what_the_project_requires(project):
+    (project / "a.py").write_text("import jax\njax.tree_map(f, x)\n")
+    said = {}
+    for limits in (">=0.4.1,<0.4.5", ">=0.6"):
+        (project / "pyproject.toml").write_text(f'[project]\ndependencies = ["jax{limits}"]\n')
+        said[limits] = [each.message for each in lint(project).reports]
+    assert said[">=0.4.1,<0.4.5"] == []
+    assert "removed in jax 0.6.0" in said[">=0.6"][0]
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"files": 3, "written": 1}', b'{"written": 1, "files": {"a.py": 3}}', b"\xff"]
 )

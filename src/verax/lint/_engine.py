@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from verax.lint._cache import Cache, folder_of, stamped
 from verax.lint._check import BROKEN, SYNTAX, check
@@ -17,6 +16,7 @@ from verax.lint._project import Project
 from verax.lint._report import Level, Report
 from verax.lint._rule import Rule
 from verax.lint._settings import Settings, settings_for
+from verax.lint._targets import requirements, targets
 
 SIZES = {".ipynb": 64_000_000}  # bytes; pictures in the results of cells take most of them
 SIZE = 4_000_000  # larger ones are written by programs
@@ -108,12 +108,11 @@ def check_text(text: str, file: str = "<text>", *, settings: Settings | None = N
 def lint_files(paths: Sequence[Path], settings: Settings, *, cache: bool = True, jobs: int | None = None) -> Result:
     """Returns what the linter reports of files and folders with some settings."""
     forget_packages()
+    requirements.cache_clear()
     found = files(paths, settings.root, settings.exclude, markdown=settings.markdown)
     is_kept = cache and (any(path.is_dir() for path in paths) or settings.is_project)  # not beside one file somewhere
     folder = folder_of(settings.root) if is_kept else None
-    known = (
-        None if folder is None else Cache(folder, settings.root, {**settings.facts(), "targets": _targets(settings)})
-    )
+    known = None if folder is None else Cache(folder, settings.root, {**settings.facts(), "targets": targets(settings)})
     outcomes: dict[Path, Outcome] = {}
     names = {path: module_name(path)[0] for path in found} if known is not None else {}
     if known is not None:
@@ -198,7 +197,7 @@ def checker(file: str, settings: Settings, rules: Sequence[Rule], project: Proje
     ignored = settings.ignored_in(Path(file))
     on = [rule for rule in rules if not settings.is_ignored(rule.code, rule.name, ignored)]
     syntax = settings.reports_syntax and not settings.is_ignored(SYNTAX, "syntax-error", ignored)
-    known = {"project": project, **_targets(settings)}
+    known = {"project": project, **targets(settings)}
 
     def run(found: Document) -> Outcome:
         reports, broken = list(found.problems), {}
@@ -215,9 +214,3 @@ def checker(file: str, settings: Settings, rules: Sequence[Rule], project: Proje
         return Outcome(tuple(reports), broken, project.reads(file))
 
     return run
-
-
-def _targets(settings: Settings) -> dict[str, Any]:
-    from verax.lint._targets import targets
-
-    return targets(settings)

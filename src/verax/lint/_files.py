@@ -176,5 +176,5 @@ def _is_package(folder: str) -> bool:
 
 
 def forget_packages() -> None:
-    """Forgets which folders are packages: they may have changed."""
+    """Forgets which folders are packages: they may have changed since the last run."""
     _is_package.cache_clear()

@@ -30,6 +30,8 @@ class Project:
     """
 
     def __init__(self, root: Path):
+        _exists.cache_clear()  # files may have come and gone since the last one was made
+        _start.cache_clear()
         self.root = os.path.abspath(root)
         self._modules: dict[str, Module | None] = {}  # by file
         self._hashes: dict[str, str] = {}
@@ -121,15 +123,6 @@ class Project:
             except (OSError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 pass
         return self._modules[file]
-
-    def forget(self) -> None:
-        """Forgets what was read: files may have changed."""
-        self._modules.clear()
-        self._hashes.clear()
-        self._asked.clear()
-        self._tops.clear()
-        _exists.cache_clear()
-        _start.cache_clear()
 
     def reads(self, file: str) -> dict[str, str]:
         """Returns the files that the check of a file has looked at, through others too, each with its hash.

@@ -17,6 +17,7 @@ from verax.lint._output import Sources
 from verax.lint._project import Project
 from verax.lint._report import Fix, Report
 from verax.lint._settings import Settings, settings_for
+from verax.lint._targets import requirements
 
 PAUSE = 0.1  # seconds in typing, before a text is checked
 FIX_ALL = "source.fixAll.verax"
@@ -65,7 +66,8 @@ def server() -> Any:
 
     @made.feature(types.TEXT_DOCUMENT_DID_SAVE)
     def did_save(params: Any) -> None:
-        _project.cache_clear()  # other files may use what this one defines
+        _project.cache_clear()  # other files may use what this one defines, or it has the settings
+        requirements.cache_clear()
         for uri in list(made.workspace.text_documents):
             publish(uri)
 
