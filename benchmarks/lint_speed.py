@@ -28,7 +28,7 @@ PROMISED = {"warm_seconds": 1.0, "start_seconds": 0.25, "memory_megabytes": 500.
 AT_LEAST = 3.0
 COMMANDS = {
     "flake8 with bugbear": ["-m", "flake8", "--jobs", "1", "--isolated", "--select", "E9,F,B"],
-    "pylint": ["-m", "pylint", "--jobs", "1", "--rcfile", os.devnull, "--disable", "R,C"],
+    "pylint": ["-m", "pylint", "--recursive", "y", "--jobs", "1", "--rcfile", os.devnull, "--disable", "R,C"],
 }
 
 
