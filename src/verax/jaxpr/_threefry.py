@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -104,4 +105,16 @@ def _random_bits(key: Any, bit_width: int, shape: Sequence[int]) -> Any:
         return lax.shift_left(lax.convert_element_type(high, np.uint64), np.uint64(32)) | lax.convert_element_type(
             low, np.uint64
         )
-    return lax.convert_element_type(high ^ low, np.dtype(f"uint{bit_width}"))
+    return lax.convert_element_type(_drawn_once(high ^ low, key[0]), np.dtype(f"uint{bit_width}"))
+
+
+def _drawn_once(bits: Any, word: Any) -> Any:
+    """Returns bits that XLA's CPU compiler does not draw again in each loop that reads them.
+
+    Elementwise work it holds for cheap, and repeats the 20 rounds in the backward pass of a dropout. Division of integers
+    it holds for dear, and keeps the results. That the divisor is 1 only LLVM sees, which then leaves the division out.
+    """
+    if jax.default_backend() != "cpu":
+        return bits
+    one = lax.shift_right_logical(word, np.uint32(31)) | np.uint32(1)
+    return lax.div(bits, jnp.broadcast_to(one, bits.shape))

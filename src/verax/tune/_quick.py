@@ -17,7 +17,7 @@ QUICK = {
     "xla_cpu_use_fusion_emitters": False,
 }
 ONCE = {**QUICK, "xla_backend_optimization_level": "0"}  # for what takes milliseconds either way
-QUICK_OPERATIONS = 6e10
+QUICK_OPERATIONS = 1.5e11
 
 
 def compiled(lowered: Any, options: Mapping[str, Any] | None = None) -> Any:
