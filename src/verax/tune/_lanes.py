@@ -170,7 +170,7 @@ def program_bytes(at_once: int = 1) -> int:
     """Returns how many bytes one program may take here.
 
     That is the same whenever it is asked and however many tasks there are, so that the lanes of a program are too: a
-    share of the machine for each core, of an accelerator for each of two programs.
+    share of the machine for each core and one more, of an accelerator for each of two programs.
 
     Args:
       at_once: programs that run at once, where they are more.
@@ -178,7 +178,7 @@ def program_bytes(at_once: int = 1) -> int:
     limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
     if limit:
         return int(MEMORY * limit / max(at_once, AT_ONCE))
-    return int(MEMORY * psutil.virtual_memory().total / max(at_once, cores()))
+    return int(MEMORY * psutil.virtual_memory().total / max(at_once, cores() + 1))
 
 
 def _joined(records: Sequence[EpochRecord], axis: int) -> EpochRecord:

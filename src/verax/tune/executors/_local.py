@@ -1,4 +1,4 @@
-"""Tasks in this process: one a core, so that one is compiled while another runs."""
+"""Tasks in this process: as many as keep the cores busy, so that some are compiled while others run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from verax.tune._lanes import cores, run_task
 from verax.tune._task import Task, TaskResult
 from verax.tune.executors._settings import settings_of_this_thread, with_settings
 
-MOST = 8  # threads: tracing holds Python's lock, so more of them would wait for one another
+MOST = 9  # threads: tracing holds Python's lock, so more of them would wait for one another
 
 
 class Local:
     """Runs tasks in threads of this process.
 
-    On a CPU there is one for each core: small programs do not fill more than one. Elsewhere there are two, one that
-    compiles while the other has the device.
+    On a CPU there is one for each core, as small programs do not fill more than one, and one that traces meanwhile.
+    Elsewhere there are two, one that compiles while the other has the device.
 
     After an error or Ctrl-C what waits is given up, and what runs is waited for: a thread cannot be ended.
 
@@ -32,7 +32,7 @@ class Local:
     def __init__(self, function: Callable[..., Experiment], threads: int | None = None):
         self.function = function
         on_cpu = jax.default_backend() == "cpu"
-        self.threads = threads or (min(cores(), MOST) if on_cpu else 2)
+        self.threads = threads or (min(cores() + 1, MOST) if on_cpu else 2)
         self.device = None if on_cpu else threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
 
