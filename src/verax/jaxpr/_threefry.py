@@ -1,4 +1,4 @@
-"""JAX's default random bits, drawn by straight-line code that XLA fuses into whatever uses them.
+"""JAX's default random bits, drawn by straight-line code that XLA makes one loop of.
 
 On CPU, JAX runs the 20 rounds of Threefry as a rolled loop to keep compilation short; a dropout mask then costs about
 six times what the same bits cost here (`benchmarks/README.md`). Bits, `split` and `fold_in` equal those of a default
