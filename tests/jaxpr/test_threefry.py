@@ -109,3 +109,18 @@ def test_a_long_chain_of_keys_compiles():
     """Haiku derives each layer's key from the one before. Fused into the draws, three splits never finish compiling."""
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     subprocess.run([sys.executable, "-c", CHAIN], env=environment, timeout=90, check=True)
+
+
+@pytest.mark.compiler
+def test_a_mask_is_drawn_once_and_not_again_in_the_backward_pass():
+    """Each of the 20 rounds is one left shift in the compiled program."""
+    if jax.default_backend() != "cpu":
+        pytest.skip("elsewhere XLA may draw again what it fuses")
+
+    def loss(weights, rows, key):
+        hidden = jax.nn.relu(rows @ weights)
+        kept = jax.random.bernoulli(key, 0.7, hidden.shape)
+        return jnp.sum(jnp.where(kept, hidden, 0) @ weights.T)
+
+    program = jax.jit(jax.grad(loss)).lower(jnp.ones((64, 64)), jnp.ones((32, 64)), both(0)[1]).compile()
+    assert program.as_text().count("shift-left(") == 20
