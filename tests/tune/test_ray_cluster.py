@@ -26,13 +26,14 @@ from tests.tune.studies import linear
 
 seen = set()
 
-def watched(rate, width, driver, log):
+def watched(rate, width, driver, log, doomed):
     if os.getpid() != driver and width not in seen:
         import ray
         seen.add(width)
+        node = ray.get_runtime_context().get_node_id()
         with open(log, "a") as file:
-            file.write(f"{ray.get_runtime_context().get_node_id()} {width}\\n")
-        time.sleep(1)
+            file.write(f"{node} {width}\\n")
+        time.sleep(120 if node == doomed else 0)  # what is begun there does not end before the node does
     return linear(rate, width)
 """
 
@@ -60,7 +61,7 @@ def test_a_node_that_is_killed_costs_no_trial(cluster, tmp_path):
     path, log = tmp_path / "watched.py", tmp_path / "log"
     path.write_text(SOURCE)
     function = vx.train.read_source(path).function("watched")
-    given = {"driver": os.getpid(), "log": str(log)}
+    given = {"driver": os.getpid(), "log": str(log), "doomed": other.node_id}
     lost = None
     steps, finished = events(function, WIDE, executor=f"ray:{cluster.address}", retrain=0, **given), set()
     while True:
