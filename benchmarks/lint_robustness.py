@@ -46,11 +46,7 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
         elif kind == "remove":
             content = content[:place] + content[place + rng.randint(1, 200) :]
         else:
-            content = (
-                content[:place]
-                + rng.choice((b"(", b"lambda: ", b"[", b"\0", b"\f", b"\r", b":=", b"*"))
-                + content[place:]
-            )
+            content = content[:place] + rng.choice(INSERTED) + content[place:]
         if kind in ("indent", "swap", "repeat"):
             content = b"".join(lines)
     return content
