@@ -147,6 +147,14 @@ def test_a_gaussian_process_without_torch_says_what_it_needs():
         pytest.skip("PyTorch is installed here")
 
 
+def test_a_gaussian_process_learns_from_results():
+    pytest.importorskip("torch", reason="PyTorch is not installed, which Optuna's Gaussian process needs")
+    told = [Told(setting, cost(setting)) for setting in proposals(SPACE, "quasi-random", 0, 0, 16)]
+    proposed = proposals(SPACE, "gp", 0, 16, 8, told)
+    assert np.median([cost(each) for each in proposed]) < np.median([each.value for each in told]) / 2
+    assert proposals(SPACE, "gp", 0, 16, 8, told) == proposed
+
+
 def test_an_unknown_search_is_refused():
     with pytest.raises(InputError, match="search must be one of grid, random, quasi-random, tpe, gp, got 'bayes'"):
         check_search("bayes")
