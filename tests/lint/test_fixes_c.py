@@ -2,6 +2,8 @@
 
 import ast
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from verax.lint._check import check
@@ -10,6 +12,16 @@ from verax.lint._outcome import Outcome
 from verax.lint._rule import all_rules
 
 RULES = [each for each in all_rules().values() if each.code.startswith("VX4")]
+
+
+class Namespace:
+    """`jax.numpy` with functions that it has no more."""
+
+    def __init__(self, **functions):
+        self.__dict__.update(functions)
+
+    def __getattr__(self, name):
+        return getattr(jnp, name)
 
 
 def mended(text, *, unsafe=False, **known):
@@ -98,7 +110,7 @@ SAFE = [
      "import optax\nt = optax.additive_weight_decay(1e-4)\n", "import optax\nt = optax.add_decayed_weights(1e-4)\n"),
     ("VX408 contrib",
      "import optax\nt = optax.dpsgd(1, 1, 1, 0)\n", "import optax\nt = optax.contrib.dpsgd(1, 1, 1, 0)\n"),
-    ("VX409", "import jax.numpy as jnp\ny = jnp.in1d(a, b)\n", "import jax.numpy as jnp\ny = jnp.isin(a, b)\n"),
+    ("VX409", "import jax.numpy as jnp\ny = jnp.trapz(a, b)\n", "import jax.numpy as jnp\ny = jnp.trapezoid(a, b)\n"),
     ("VX409 import",
      "from jax.numpy import row_stack, ones\n", "from jax.numpy import vstack as row_stack, ones\n"),
     ("VX409 annotation",
@@ -113,6 +125,12 @@ UNSAFE = [
     ("VX405 key", "import jax\ndef f(k: jax.random.KeyArray): ...\n", "import jax\ndef f(k: jax.Array): ...\n"),
     ("VX407", "import jax\nk = jax.random.PRNGKey(0)\n", "import jax\nk = jax.random.key(0)\n"),
     ("VX407 import", "from jax.random import PRNGKey\n", "from jax.random import key as PRNGKey\n"),
+    ("VX409 of another shape",
+     "import jax.numpy as jnp\ny = jnp.in1d(a, ar2=b)\n",
+     "import jax.numpy as jnp\ny = jnp.isin(a, test_elements=b)\n"),
+    ("VX409 of another shape, import",
+     "from jax.numpy import in1d\ny = in1d(ar1=a, ar2=b)\n",
+     "from jax.numpy import isin as in1d\ny = in1d(element=a, test_elements=b)\n"),
     ("VX411", "import optax\nt = optax.AdamW(1e-3)\n", "import optax\nt = optax.adamw(1e-3)\n"),
     ("VX411 of another module",
      "import jax.numpy as jnp\ny = jnp.softmax(x)\n", "import jax\nimport jax.numpy as jnp\ny = jax.nn.softmax(x)\n"),
@@ -138,6 +156,44 @@ def test_a_safe_fix_writes_the_current_name(text, expected):
 def test_an_unsafe_fix_is_made_only_when_asked_for(text, expected):
     assert mended(text) == text
     assert mended(text, unsafe=True) == expected
+
+
+SAME_SHAPE = [
+    "jnp.in1d(x.ravel(), b)", "jnp.in1d(x.reshape(-1), b)", "jnp.in1d(x.reshape((-1,)), b)",
+    "jnp.in1d(jnp.ravel(x), b)", "jnp.in1d(jnp.arange(6), b)", "jnp.in1d(jnp.array([1, -2]), b)", "jnp.in1d(flat, b)",
+    "jnp.in1d(jnp.ones(4, int), b)",
+    "jnp.in1d(jnp.zeros((6,), int), b)", "jnp.in1d(jnp.reshape(x, -1), b)", "jnp.in1d(ar1=flat, ar2=b)",
+    "jnp.in1d(x, b).any()", "jnp.in1d(x, b).reshape(x.shape)", "jnp.in1d(x, b).reshape(3, -1)",
+    "jnp.in1d(x, b).ravel()", "jnp.in1d(x, b).sum()", "jnp.all(jnp.in1d(x, b))",
+    "jnp.reshape(jnp.in1d(x, b), (3, 2))", "~jnp.in1d(x, b).all()",
+]  # fmt: skip
+OTHER_SHAPE = [
+    "jnp.in1d(x, b)", "jnp.in1d(jnp.array([[1, 2], [3, 4]]), b)", "jnp.in1d(jnp.array(3), b)", "jnp.in1d(twice, b)",
+    "jnp.in1d(jnp.array([1, 2], ndmin=2), b)", "jnp.in1d(x.reshape(2, -1), b)", "jnp.in1d(jnp.ones((2, 3)), b)",
+    "jnp.in1d(x, b).any(0)", "jnp.in1d(x, b).sum(axis=0)", "jnp.in1d(x, b).reshape(2, 3, order='F')",
+    "jnp.in1d(x, b).shape", "jnp.sum(jnp.in1d(x, b), 0)", "jnp.all(x, where=jnp.in1d(x, b))", "jnp.in1d(x[0, 0], b)",
+]  # fmt: skip
+SHAPES = (
+    "import jax.numpy as jnp\nx, b = jnp.arange(6).reshape(2, 3), jnp.array([2, 5])\nflat = x.ravel()\n"
+    "twice = flat\ntwice = x\n"
+)
+
+
+@pytest.mark.parametrize("call", SAME_SHAPE)
+def test_in1d_is_isin_where_its_shape_is_the_same_or_lost(call):
+    after = mended(SHAPES + f"result = {call}\n")
+    assert "isin" in after
+    found: dict = {}
+    exec(compile(after, "after", "exec"), found)
+    found["jnp"] = Namespace(in1d=lambda ar1, ar2: found["jnp"].isin(ar1.ravel(), ar2))
+    np.testing.assert_array_equal(found["result"], eval(call, found), strict=True)
+
+
+@pytest.mark.parametrize("call", OTHER_SHAPE)
+def test_in1d_is_isin_only_on_request_where_its_shape_may_be_another(call):
+    text = SHAPES + f"result = {call}\n"
+    assert mended(text) == text
+    assert mended(text, unsafe=True) == text.replace("in1d", "isin")
 
 
 @pytest.mark.parametrize("text", UNTOUCHED.values(), ids=UNTOUCHED)
