@@ -251,10 +251,10 @@ def _alias(module: Module, alias: ast.alias, new: str) -> tuple[Edit, ...] | Non
     before = module.text[module.offset(statement.lineno, 0) : start]
     if before.strip():  # behind another statement on its line
         return None
-    return (Edit(start, start, f"{line}\n{before}"), _without(module, statement, alias))
+    return (Edit(start, start, f"{line}\n{before}"), without(module, statement, alias))
 
 
-def _without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edit:
+def without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edit:
     """Returns the edit that takes one name of several out of an import, with its comma; comments stay."""
     place = statement.names.index(alias)
     text, (start, end) = module.text, module.span(alias)

@@ -43,6 +43,7 @@ SAME: dict[str, str] = {
     "jax.interpreters.pxla.PartitionSpec": "jax.sharding.PartitionSpec",
     "jax.interpreters.pxla.Mesh": "jax.sharding.Mesh",
     "jax.clear_backends": "jax.extend.backend.clear_backends",
+    "jax.ops.index": "jax.numpy.s_",  # both give back what they are indexed with
     "jax.numpy.alltrue": "jax.numpy.all",
     "jax.numpy.sometrue": "jax.numpy.any",
     "jax.numpy.product": "jax.numpy.prod",
