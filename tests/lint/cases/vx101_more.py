@@ -434,3 +434,11 @@ def two_unknown(model, policy, x):
 def two_unknown_names(model, policy, key, x):
     params = model.init(key, x)
     return policy.start(key, params)
+
+
+def quoted_stateful(rngs: "nnx.Rngs", generator: "np.random.Generator | None", shape):
+    return jr.normal(rngs, shape), jr.normal(rngs, shape), jr.bits(generator), jr.bits(generator)
+
+
+def quoted_key(draw: "jax.Array", shape: "tuple[int, ...]"):
+    return jr.normal(draw, shape), jr.normal(draw, shape)  # expect: VX101
