@@ -11,9 +11,11 @@ from verax.lint._key_names import (
     KEY_KEYWORDS,
     LAYERS,
     MADE,
+    NOISE,
     REPLACING,
     SPLIT,
     STATEFUL,
+    TREE_MAPS,
     is_passive,
     key_like,
     last_name,
@@ -381,3 +383,30 @@ def _run_captured(walk: Walk, dotted: str | None, given: list[Argument]) -> None
                 summary = walk.flow.summary(function)
                 if summary is not None:
                     _draw_captured(walk, function, summary)
+                    if dotted.rpartition(".")[2] in TREE_MAPS:
+                        _same_for_leaves(walk, function, summary)
+
+
+def _same_for_leaves(walk: Walk, function: Function, summary: Summary) -> None:
+    """Notes the noise that each leaf of a tree gets in its own shape, from one key."""
+    for path, use in summary.captured.items():
+        is_noise = use.what in NOISE and isinstance(use.node, ast.Call) and walk.module.function(use.node) is function
+        if is_noise and _has_own_shape(walk.module, use.node, function) and _reached(walk, function, path) is not None:
+            walk.flow.captured_by_map(use, path)
+
+
+def _has_own_shape(module: Module, call: ast.AST, function: Function) -> bool:
+    """Returns whether a draw has the shape of a parameter of the function around it."""
+    names = {each.arg for each in parameters(function)}
+    for each in ast.walk(call):
+        if isinstance(each, ast.Attribute) and each.attr == "shape":
+            owner = each.value
+        elif (
+            isinstance(each, ast.Call) and module.dotted(each.func) in ("jax.numpy.shape", "numpy.shape") and each.args
+        ):
+            owner = each.args[0]
+        else:
+            continue
+        if isinstance(owner, ast.Name) and owner.id in names and len(module.bindings(owner)) == 1:
+            return True
+    return False

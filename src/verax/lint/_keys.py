@@ -29,7 +29,7 @@ class Mistake:
       code: of the rule that reports it.
       node: the place.
       name: of the key, as the code calls it.
-      first: the earlier draw; of VX107 and VX108 the only one.
+      first: the earlier draw; of VX107 and VX108 the only one, and None where it is one for each leaf of a tree.
       use: the draw that is wrong; None where the key is not drawn from but given back or folded.
       token: the key.
       body: the function or module in which it happens.
@@ -151,9 +151,16 @@ class Keys:
     def captured_by_loop(self, use: Use, path: tuple[Any, ...]) -> None:
         """Notes that the body of a loop of JAX draws from a key from outside."""
         if use.strength == "strong":
-            parts = (f".{one[1]}" if one[0] == "." else f"[{one[1]}]" for one in path[1:])
-            name = path[0] + "".join(parts)
-            self.mistakes[use.node] = Mistake("VX107", use.node, name, use, use)
+            self.mistakes[use.node] = Mistake("VX107", use.node, _shown(path), use, use)
+
+    def captured_by_map(self, use: Use, path: tuple[Any, ...]) -> None:
+        """Notes that a function of each leaf draws from a key from outside."""
+        if not in_test(self.module, use.node):
+            self.mistakes.setdefault(use.node, Mistake("VX107", use.node, _shown(path), None, use))
+
+
+def _shown(path: tuple[Any, ...]) -> str:
+    return path[0] + "".join(f".{one[1]}" if one[0] == "." else f"[{one[1]}]" for one in path[1:])
 
 
 def _summed(walk: Walk) -> Summary:
