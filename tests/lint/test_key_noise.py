@@ -23,8 +23,8 @@ NOISE = "    def noise():\n        return random.normal(key, (3,))\n"
         ),
         (
             "    return jax.tree.map(lambda leaf: leaf + random.normal(key, leaf.shape), tree)\n",
-            "4:45: VX107 `key` is the same for all leaves, so jax.random.normal draws the same numbers for those of one "
-            "shape; split it into a key for each leaf.",
+            "4:45: VX107 `key` is the same for all leaves, so jax.random.normal draws the same numbers for those of "
+            "one shape; split it into a key for each leaf.",
         ),
     ],
 )

@@ -27,11 +27,10 @@ def key_closed_over_by_loop_body(module: Module) -> Iterator[Found]:
     A function for `jax.tree.map` that draws noise in the shape of its leaf from a key from outside is reported too:
     leaves of the same shape get the same noise. A mask or a choice may be meant to be one for all leaves, and is not.
 
-    A key that `partial` binds is from outside too. The branches of `cond` run once, and a key that is folded with the
-    index (`fold_in(key, i)`) differs in each pass.
+    From outside are also keys that `partial` binds. Silent: the branches of `cond`, which run once, keys into which the
+    index is folded (`fold_in(key, i)`), and calls of functions that are in no file of the project.
 
-    The fix is unsafe, as it changes the numbers: in `fori_loop` it folds the index into the key. What is not seen:
-    draws by calls of which nothing is known.
+    In `fori_loop` there is an unsafe fix, which folds the index into the key.
     """
     for each in key_mistakes(module, "VX107"):
         assert each.use is not None
