@@ -29,4 +29,6 @@ NOISE = "    def noise():\n        return random.normal(key, (3,))\n"
     ],
 )
 def test_a_function_that_is_noise_draws_where_it_is_called(body, expected):
-    assert str(check_text(HEAD + body)) == f"<text>:{expected}"
+    (report,) = check_text(HEAD + body).reports
+    assert str(report) == f"<text>:{expected}"
+    assert report.level == "warning"

@@ -24,8 +24,8 @@ def key_closed_over_by_loop_body(module: Module) -> Iterator[Found]:
 
         lax.scan(lambda x, key: (x + random.normal(key), x), 0.0, random.split(key, 9))
 
-    A function for `jax.tree.map` that draws noise in the shape of its leaf from a key from outside is reported too:
-    leaves of the same shape get the same noise. A mask or a choice may be meant to be one for all leaves, and is not.
+    A function for `jax.tree.map` that draws noise in the shape of its leaf from a key from outside is a warning: leaves
+    of the same shape get the same noise. A mask or a choice may be meant to be one for all leaves, and is left alone.
 
     From outside are also keys that `partial` binds. Silent: the branches of `cond`, which run once, keys into which the
     index is folded (`fold_in(key, i)`), and calls of functions that are in no file of the project.
