@@ -90,6 +90,9 @@ SAFE = [
      "import jax\nimport numpy as np\nx = np.ones(2)\ny = jax.ops.index_add(x, 0, jax.ops.index_add([1, 2], 0, 1))\n",
      "import jax\nimport numpy as np\nx = np.ones(2)\n"
      "y = jax.numpy.asarray(x).at[0].add(jax.numpy.asarray([1, 2]).at[0].add(1))\n"),
+    ("VX403 of what NumPy made first",
+     "import jax\nimport numpy as np\ny = np.ones(2)\ny = jax.ops.index_add(y, 0, 1)\ny = jax.ops.index_add(y, 1, 1)\n",
+     "import jax\nimport numpy as np\ny = np.ones(2)\ny = jax.numpy.asarray(y).at[0].add(1)\ny = y.at[1].add(1)\n"),
     ("VX403 index by itself",
      "import jax\nplace = jax.ops.index[1:3, ::2]\n", "import jax\nplace = jax.numpy.s_[1:3, ::2]\n"),
     ("VX403 index imported",

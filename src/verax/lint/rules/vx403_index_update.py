@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._module import Module, argument, has_stars
+from verax.lint._reaching import certain
 from verax.lint._renames import expression, places, rule_of_use, stale_found, without
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
@@ -149,11 +150,7 @@ def _written(module: Module, call: ast.Call, imports: list[Edit]) -> str | None:
 
 def _is_converted(module: Module, array: ast.expr) -> bool:
     """Returns whether something is certainly no array of JAX, but what one is made of."""
-    if isinstance(array, ast.Name):
-        bound = module.bindings(array)
-        value = bound[0].value if len(bound) == 1 and bound[0].kind == "assign" and bound[0].path == () else None
-    else:
-        value = array
+    value = certain(module, array)
     return isinstance(value, ast.List | ast.Tuple | ast.Constant) or (module.called(value) or "").startswith("numpy.")
 
 
