@@ -140,3 +140,47 @@ def test_requirements_are_those_of_the_project(tmp_path):
         "dm-haiku": (),
         "optax": (("~=", "0.2.1"),),
     }
+
+
+OLDER = {
+    "setup.cfg": "[a]\nb = %(x)s\n[options]\ninstall_requires =\n    Jax[cpu]>=0.4.20,<0.5  # why\n    numpy\n",
+    "setup.cfg in a line": "[options]\ninstall_requires = numpy; jax>=0.4.20,<0.5\n",
+    "setup.py": "import setuptools\nsetuptools.setup(name=n, install_requires=['numpy', 'jax>=0.4.20,<0.5', *more])\n",
+    "setup.py by name": "from setuptools import setup\nR = ('jax>=0.4.20,<0.5',)\nsetup(install_requires=R)\nexit(1)\n",
+    "requirements.txt": "jax>=0.4.20,<0.5\n",
+}
+NO_LIMITS = {
+    "setup.cfg": "install_requires = jax<0.5\n",
+    "setup.cfg from a file": "[options]\ninstall_requires = file: jax.txt\n",
+    "setup.cfg of tests": "[options.extras_require]\ntest = jax<0.5\n",
+    "setup.py": "from setuptools import setup\nsetup(install_requires=read('jax<0.5'), tests_require=['jax<0.5'])\n",
+    "setup.py bound twice": "R = ['jax<0.5']\nif a:\n    R = ['jax']\nsetup(install_requires=R)\n",
+    "setup.py of another Python": "setup(install_requires=['jax<0.5']\nprint 1\n",
+    "setup.py of another call": "configure(install_requires=['jax<0.5'])\n",
+}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_requirements_are_read_from_older_files_too(name, tmp_path):
+    (tmp_path / name.partition(" ")[0]).write_text(OLDER[name])
+    assert requirements(str(tmp_path)) == {"jax": ((">=", "0.4.20"), ("<", "0.5"))}
+
+
+@pytest.mark.parametrize("name", NO_LIMITS)
+def test_what_is_no_literal_requirement_limits_nothing(name, tmp_path):
+    (tmp_path / name.partition(" ")[0]).write_text(NO_LIMITS[name])
+    assert requirements(str(tmp_path)) == {}
+
+
+def test_the_first_file_that_limits_a_library_decides(tmp_path):
+    project(tmp_path, '[project]\ndependencies = ["jax<0.8", "flax"]\n')
+    (tmp_path / "setup.cfg").write_text("[options]\ninstall_requires =\n    jax<0.7\n    optax<0.2\n")
+    (tmp_path / "setup.py").write_text("setup(install_requires=['jax<0.6', 'optax<0.1', 'flax<0.9', 'chex<1'])\n")
+    (tmp_path / "requirements.txt").write_text("jax<0.5\nchex<2\nequinox<3\n")
+    assert requirements(str(tmp_path)) == {
+        "jax": (("<", "0.8"),),
+        "flax": (("<", "0.9"),),
+        "optax": (("<", "0.2"),),
+        "chex": (("<", "1"),),
+        "equinox": (("<", "3"),),
+    }

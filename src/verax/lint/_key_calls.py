@@ -14,11 +14,13 @@ from verax.lint._key_names import (
     REPLACING,
     SPLIT,
     STATEFUL,
+    TREE_MAPS,
     is_passive,
     key_like,
     last_name,
     sampled_by,
 )
+from verax.lint._key_noise import has_own_shape, is_noise
 from verax.lint._key_values import Strength, Summary, Token, Use, Value, tokens
 from verax.lint._key_walk import Walk
 from verax.lint._module import Module
@@ -204,7 +206,7 @@ def _local(walk: Walk, node: ast.Call, given: list[Argument]) -> Any:
         return NotImplemented
     names = _names(function)[bound:]
     _apply(walk, node, summary, names, given)
-    _draw_captured(walk, function, summary)
+    _draw_captured(walk, function, summary, node)
     if isinstance(node.func, ast.Attribute):
         _forget(walk, node.func, walk.value(node.func.value))
     if summary.returns is not None:
@@ -259,13 +261,23 @@ def _scope_of(module: Module, scope: Scope | None, name: str) -> ast.AST | None:
     return found.node if found is not None else None
 
 
-def _draw_captured(walk: Walk, function: Function, summary: Summary, strength: Strength | None = None) -> None:
-    """Notes the draws that a function makes from keys around it, where it is called."""
+def _draw_captured(walk: Walk, function: Function, summary: Summary, node: ast.Call | None = None) -> None:
+    """Notes the draws that a function makes from keys around it, where it is called.
+
+    The second call of one that is noise and nothing else is a draw of its own.
+    """
     for path, use in summary.captured.items():
         value = _reached(walk, function, path)
-        if isinstance(value, Token) and walk.state is not None:
-            guards = (*walk.state.guards, *use.guards)
-            walk.draw(value, Use(use.node, strength or use.strength, use.what, use.argument, guards, inner=True))
+        if not isinstance(value, Token) or walk.state is None:
+            continue
+        guards = (*walk.state.guards, *use.guards)
+        noise = node is not None and len(path) == 1 and is_noise(walk.module, function, use, node, walk.scope)
+        first = walk.state.used.get(value)
+        if node is not None and noise and first is not None and first.node is use.node:
+            walk.draw(value, Use(node, "strong", _shown(node.func), None, guards))
+        else:
+            others = frozenset((node,)) if noise and node is not None else frozenset()
+            walk.draw(value, Use(use.node, use.strength, use.what, use.argument, guards, True, others))
 
 
 def _reached(walk: Walk, function: Function, path: tuple[Any, ...]) -> Value:
@@ -381,3 +393,6 @@ def _run_captured(walk: Walk, dotted: str | None, given: list[Argument]) -> None
                 summary = walk.flow.summary(function)
                 if summary is not None:
                     _draw_captured(walk, function, summary)
+                    for path, use in summary.captured.items() if dotted.rpartition(".")[2] in TREE_MAPS else ():
+                        if has_own_shape(walk.module, use, function) and _reached(walk, function, path) is not None:
+                            walk.flow.captured_by_map(use, path)

@@ -24,6 +24,11 @@ SEEDED = frozenset(RANDOM + name for name in ("PRNGKey", "key", "wrap_key_data",
 MADE = SEEDED | {RANDOM + "clone", "haiku.next_rng_key", "haiku.maybe_next_rng_key"}
 # Draws that pick places: one key for several arrays keeps their rows together.
 PAIRED = frozenset(RANDOM + name for name in ("permutation", "choice", "shuffle"))
+# Draws that are noise in the shape of what gets it; a mask or a choice may be meant to be one for several arrays.
+NOISE = frozenset(
+    RANDOM + name for name in ("cauchy", "gumbel", "laplace", "logistic", "normal", "t", "truncated_normal")
+)
+TREE_MAPS = frozenset(("map", "map_with_path", "tree_map", "tree_map_with_path", "tree_multimap"))
 # Names of helpers that change several arrays alike with one key, and of what wants one key in every pass.
 ALIKE = re.compile(
     r"(crop|flip|rotat|translat|shift|jitter|augment|shuffle|permut|subsample|bootstrap|choice|resample|cutout|mixup)",

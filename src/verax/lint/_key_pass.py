@@ -43,6 +43,9 @@ class Flow(Protocol):
     def captured_by_loop(self, use: Use, path: tuple[Any, ...]) -> None:
         """Notes that the body of a loop of JAX draws from a key from outside."""
 
+    def captured_by_map(self, use: Use, path: tuple[Any, ...]) -> None:
+        """Notes that a function of each leaf draws from a key from outside."""
+
     def known(self, dotted: str) -> Any:
         """Returns what a function of another file does with keys."""
 

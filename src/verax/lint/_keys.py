@@ -15,7 +15,7 @@ from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
 from verax.lint._scopes import FUNCTIONS, Function
-from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
+from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters, unwrapped
 
 KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
@@ -29,7 +29,7 @@ class Mistake:
       code: of the rule that reports it.
       node: the place.
       name: of the key, as the code calls it.
-      first: the earlier draw; of VX107 and VX108 the only one.
+      first: the earlier draw; of VX107 and VX108 the only one, and None where it is one for each leaf of a tree.
       use: the draw that is wrong; None where the key is not drawn from but given back or folded.
       token: the key.
       body: the function or module in which it happens.
@@ -123,7 +123,8 @@ class Keys:
         code: Code = "VX102" if again else "VX103" if first.is_split else "VX101"
         old = self.mistakes.get(use.node)
         if old is None:
-            level: Level = "note" if unknown else "warning" if tested else "error"
+            may_be_meant = tested or is_call_of(self.module, first, use)
+            level: Level = "note" if unknown else "warning" if may_be_meant else "error"
             self.mistakes[use.node] = Mistake(code, use.node, token.name, first, use, token, walk.body, level)
         elif old.token is token and old.code in ("VX101", "VX103") and not use.inner and not tested:
             old.code = "VX102"  # the second pass of a loop meets the same key
@@ -151,9 +152,17 @@ class Keys:
     def captured_by_loop(self, use: Use, path: tuple[Any, ...]) -> None:
         """Notes that the body of a loop of JAX draws from a key from outside."""
         if use.strength == "strong":
-            parts = (f".{one[1]}" if one[0] == "." else f"[{one[1]}]" for one in path[1:])
-            name = path[0] + "".join(parts)
-            self.mistakes[use.node] = Mistake("VX107", use.node, name, use, use)
+            self.mistakes[use.node] = Mistake("VX107", use.node, _shown(path), use, use)
+
+    def captured_by_map(self, use: Use, path: tuple[Any, ...]) -> None:
+        """Notes that a function of each leaf draws from a key from outside."""
+        if not in_test(self.module, use.node):
+            mistake = Mistake("VX107", use.node, _shown(path), None, use, level="warning")  # a tree may have one leaf
+            self.mistakes.setdefault(use.node, mistake)
+
+
+def _shown(path: tuple[Any, ...]) -> str:
+    return path[0] + "".join(f".{one[1]}" if one[0] == "." else f"[{one[1]}]" for one in path[1:])
 
 
 def _summed(walk: Walk) -> Summary:
@@ -232,6 +241,13 @@ def _drawing(module: Module) -> list[Body]:
 
 def _last(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else "<other>"
+
+
+def is_call_of(module: Module, first: Use, use: Use) -> bool:
+    """Returns whether a draw is another call of the function in which the first one stands."""
+    if not first.inner or use.inner or not isinstance(use.node, ast.Call):
+        return False
+    return any(module.function(first.node) is function for function, *_ in unwrapped(module, use.node.func))
 
 
 def line_of(node: ast.AST) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from verax.lint._annotations import unquoted
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Binding, Function, Scope
 from verax.lint._traced import ABSTRACT, Transform, traced, transforms_around
@@ -54,10 +55,10 @@ def is_container(module: Module, name: ast.Name, *, buffers: bool = False) -> bo
 def _is_container(module: Module, binding: Binding, buffers: bool) -> bool:
     if binding.kind == "param":
         annotation = getattr(binding.node, "annotation", None)
-        return annotation is not None and _type(annotation) in CONTAINER_TYPES
+        return annotation is not None and _type(unquoted(module, annotation)) in CONTAINER_TYPES
     if binding.kind != "assign" or binding.path != () or binding.value is None:
         return False
-    if isinstance(binding.node, ast.AnnAssign) and _type(binding.node.annotation) in CONTAINER_TYPES:
+    if isinstance(binding.node, ast.AnnAssign) and _type(unquoted(module, binding.node.annotation)) in CONTAINER_TYPES:
         return True
     value = binding.value
     if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp):

@@ -6,8 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
+from verax.lint._axes import is_flat, is_shape_lost
 from verax.lint._imports import added_import
-from verax.lint._module import Module, has_stars
+from verax.lint._module import Module, argument, has_stars
 from verax.lint._replacements import ADVICE, VALUES, replacement
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found
@@ -43,6 +44,8 @@ PLACES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     ),
     "jax.experimental.pjit.pjit": ((), {}),
 }
+# Of functions that take their arguments in the same places: what its names of keywords are called in the new one.
+KEYWORDS: dict[str, dict[str, str]] = {"jax.numpy.in1d": {"ar1": "element", "ar2": "test_elements"}}
 ASKED = re.compile(r"\b(?:used?|please|refer|replaced?|replacement)\b", re.I)  # of the sentence that helps
 LONG = 160  # characters of what a release says, in a message of one line
 
@@ -91,8 +94,18 @@ def stale_found(module: Module, use: Use) -> Found:
     elif new is not None:
         package = new[0].partition(".")[0]
         is_there = package not in ROOTS or limits.always_has(table(package).added(new[0]) or limits.oldest)
-        fix = renamed(module, use, new[0], safe=new[1] and is_there)
+        is_same = new[1] or (use.dotted == "jax.numpy.in1d" and _is_any_shape(module, use.node))
+        fix = renamed(module, use, new[0], safe=is_same and is_there)
     return Found(use.node, f"{message} {advice}" if advice else message, fix, use.level)
+
+
+def _is_any_shape(module: Module, node: ast.AST) -> bool:
+    """Returns whether a call of `in1d` gives what `isin` gives: of one axis, or where its shape is lost."""
+    call = module.parents.get(node)
+    if not isinstance(call, ast.Call) or call.func is not node:
+        return False
+    first = argument(call, 0, "ar1")
+    return (first is not None and is_flat(module, first)) or is_shape_lost(module, call)
 
 
 def _advice(said: str) -> str | None:
@@ -109,7 +122,7 @@ def renamed(module: Module, use: Use, new: str, *, safe: bool) -> Fix | None:
     """Returns the edits that put a name in the place of one that is used; None where they are not known."""
     title = f"Replace by {new}"
     node = use.node
-    calls = _calls(module, use) if use.dotted in PLACES else ()
+    calls = _calls(module, use) if use.dotted in PLACES else _keywords(module, use)
     if calls is None:
         return None  # it is used in a way that the other function has not
     if isinstance(node, ast.Attribute):
@@ -125,12 +138,12 @@ def renamed(module: Module, use: Use, new: str, *, safe: bool) -> Fix | None:
     return None
 
 
-def expression(module: Module, node: ast.expr, new: str) -> tuple[str, tuple[Edit, ...]]:
+def expression(module: Module, node: ast.expr | ast.stmt, new: str) -> tuple[str, tuple[Edit, ...]]:
     """Returns how a name is written where a node stands, and the imports that it needs.
 
     As much as possible of what the node itself is written with is kept.
     """
-    inner: ast.expr = node
+    inner = node
     while isinstance(inner, ast.Attribute):
         inner = inner.value
         base = real_name(module, inner)
@@ -171,12 +184,8 @@ def _value(module: Module, node: ast.Attribute, template: str) -> Fix:
 def _calls(module: Module, use: Use) -> tuple[Edit, ...] | None:
     """Returns the edits of the calls of a function whose arguments the new one takes by name only; or None."""
     names, renamed_to = PLACES[use.dotted]
-    nodes: list[ast.expr] = [use.node] if isinstance(use.node, ast.Attribute) else []
-    if isinstance(use.node, ast.alias):
-        local = use.node.asname or use.node.name
-        nodes = [each for each in module.nodes(ast.Name) if each.id == local and real_name(module, each) == use.dotted]
     edits: list[Edit] = []
-    for node in nodes:
+    for node in places(module, use):
         call = module.parents.get(node)
         if not isinstance(call, ast.Call) or has_stars(call):
             return None
@@ -189,11 +198,34 @@ def _calls(module: Module, use: Use) -> tuple[Edit, ...] | None:
             return None
         edits += [Edit(module.span(each)[0], module.span(each)[0], f"{name}=") for name, each in
                   zip(names, given[1:], strict=False)]  # fmt: skip
-        for each in call.keywords:
-            if each.arg in renamed_to:
-                start = module.span(each)[0]
-                edits.append(Edit(start, start + len(each.arg), renamed_to[each.arg]))
+        edits += _renamed_keywords(module, call, renamed_to)
     return tuple(edits)
+
+
+def _keywords(module: Module, use: Use) -> tuple[Edit, ...]:
+    """Returns the edits of the calls of a function that differs in the names of its keywords only."""
+    names = KEYWORDS.get(use.dotted, {})
+    calls = [module.parents.get(node) for node in places(module, use)] if names else []
+    return tuple(
+        edit for call in calls if isinstance(call, ast.Call) for edit in _renamed_keywords(module, call, names)
+    )
+
+
+def _renamed_keywords(module: Module, call: ast.Call, names: dict[str, str]) -> list[Edit]:
+    edits: list[Edit] = []
+    for each in call.keywords:
+        if each.arg in names:
+            start = module.span(each)[0]
+            edits.append(Edit(start, start + len(each.arg), names[each.arg]))
+    return edits
+
+
+def places(module: Module, use: Use) -> list[ast.expr]:
+    """Returns where a name is read: the attribute itself, or all that an import of it stands for."""
+    if not isinstance(use.node, ast.alias):
+        return [use.node] if isinstance(use.node, ast.Attribute) else []
+    local = use.node.asname or use.node.name
+    return [each for each in module.nodes(ast.Name) if each.id == local and real_name(module, each) == use.dotted]
 
 
 # Imports.
@@ -219,10 +251,10 @@ def _alias(module: Module, alias: ast.alias, new: str) -> tuple[Edit, ...] | Non
     before = module.text[module.offset(statement.lineno, 0) : start]
     if before.strip():  # behind another statement on its line
         return None
-    return (Edit(start, start, f"{line}\n{before}"), _without(module, statement, alias))
+    return (Edit(start, start, f"{line}\n{before}"), without(module, statement, alias))
 
 
-def _without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edit:
+def without(module: Module, statement: ast.ImportFrom, alias: ast.alias) -> Edit:
     """Returns the edit that takes one name of several out of an import, with its comma; comments stay."""
     place = statement.names.index(alias)
     text, (start, end) = module.text, module.span(alias)

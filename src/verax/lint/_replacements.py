@@ -43,11 +43,11 @@ SAME: dict[str, str] = {
     "jax.interpreters.pxla.PartitionSpec": "jax.sharding.PartitionSpec",
     "jax.interpreters.pxla.Mesh": "jax.sharding.Mesh",
     "jax.clear_backends": "jax.extend.backend.clear_backends",
+    "jax.ops.index": "jax.numpy.s_",  # both give back what they are indexed with
     "jax.numpy.alltrue": "jax.numpy.all",
     "jax.numpy.sometrue": "jax.numpy.any",
     "jax.numpy.product": "jax.numpy.prod",
     "jax.numpy.cumproduct": "jax.numpy.cumprod",
-    "jax.numpy.in1d": "jax.numpy.isin",  # for the arrays of one dimension that `in1d` is documented for
     "jax.numpy.row_stack": "jax.numpy.vstack",
     "jax.numpy.trapz": "jax.numpy.trapezoid",
     "jax.numpy.round_": "jax.numpy.round",
@@ -71,6 +71,7 @@ NEAR: dict[str, str] = {
     "jax.random.KeyArray": "jax.Array",
     "jax.random.PRNGKeyArray": "jax.Array",
     "jax.random.shuffle": "jax.random.permutation",
+    "jax.numpy.in1d": "jax.numpy.isin",  # whose result has the shape of the first array, not one axis
     "jax.numpy.issubsctype": "jax.numpy.issubdtype",
     "jax.tree_util.build_tree": "jax.tree.unflatten",
     "jax.core.get_aval": "jax.typeof",

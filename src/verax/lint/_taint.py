@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, cast
 
+from verax.lint._annotations import unquoted
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._taint_names import (
@@ -275,11 +276,8 @@ class _Walk:
         if node is None:
             return None
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            try:
-                inner = ast.parse(node.value.strip(), mode="eval").body
-            except (SyntaxError, ValueError):
-                return None
-            return self.annotated(inner) if not isinstance(inner, ast.Constant) else None
+            inner = unquoted(self.module, node)
+            return None if inner is node else self.annotated(inner)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             kinds = {self.annotated(each) for each in (node.left, node.right) if not _is_none(each)}
             return kinds.pop() if len(kinds) == 1 else TREE
@@ -1061,6 +1059,7 @@ def _is_static_method(module: Module, function: Function) -> bool:
 
 
 def _is_array_type(module: Module, node: ast.expr | None) -> bool:
+    node = unquoted(module, node)
     if isinstance(node, ast.Subscript):
         return _last(node.value) in ARRAY_TYPES
     return _last(node) in ARRAY_TYPES and _last(node) not in ("ArrayLike", "Scalar")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
 import functools
 import re
 from pathlib import Path
@@ -39,18 +41,62 @@ def requirements(root: str) -> dict[str, tuple[tuple[str, str], ...]]:
 
 
 def _lines(root: Path) -> list[str]:
+    """Returns the requirements that the files of a project name, those that count more first."""
     lines: list[str] = []
-    file = root / "pyproject.toml"
-    if file.is_file():
-        try:
-            project = project_table(file).get("project", {})
-            extras = project.get("optional-dependencies", {})
-            lines += [*project.get("dependencies", ()), *(each for extra in extras.values() for each in extra)]
-        except (InputError, AttributeError, TypeError):
-            lines = []
+    for name, read in (("pyproject.toml", _of_pyproject), ("setup.cfg", _of_setup_cfg), ("setup.py", _of_setup_py)):
+        if (root / name).is_file():
+            lines += read(root / name)
     for name in FILES:
         try:
             lines += (root / name).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError):
             continue
+    return lines
+
+
+def _of_pyproject(file: Path) -> list[str]:
+    try:
+        project = project_table(file).get("project", {})
+        extras = project.get("optional-dependencies", {})
+        lines = [*project.get("dependencies", ()), *(each for extra in extras.values() for each in extra)]
+    except (InputError, AttributeError, TypeError):
+        return []
     return [line for line in lines if isinstance(line, str)]
+
+
+def _of_setup_cfg(file: Path) -> list[str]:
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, configparser.Error):
+        return []
+    text = parser.get("options", "install_requires", fallback="")
+    return text.splitlines() if "\n" in text else text.split(";")  # as setuptools reads it
+
+
+def _of_setup_py(file: Path) -> list[str]:
+    """Returns the texts in the list that `setup(install_requires=...)` is given; nothing is run."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return []
+    for node in nodes:
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "setup":
+            for each in node.keywords:
+                if each.arg == "install_requires":
+                    return _texts(each.value, nodes)
+    return []
+
+
+def _texts(node: ast.expr, nodes: list[ast.AST]) -> list[str]:
+    """Returns the texts of a list, also through a name that is bound once; what is computed is left out."""
+    if isinstance(node, ast.Name):
+        bound = [
+            each for each in nodes
+            if isinstance(each, ast.Name) and each.id == node.id and isinstance(each.ctx, ast.Store)
+        ]  # fmt: skip
+        values = [each.value for each in nodes if isinstance(each, ast.Assign) and each.targets == bound]
+        node = values[0] if len(bound) == len(values) == 1 else node
+    if not isinstance(node, ast.List | ast.Tuple):
+        return []
+    return [each.value for each in node.elts if isinstance(each, ast.Constant) and isinstance(each.value, str)]

@@ -434,3 +434,118 @@ def two_unknown(model, policy, x):
 def two_unknown_names(model, policy, key, x):
     params = model.init(key, x)
     return policy.start(key, params)
+
+
+def quoted_stateful(rngs: "nnx.Rngs", generator: "np.random.Generator | None", shape):
+    return jr.normal(rngs, shape), jr.normal(rngs, shape), jr.bits(generator), jr.bits(generator)
+
+
+def quoted_key(draw: "jax.Array", shape: "tuple[int, ...]"):
+    return jr.normal(draw, shape), jr.normal(draw, shape)  # expect: VX101
+
+
+def noise_twice(key, x):
+    def noise():
+        return 0.1 * jr.normal(key, x.shape)
+
+    return x + noise() - noise()  # expect: VX101
+
+
+def sampled_twice():
+    key = jr.key(0)
+    sample = lambda: jr.uniform(key, (3,))  # noqa: E731
+    first = sample()
+    second = sample()  # expect: VX101
+    return first, second
+
+
+def noise_with_new_keys(key, x):
+    noise = lambda: jr.normal(sub, x.shape)  # noqa: E731
+    key, sub = jr.split(key)
+    first = noise()
+    key, sub = jr.split(key)
+    return first, noise()
+
+
+def noise_of_new_keys(key, shape):
+    def noise():
+        return jr.normal(key, shape)
+
+    first = noise()
+    key = jr.fold_in(key, 1)
+    return first, noise()
+
+
+def noise_on_one_way(key, shape, flag):
+    def noise():
+        return jr.normal(key, shape)
+
+    if flag:
+        return noise()
+    return -noise()
+
+
+def noise_of_other_arrays(key, x):
+    def noise():
+        return jr.normal(key, x.shape)
+
+    a = noise()
+    x = x[1:]
+    return a, noise()
+
+
+def noise_of_an_argument(key, x):
+    def noise(scale):
+        return scale * jr.normal(key, x.shape)
+
+    return noise(1.0), noise(2.0)
+
+
+def the_same_start(key, shape):
+    def init():
+        return jr.normal(key, shape)
+
+    return init(), init()
+
+
+def compared(key, shape):
+    def noise():
+        return jr.normal(key, shape)
+
+    noise()
+    noise().block_until_ready()
+    print(noise())
+    assert jnp.array_equal(noise(), noise())
+    return noise() == noise()
+
+
+def noise_that_counts(counter, shape):
+    def noise():
+        return jr.normal(jr.fold_in(counter.key, counter.next()), shape)
+
+    return noise(), noise()
+
+
+def noise_of_a_state(key, model):
+    def noise():
+        return model.scale * jr.normal(key, (3,))
+
+    return noise(), noise()
+
+
+SHARED = jr.key(1)
+
+
+def advance():
+    global SHARED
+    SHARED = jr.fold_in(SHARED, 1)
+
+
+def shared_noise():
+    return jr.normal(SHARED, (3,))
+
+
+def noise_of_a_shared_key():
+    first = shared_noise()
+    advance()
+    return first, shared_noise()

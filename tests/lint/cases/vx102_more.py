@@ -206,3 +206,31 @@ def single(key, x):
 
 def generators(generator, n):
     return [generator.normal() for _ in range(n)]
+
+
+def noise_in_a_loop(key, batches):
+    def noise():
+        """Returns noise."""
+        return jr.normal(key, (3,))
+
+    total = 0.0
+    for batch in batches:
+        total += batch + noise()  # expect: VX102
+    return total, [noise() for _ in batches]  # expect: VX102
+
+
+def noise_of_a_split_key(key, batches):
+    noise = lambda: jr.normal(sub, (3,))  # noqa: E731
+    for batch in batches:
+        key, sub = jr.split(key)
+        yield batch + noise()
+
+
+def noise_in_a_stopwatch(key, timer):
+    def noise():
+        return jr.normal(key, (3,))
+
+    for _ in range(10):
+        noise().block_until_ready()
+        with timer:
+            noise()

@@ -66,7 +66,61 @@ def condition(key, x):
     return while_loop(lambda v: jr.uniform(key) > v, lambda v: v + 1.0, x)  # expect: VX107
 
 
+def leaves(key, tree):
+    return jax.tree.map(lambda leaf: leaf + jr.normal(key, leaf.shape), tree)  # expect: VX107
+
+
+def leaves_by_name(tree):
+    key = jr.key(0)
+
+    def perturbed(path, leaf):
+        return leaf + 0.1 * jr.truncated_normal(key, -2, 2, shape=jnp.shape(leaf))  # expect: VX107
+
+    return jax.tree_util.tree_map_with_path(perturbed, tree)
+
+
+def two_draws_for_leaves(key, tree):
+    def changed(leaf):
+        noise = jr.laplace(key, leaf.shape, leaf.dtype)  # expect: VX107
+        return jnp.where(leaf > 0, leaf + noise, leaf)
+
+    return jax.tree_util.tree_map(changed, tree)
+
+
 # What must stay silent.
+
+
+def key_for_each_leaf(key, tree, keys):
+    shift = jax.tree.map(lambda leaf, k: leaf + jr.normal(k, leaf.shape), tree, keys)
+    named = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf + jr.normal(jr.fold_in(key, hash(path)), leaf.shape), tree
+    )
+    many = jax.tree.map(lambda leaf: leaf + jr.normal(next(keys), leaf.shape), tree)
+    return shift, named, many
+
+
+def one_choice_for_all_leaves(key, row_key, mask_key, shift_key, tree, other):
+    rows = jax.tree.map(lambda leaf: jr.permutation(key, leaf), tree)
+    taken = jax.tree.map(lambda leaf: leaf[jr.randint(row_key, (4,), 0, leaf.shape[0])], rows)
+    mixed = jax.tree.map(lambda a, b: jnp.where(jr.bernoulli(mask_key, 0.5, a.shape), a, b), taken, other)
+    return jax.tree.map(lambda leaf: leaf + jr.normal(shift_key), mixed)
+
+
+def advanced(key, tree):
+    def noisy(leaf):
+        nonlocal key
+        key, sub = jr.split(key)
+        return leaf + jr.normal(sub, leaf.shape)
+
+    return jax.tree.map(noisy, tree)
+
+
+def test_leaves(key, tree):
+    return jax.tree.map(lambda leaf: jr.normal(key, leaf.shape), tree)
+
+
+def mapped_in_python(key, shapes):
+    return list(map(lambda leaf: leaf.shape, shapes)), jax.tree.leaves(shapes), key
 
 
 def carried(key, n):

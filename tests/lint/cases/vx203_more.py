@@ -24,6 +24,20 @@ def annotated(x):
     return x
 
 
+def given(logged: "list[jax.Array]", named: "Mapping[str, int]", broken: "dict[", x):
+    counts: "dict[str, int]" = load()
+
+    @jax.jit
+    def step(y):
+        logged.append(y)  # expect: VX203
+        counts["steps"] = y  # expect: VX203
+        named.update(y=y)
+        broken.update(y=y)
+        return y
+
+    return step(x)
+
+
 @partial(jax.jit, static_argnames="n")
 def sliding(x, n):
     window.append(x * n)  # expect: VX203

@@ -109,6 +109,34 @@ def equinox_step(model, x: jax.Array, n):
     return x
 
 
+@eqx.filter_jit
+def quoted(model, x: "jax.Array", n: "int", mask: "Bool[Array, 'batch']"):
+    if n > 3:
+        return x
+    if x.sum() > 0:  # expect: VX206
+        return model(x)
+    return x if mask.all() else -x  # expect: VX206
+
+
+@jax.jit
+def quoted_class(carry: "Carry", model: "Model", later: "Later"):
+    if carry.size > 3 or model.depth > 3:
+        return carry
+    if later.loss > 0:  # expect: VX206
+        return later
+    while carry.count < 3:  # expect: VX206
+        carry = carry.replace(count=carry.count + 1)
+    return carry
+
+
+class Model:
+    depth: int
+
+
+class Later(NamedTuple):
+    loss: "jax.Array"
+
+
 def make(threshold):
     def step(x):
         if threshold > 3:

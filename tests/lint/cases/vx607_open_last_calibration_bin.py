@@ -73,3 +73,60 @@ def times(t, n):
 
 def given_edges(confidence, edges):
     return [(confidence >= low) & (confidence < high) for low, high in zip(edges[:-1], edges[1:])]
+
+
+def digitized(confidence, correct, n):
+    edges = jnp.linspace(0, 1, n + 1)
+    place = jnp.digitize(confidence, edges) - 1  # expect: VX607
+    return [jnp.sum(jnp.where(place == i, correct - confidence, 0.0)) for i in range(n)]
+
+
+def digitized_from_one(probs, labels, bins=10):
+    where = np.digitize(probs, np.linspace(0.0, 1.0, bins + 1))  # expect: VX607
+    error = 0.0
+    for b in range(1, bins + 1):
+        inside = where == b
+        error += abs(np.sum(probs[inside] - labels[inside]))
+    return error
+
+
+def digitized_closed(confidence, n):
+    edges = jnp.linspace(0, 1, n + 1)
+    place = jnp.digitize(confidence, edges, right=True) - 1
+    return [place == i for i in range(n)]
+
+
+def digitized_between(confidence, n):
+    edges = jnp.linspace(0, 1, n + 1)
+    place = jnp.digitize(confidence, edges[1:-1])
+    return [place == i for i in range(n)]
+
+
+def digitized_all(confidence, n):
+    edges = jnp.linspace(0, 1, n)
+    place = jnp.digitize(confidence, edges) - 1
+    return [place == i for i in range(n)]
+
+
+def digitized_and_cut(confidence, n):
+    edges = np.linspace(0, 1, n + 1)
+    place = np.digitize(confidence, edges) - 1
+    place[place == n] = n - 1
+    return [place == i for i in range(n)]
+
+
+def digitized_and_counted(confidence, n):
+    edges = np.linspace(0, 1, n + 1)
+    place = np.digitize(confidence, edges) - 1
+    return np.bincount(np.minimum(place, n - 1)), [place == i for i in range(n)]
+
+
+def digitized_with_the_rest(confidence, n):
+    edges = np.linspace(0, 1, n + 1)
+    place = np.digitize(confidence, edges) - 1
+    return [place == i for i in range(n)] + [place == n]
+
+
+def digitized_times(t, n):
+    place = np.digitize(t, np.linspace(0, 1, n + 1)) - 1
+    return [place == i for i in range(n)]

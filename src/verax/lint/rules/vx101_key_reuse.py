@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from verax.lint._key_fixes import split_first
-from verax.lint._keys import key_mistakes, line_of
+from verax.lint._keys import is_call_of, key_mistakes, line_of
 from verax.lint._module import Module
 from verax.lint._rule import Found, rule
 
@@ -33,6 +33,10 @@ def key_reuse(module: Module) -> Iterator[Found]:
     `fold_in`, `clone` and calls that only look at a key do not count, nor do ways of which only one is taken, nor two
     calls of `permutation` or `choice`, which keep the rows of two arrays together.
 
+    A function without parameters that gives only what it draws from a key around it (`def noise(): return
+    random.normal(key, shape)`) draws at each call whose result is used: a warning, as that may be meant. Other
+    functions that are called twice are left alone, as they often hold their noise fixed.
+
     The fix is unsafe: it splits the key before the first draw, which changes the numbers. What is not seen: keys in
     containers with computed places, and two calls of which neither is known to draw.
     """
@@ -43,4 +47,9 @@ def key_reuse(module: Module) -> Iterator[Found]:
             f"`{each.name}` was already used by {each.first.what} in line {line_of(each.first.node)}; "
             "split it first, each draw needs a key of its own."
         )
+        if is_call_of(module, each.first, each.use):
+            message = (
+                f"each call of `{each.use.what}` draws from the same `{each.name}` in line "
+                f"{line_of(each.first.node)}, so gives the same numbers; give it a key of its own."
+            )
         yield Found(each.node, message, split_first(module, each), each.level)

@@ -27,11 +27,12 @@ def key_reuse_in_loop(module: Module) -> Iterator[Found]:
             key, mask_key = random.split(key)
             mask = random.bernoulli(mask_key, 0.9, batch.shape)
 
-    Comprehensions are loops too. A loop that always ends in its first pass is none. Keys that are folded with the pass
-    (`fold_in(key, step)`), also within a function of the same file, are fresh.
+    Comprehensions are loops too, and a function that gives noise from a key around it draws in each pass that calls
+    it. A loop that always ends in its first pass is none. Keys that are folded with the pass (`fold_in(key, step)`),
+    also within a function of the same file, are fresh.
 
-    The fix is unsafe: it splits the key in the loop, which changes the numbers. What is not seen: calls in a loop of
-    which it is not known whether they draw.
+    The fix splits the key in the loop; the numbers become others, so it is unsafe. A call that may draw, or may not, is
+    not counted.
     """
     for each in key_mistakes(module, "VX102"):
         assert each.use is not None

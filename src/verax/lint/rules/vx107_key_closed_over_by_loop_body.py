@@ -24,16 +24,24 @@ def key_closed_over_by_loop_body(module: Module) -> Iterator[Found]:
 
         lax.scan(lambda x, key: (x + random.normal(key), x), 0.0, random.split(key, 9))
 
-    A key that `partial` binds is from outside too. The branches of `cond` run once, and a key that is folded with the
-    index (`fold_in(key, i)`) differs in each pass.
+    A function for `jax.tree.map` that draws noise in the shape of its leaf from a key from outside is a warning: leaves
+    of the same shape get the same noise. A mask or a choice may be meant to be one for all leaves, and is left alone.
 
-    The fix is unsafe, as it changes the numbers: in `fori_loop` it folds the index into the key. What is not seen:
-    draws by calls of which nothing is known.
+    From outside are also keys that `partial` binds. Silent: the branches of `cond`, which run once, keys into which the
+    index is folded (`fold_in(key, i)`), and calls of functions that are in no file of the project.
+
+    In `fori_loop` there is an unsafe fix, which folds the index into the key.
     """
     for each in key_mistakes(module, "VX107"):
         assert each.use is not None
-        message = (
-            f"`{each.name}` comes from outside this loop body, so {each.use.what} draws the same numbers in every "
-            "iteration; carry the key, scan over split keys, or fold in the index."
-        )
+        if each.first is None:
+            message = (
+                f"`{each.name}` is the same for all leaves, so {each.use.what} draws the same numbers for those of one "
+                "shape; split it into a key for each leaf."
+            )
+        else:
+            message = (
+                f"`{each.name}` comes from outside this loop body, so {each.use.what} draws the same numbers in every "
+                "iteration; carry the key, scan over split keys, or fold in the index."
+            )
         yield Found(each.node, message, folded_with_index(module, each), each.level)

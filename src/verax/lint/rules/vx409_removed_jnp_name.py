@@ -23,8 +23,9 @@ def removed_jnp_name(module: Module) -> Iterator[Found]:
 
         jnp.isin(a, b)
 
-    The fix is safe: the function is the same under another name (of `in1d`, for the arrays of one dimension that it is
-    documented for). NumPy's own names are NumPy's. What is behind `hasattr`, a version or `except ImportError` is left
-    alone.
+    The fix is safe: the function is the same under another name. Only `in1d` always gave one axis, where `isin` gives
+    the shape of its first array: there the fix is unsafe, unless that array is seen to have one axis, or the result
+    goes into `reshape`, `ravel`, `any`, `all`, `sum` or `count_nonzero` as a whole. NumPy's own names are NumPy's. What
+    is behind `hasattr`, a version or `except ImportError` is left alone.
     """
     yield from stale(module, "VX409")

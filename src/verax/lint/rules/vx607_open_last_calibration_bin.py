@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._module import Module
-from verax.lint._reaching import certain, is_same, words
+from verax.lint._reaching import certain, is_same, loads, target_bindings, words
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
 
@@ -16,12 +16,15 @@ CONFIDENCE = {
 }  # fmt: skip
 TOPIC = {"calibration", "ece", "reliability", "mce"}
 LINSPACE = ("jax.numpy.linspace", "numpy.linspace")
+DIGITIZE = ("jax.numpy.digitize", "numpy.digitize")
 AND = ("jax.numpy.logical_and", "numpy.logical_and")
 
 
 @rule("VX607", "open-last-calibration-bin", "warning")
 def open_last_calibration_bin(module: Module) -> Iterator[Found]:
     """Confidences are put into bins by `(confidence >= low) & (confidence < high)`, edges from 0 to 1.
+
+    `digitize(confidence, edges) - 1` that is compared with each of `range(bins)` does the same.
 
     The last bin is open at 1, so a prediction of confidence 1 is in none. In float32 a softmax rounds to 1 often, and
     these are the predictions whose calibration matters most.
@@ -35,7 +38,8 @@ def open_last_calibration_bin(module: Module) -> Iterator[Found]:
         inside = (confidence > low) & (confidence <= high)
 
     There is no fix, as a bin may be closed in other ways: a last edge above 1, or a case of its own for it; code that
-    has one is not reported. What is not seen: edges that come as an argument.
+    has one is not reported. What is not seen: edges that come as an argument, and the places of `digitize` that are
+    used in other ways than by `==`, as they may be cut to the last bin there.
     """
     for confidence, low, high, node in _intervals(module):
         if not _is_confidence(module, confidence, node) or _is_bounded(module, certain(module, confidence)):
@@ -46,6 +50,53 @@ def open_last_calibration_bin(module: Module) -> Iterator[Found]:
         text = module.source(confidence)
         message = f"{text} of exactly 1 is in no bin, as the last one is open. "
         yield Found(node, message + f"Bin by ({text} > low) & ({text} <= high).")
+    for confidence, edges, node in _digitized(module):
+        if not _is_confidence(module, confidence, node) or _is_bounded(module, certain(module, confidence)):
+            continue
+        if not _is_unit(module, edges) or _is_closed(module, node, confidence):
+            continue
+        message = f"{module.source(confidence)} of exactly 1 is in no bin, as its place is behind the last one. "
+        yield Found(node, message + "Pass right=True.")
+
+
+def _digitized(module: Module) -> Iterator[tuple[ast.expr, ast.expr, ast.Call]]:
+    """Yields what `digitize` puts between edges, the edges and the call, where only the bins between them are taken."""
+    for node in module.nodes(ast.Call):
+        if module.dotted(node.func) not in DIGITIZE or len(node.args) != 2 or node.keywords:
+            continue
+        value = module.parents[node]
+        first = 1
+        if isinstance(value, ast.BinOp) and value.left is node and ast.unparse(value).endswith(" - 1"):
+            value, first = module.parents[value], 0
+        edges = certain(module, node.args[1])
+        if not isinstance(value, ast.Assign) or len(value.targets) != 1 or not isinstance(edges, ast.Call):
+            continue
+        binding = target_bindings(module, value, value.targets[0])
+        if binding is None or len(module.scopes[value].bindings[binding.name]) != 1:
+            continue
+        counts = edges.args[2:3]  # of edges, which are one more than bins
+        read = [each for each in loads(module).get(binding.name, ()) if binding in module.bindings(each)]
+        taken = [_bins_taken(module, each, first) for each in read]
+        if taken and all(each is not None and counts and ast.unparse(counts[0]) == f"{each} + 1" for each in taken):
+            yield node.args[0], node.args[1], node
+
+
+def _bins_taken(module: Module, name: ast.Name, first: int) -> str | None:
+    """Returns how many bins a loop takes by `place == bin`, from the first one on; None where it is not known."""
+    compared = module.parents[name]
+    if not isinstance(compared, ast.Compare) or len(compared.ops) != 1 or not isinstance(compared.ops[0], ast.Eq):
+        return None
+    other = compared.comparators[0] if compared.left is name else compared.left
+    binding = module.binding(other) if isinstance(other, ast.Name) else None
+    if binding is None or binding.kind != "loop" or not isinstance(binding.node, ast.For | ast.comprehension):
+        return None
+    items = binding.node.iter
+    if module.called(items) != "builtins.range" or not isinstance(items, ast.Call) or items.keywords:
+        return None
+    if first == 0:
+        return ast.unparse(items.args[0]) if len(items.args) == 1 else None
+    text = ast.unparse(items.args[1]) if len(items.args) == 2 and ast.unparse(items.args[0]) == "1" else ""
+    return text.removesuffix(" + 1") if text.endswith(" + 1") else None
 
 
 def _intervals(module: Module) -> Iterator[tuple[ast.expr, ast.expr, ast.expr, ast.expr]]:
