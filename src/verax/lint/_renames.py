@@ -138,12 +138,12 @@ def renamed(module: Module, use: Use, new: str, *, safe: bool) -> Fix | None:
     return None
 
 
-def expression(module: Module, node: ast.expr | ast.stmt, new: str) -> tuple[str, tuple[Edit, ...]]:
+def expression(module: Module, node: ast.expr, new: str) -> tuple[str, tuple[Edit, ...]]:
     """Returns how a name is written where a node stands, and the imports that it needs.
 
     As much as possible of what the node itself is written with is kept.
     """
-    inner = node
+    inner: ast.expr = node
     while isinstance(inner, ast.Attribute):
         inner = inner.value
         base = real_name(module, inner)

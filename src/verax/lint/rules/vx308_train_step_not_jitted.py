@@ -5,10 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._compilable import is_compilable
 from verax.lint._module import Module
-from verax.lint._renames import expression
-from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Function
 from verax.lint._traced import EAGER, STAGING, traced, transform_of, transforms_around
@@ -32,11 +29,8 @@ def train_step_not_jitted(module: Module) -> Iterator[Found]:
 
         sgd = jax.jit(sgd)
 
-    Off by default, as scripts for debugging do this on purpose. The fix, `@jax.jit`, is unsafe, as a compiled program
-    rounds differently. It is there only for a step of which all is seen: arithmetic, losses, gradients and updates of
-    Optax on parameters that are arrays or trees of them. Other steps have none: a branch, a `print`, a model or a
-    setting that changes means something else once it is traced, and what must be static is not known. Not seen: steps
-    that another file compiles.
+    Off by default, as scripts for debugging do this on purpose. The fix is left to you: what must be static is not
+    known. Not seen: steps that another file compiles.
     """
     called = _called_in_loops(module)
     if not called:
@@ -49,18 +43,7 @@ def train_step_not_jitted(module: Module) -> Iterator[Found]:
             continue
         if _takes_gradients(module, function) and _updates(module, function):
             message = f"`{function.name}` takes gradients and applies them in a loop, but is not compiled. Use jax.jit."
-            yield Found(function, message, _fix(module, function))
-
-
-def _fix(module: Module, function: ast.FunctionDef) -> Fix | None:
-    if not is_compilable(module, function):
-        return None
-    jit, edits = expression(module, function, "jax.jit")
-    start, _ = module.span(function)
-    indent = module.text[module.offset(function.lineno, 0) : start]
-    if indent.strip():
-        return None
-    return Fix("Compile it with jax.jit", (Edit(start, start, f"@{jit}\n{indent}"), *edits), safe=False)
+            yield Found(function, message)
 
 
 def _called_in_loops(module: Module) -> set[Function]:
