@@ -111,8 +111,9 @@ def _random_bits(key: Any, bit_width: int, shape: Sequence[int]) -> Any:
 def _drawn_once(bits: Any, word: Any) -> Any:
     """Returns bits that XLA's CPU compiler does not draw again in each loop that reads them.
 
-    Elementwise work it holds for cheap, and repeats the 20 rounds in the backward pass of a dropout. Division of integers
-    it holds for dear, and keeps the results. That the divisor is 1 only LLVM sees, which then leaves the division out.
+    Elementwise work it holds for cheap, and repeats the 20 rounds in the backward pass of a dropout. Division of
+    integers it holds for dear, and keeps the results. That the divisor is 1 only LLVM sees, which then leaves the
+    division out.
     """
     if jax.default_backend() != "cpu":
         return bits
