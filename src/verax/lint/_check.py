@@ -45,6 +45,7 @@ def check(text: str, rules: Iterable[Rule], file: str = "<text>", name: str = ""
     if not LIBRARIES.search(text):
         return Checked(unsilenced(text, _syntax(text, file)))
     limit = sys.getrecursionlimit()
+    module = None
     try:
         sys.setrecursionlimit(max(limit, DEPTH))
         module = Module(text, file, name, **about)
@@ -54,6 +55,8 @@ def check(text: str, rules: Iterable[Rule], file: str = "<text>", name: str = ""
         return Checked(unsilenced(text, (unreadable(error, file),)))
     finally:
         sys.setrecursionlimit(limit)
+        if module is not None:
+            module.forget()
 
 
 def check_module(module: Module, rules: Iterable[Rule]) -> Checked:

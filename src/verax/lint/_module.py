@@ -55,7 +55,8 @@ class Module:
     ):
         self.text, self.file, self.name = text, file, name
         self.tree = ast.parse(text)
-        built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
+        declares = "global" in text or "nonlocal" in text
+        built = Builder(self.tree, name if is_package else name.rpartition(".")[0], declares=declares)
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
         self._shared: dict[tuple[str, str], Any] = {}
@@ -348,6 +349,10 @@ class Module:
         if key not in self._shared:
             self._shared[key] = make(self)
         return self._shared[key]
+
+    def forget(self) -> None:
+        """Lets go of the analyses, which refer back to the module: without them it goes when nothing needs it."""
+        self._shared.clear()
 
 
 COMPREHENSION_TYPES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

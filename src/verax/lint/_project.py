@@ -34,6 +34,7 @@ class Project:
         _start.cache_clear()
         self.root = os.path.abspath(root)
         self._modules: dict[str, Module | None] = {}  # by file
+        self._left: list[Module] = []  # kept no more, but perhaps still asked
         self._hashes: dict[str, str] = {}
         self._tops: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
         self._asked: dict[str, set[str]] = {}  # by the file that asked, those that were looked at
@@ -111,7 +112,8 @@ class Project:
             self._modules[file] = self._modules.pop(file)  # the one that was asked for last is at the end
         else:
             if len(self._modules) >= MODULES:
-                del self._modules[next(iter(self._modules))]
+                gone = self._modules.pop(next(iter(self._modules)))
+                self._left += [gone] if gone is not None else []
             self._modules[file] = None  # while it is made, and where it cannot be
             try:
                 if os.path.getsize(file) <= SIZE:
@@ -123,6 +125,12 @@ class Project:
             except (OSError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 pass
         return self._modules[file]
+
+    def rest(self) -> None:
+        """Lets go of modules that are kept no more; between two checks, when none of them is asked anything."""
+        for each in self._left:
+            each.forget()
+        self._left.clear()
 
     def reads(self, file: str) -> dict[str, str]:
         """Returns the files that the check of a file has looked at, through others too, each with its hash.

@@ -193,57 +193,56 @@ def unwrapped(module: Module, node: ast.expr | None) -> Iterator[tuple[Function,
     of an object made from a class of this file, and calls of functions of this file that return a function are looked
     through.
     """
-    seen: set[ast.AST] = set()
+    return _inside(module, node, 0, frozenset(), set())
 
-    def inside(
-        node: ast.expr | None, bound: int, named: frozenset[str]
-    ) -> Iterator[tuple[Function, int, frozenset[str]]]:
-        if node is None or node in seen:
-            return
-        seen.add(node)
-        found = module.definition(node)
-        if isinstance(found, FUNCTIONS):
-            is_method = (
-                isinstance(node, ast.Attribute) and bool(found.args.args) and found.args.args[0].arg in ("self", "cls")
-            )
-            yield found, bound + is_method, named
-        elif isinstance(node, ast.Name):
-            value = module.value(node)
-            if value is not node:
-                yield from inside(value, bound, named)
-            else:
-                yield from inside(_unpacked(module, node), bound, named)
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Call):
-            made = module.value(node.value)
-            owner = module.definition(made.func) if isinstance(made, ast.Call) else None
-            method = module.method(owner, node.attr) if isinstance(owner, ast.ClassDef) else None
-            if method is not None:
-                is_static = any(module.dotted(each) == "builtins.staticmethod" for each in method.decorator_list)
-                yield method, bound + (not is_static), named
-        elif isinstance(node, ast.List | ast.Tuple):
-            for each in node.elts:
-                yield from inside(each, bound, named)
-        elif isinstance(node, ast.IfExp):
-            yield from inside(node.body, bound, named)
-            yield from inside(node.orelse, bound, named)
-        elif isinstance(node, ast.Call):
-            called = module.dotted(node.func)
-            if called in PARTIAL and node.args:
-                given = frozenset(each.arg or EVERY for each in node.keywords)
-                if any(isinstance(each, ast.Starred) for each in node.args):
-                    given |= {EVERY}
-                yield from inside(node.args[0], bound + len(node.args) - 1, named | given)
-            elif called in STAGING or called in EAGER or called in BODIES:
-                yield from inside(function_given(module, node), bound, named)
-            elif transform_of(module, node.func) and node.args:
-                yield from inside(node.args[0], bound, named)
-            elif called is None:
-                factory = module.definition(node.func)
-                if isinstance(factory, ast.FunctionDef):
-                    for each in returns_of(module, factory):
-                        yield from inside(each, bound, named)
 
-    yield from inside(node, 0, frozenset())
+def _inside(
+    module: Module, node: ast.expr | None, bound: int, named: frozenset[str], seen: set[ast.AST]
+) -> Iterator[tuple[Function, int, frozenset[str]]]:
+    if node is None or node in seen:
+        return
+    seen.add(node)
+    found = module.definition(node)
+    if isinstance(found, FUNCTIONS):
+        is_method = (
+            isinstance(node, ast.Attribute) and bool(found.args.args) and found.args.args[0].arg in ("self", "cls")
+        )
+        yield found, bound + is_method, named
+    elif isinstance(node, ast.Name):
+        value = module.value(node)
+        if value is not node:
+            yield from _inside(module, value, bound, named, seen)
+        else:
+            yield from _inside(module, _unpacked(module, node), bound, named, seen)
+    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Call):
+        made = module.value(node.value)
+        owner = module.definition(made.func) if isinstance(made, ast.Call) else None
+        method = module.method(owner, node.attr) if isinstance(owner, ast.ClassDef) else None
+        if method is not None:
+            is_static = any(module.dotted(each) == "builtins.staticmethod" for each in method.decorator_list)
+            yield method, bound + (not is_static), named
+    elif isinstance(node, ast.List | ast.Tuple):
+        for each in node.elts:
+            yield from _inside(module, each, bound, named, seen)
+    elif isinstance(node, ast.IfExp):
+        yield from _inside(module, node.body, bound, named, seen)
+        yield from _inside(module, node.orelse, bound, named, seen)
+    elif isinstance(node, ast.Call):
+        called = module.dotted(node.func)
+        if called in PARTIAL and node.args:
+            given = frozenset(each.arg or EVERY for each in node.keywords)
+            if any(isinstance(each, ast.Starred) for each in node.args):
+                given |= {EVERY}
+            yield from _inside(module, node.args[0], bound + len(node.args) - 1, named | given, seen)
+        elif called in STAGING or called in EAGER or called in BODIES:
+            yield from _inside(module, function_given(module, node), bound, named, seen)
+        elif transform_of(module, node.func) and node.args:
+            yield from _inside(module, node.args[0], bound, named, seen)
+        elif called is None:
+            factory = module.definition(node.func)
+            if isinstance(factory, ast.FunctionDef):
+                for each in returns_of(module, factory):
+                    yield from _inside(module, each, bound, named, seen)
 
 
 def _unpacked(module: Module, node: ast.Name) -> ast.expr | None:
