@@ -56,8 +56,10 @@ def key_mistakes(module: Module, code: Code) -> Iterator[Mistake]:
 def known_function(module: Module, dotted: str) -> Summary | None:
     """Returns what a function of another file of the project does with keys; None where that is not known."""
     project = module.known.get("project")
-    found = None if project is None else project.function(module, dotted)
+    unknown: set[str] = module.shared("unknown helpers", lambda module: set())
+    found = None if project is None or dotted in unknown else project.function(module, dotted)
     if found is None:
+        unknown.add(dotted)
         return None
     other, function = found
     if not isinstance(function, FUNCTIONS) or other.parents[function] is not other.tree:

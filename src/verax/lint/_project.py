@@ -37,6 +37,7 @@ class Project:
         self._left: list[Module] = []  # kept no more, but perhaps still asked
         self._hashes: dict[str, str] = {}
         self._tops: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
+        self._places: dict[tuple[str, str, str], tuple[str, int, bool] | None] = {}
         self._asked: dict[str, set[str]] = {}  # by the file that asked, those that were looked at
 
     def function(self, asking: Module, dotted: str) -> tuple[Module, Function | ast.ClassDef] | None:
@@ -76,22 +77,25 @@ class Project:
         parts = dotted.split(".")
         if not all(part.isidentifier() for part in parts):
             return None
-        there, missing = self._bases(asking, parts[0])
+        base, package = _start(asking.file)
+        there, missing = self._bases(base, package, parts[0])
         asked = self._asked.setdefault(asking.file, set())
         asked.update(missing)
-        for base in there:
-            for count in range(len(parts), 0, -1):
-                stem = os.path.join(base, *parts[:count])
-                for file, is_package in ((f"{stem}.py", False), (os.path.join(stem, "__init__.py"), True)):
-                    if _exists(file):
-                        asked.add(file)
-                        module = self._parsed(file, ".".join(parts[:count]), is_package)
-                        return None if module is None else (module, parts[count:])
-        return None
+        if not there:
+            return None
+        key = base, package, dotted
+        if key not in self._places:
+            self._places[key] = _found(there, parts)
+        place = self._places[key]
+        if place is None:
+            return None
+        file, count, is_package = place
+        asked.add(file)
+        module = self._parsed(file, ".".join(parts[:count]), is_package)
+        return None if module is None else (module, parts[count:])
 
-    def _bases(self, asking: Module, top: str) -> tuple[list[str], list[str]]:
+    def _bases(self, base: str, package: str, top: str) -> tuple[list[str], list[str]]:
         """Returns the folders that hold a first part of a name, and what is missing in others."""
-        base, package = _start(asking.file)
         if (base, package, top) not in self._tops:
             bases = [base, self.root, os.path.join(self.root, "src")]
             if os.path.basename(base) in INSTALLED:  # what lies beside an installed package is not its project
@@ -157,6 +161,17 @@ def _within(module: Module, node: ast.AST, names: Iterable[str]) -> tuple[Module
             return None
         node = bindings[0].node
     return (module, node) if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else None
+
+
+def _found(bases: Iterable[str], parts: list[str]) -> tuple[str, int, bool] | None:
+    """Returns the file that the longest beginning of a name is, how many parts that has, and whether it is a package."""
+    for base in bases:
+        for count in range(len(parts), 0, -1):
+            stem = os.path.join(base, *parts[:count])
+            for file, is_package in ((f"{stem}.py", False), (os.path.join(stem, "__init__.py"), True)):
+                if _exists(file):
+                    return file, count, is_package
+    return None
 
 
 @functools.lru_cache(maxsize=100_000)

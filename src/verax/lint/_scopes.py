@@ -52,6 +52,9 @@ class Scope:
       bindings: by name, in the order of the text.
       declared: names that are `global` or `nonlocal` here.
       stars: modules of `from ... import *`.
+      is_class: whether it is a class, whose names its methods do not see.
+      function: the innermost function or lambda whose body it is, or is evaluated in; None in a module or class.
+      found: by name, what binds it where it is read here: filled as it is asked.
     """
 
     node: ast.AST
@@ -59,11 +62,16 @@ class Scope:
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
+    is_class: bool = field(init=False)
+    function: Function | None = field(init=False)
+    found: dict[str, list[Binding]] = field(default_factory=dict)
 
-    @property
-    def is_class(self) -> bool:
-        """Whether it is a class, whose names its methods do not see."""
-        return isinstance(self.node, ast.ClassDef)
+    def __post_init__(self) -> None:
+        self.is_class = isinstance(self.node, ast.ClassDef)
+        if isinstance(self.node, FUNCTIONS):
+            self.function = self.node
+        else:
+            self.function = None if self.is_class or self.parent is None else self.parent.function
 
     def chain(self) -> Iterator[Scope]:
         """Yields this scope and those around it whose names are seen here."""
