@@ -48,7 +48,8 @@ def check(text: str, rules: Iterable[Rule], file: str = "<text>", name: str = ""
     module = None
     try:
         sys.setrecursionlimit(max(limit, DEPTH))
-        module = Module(text, file, name, **about)
+        project = about.get("known", {}).get("project")
+        module = (Module if project is None else project.parsed)(text, file, name, **about)
         checked = check_module(module, rules)
         return Checked(unsilenced(text, checked.reports, module.tree), checked.broken)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import functools
 import io
 import itertools
@@ -54,7 +55,7 @@ class Module:
         is_package: bool = False,
         known: Mapping[str, Any] | None = None,
     ):
-        self.text, self.file, self.name = text, file, name
+        self.text, self.file, self.name, self.is_package = text, file, name, is_package
         self.tree = ast.parse(text)
         declares = "global" in text or "nonlocal" in text
         built = Builder(self.tree, name if is_package else name.rpartition(".")[0], declares=declares)
@@ -355,6 +356,15 @@ class Module:
         if key not in self._shared:
             self._shared[key] = make(self)
         return self._shared[key]
+
+    def twin(self, file: str, known: Mapping[str, Any]) -> Module:
+        """Returns the same source under another name of its file, with analyses of its own; what was parsed is shared.
+
+        Names of nodes are looked up once for both: they are told by the text and the dotted name alone.
+        """
+        twin = copy.copy(self)
+        twin.file, twin._shared, twin.known = file, {}, dict(known)
+        return twin
 
     def forget(self) -> None:
         """Lets go of the analyses, which refer back to the module: without them it goes when nothing needs it."""

@@ -6,8 +6,9 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from verax.lint._document import decoded
 from verax.lint._files import module_name
@@ -129,6 +130,17 @@ class Project:
             except (OSError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 pass
         return self._modules[file]
+
+    def parsed(self, text: str, file: str, name: str, *, is_package: bool, known: Mapping[str, Any]) -> Module:
+        """Returns a module that is to be checked; what is kept of it already is not parsed again.
+
+        Raises:
+          SyntaxError, ValueError, RecursionError, MemoryError: if it cannot be parsed.
+        """
+        kept = self._modules.get(os.path.abspath(file))
+        if kept is not None and (kept.text, kept.name, kept.is_package) == (text, name, is_package):
+            return kept.twin(file, known)
+        return Module(text, file, name, is_package=is_package, known=known)
 
     def rest(self) -> None:
         """Lets go of modules that are kept no more; between two checks, when none of them is asked anything."""
