@@ -15,7 +15,7 @@ from verax.lint._files import module_name
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Function
 
-MODULES = 120  # kept in memory, those that were asked for last; with all it would be a megabyte a file
+KEPT = 4_000_000  # characters of the sources that stay parsed, those asked for last: fifty times as many bytes in all
 SIZE = 1_000_000  # bytes; a larger file is not looked into
 STEPS = 8  # from one re-export to the next
 INSTALLED = ("site-packages", "dist-packages")
@@ -35,6 +35,7 @@ class Project:
         _start.cache_clear()
         self.root = os.path.abspath(root)
         self._modules: dict[str, Module | None] = {}  # by file
+        self._kept = 0  # characters of their sources
         self._left: list[Module] = []  # kept no more, but perhaps still asked
         self._hashes: dict[str, str] = {}
         self._tops: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
@@ -116,9 +117,6 @@ class Project:
         if file in self._modules:
             self._modules[file] = self._modules.pop(file)  # the one that was asked for last is at the end
         else:
-            if len(self._modules) >= MODULES:
-                gone = self._modules.pop(next(iter(self._modules)))
-                self._left += [gone] if gone is not None else []
             self._modules[file] = None  # while it is made, and where it cannot be
             try:
                 if os.path.getsize(file) <= SIZE:
@@ -129,6 +127,11 @@ class Project:
                     self._modules[file] = Module(decoded(data)[0], file, name, is_package=is_package, known=known)
             except (OSError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 pass
+            self._kept += _length(self._modules[file])
+            while self._kept > KEPT and len(self._modules) > 1:
+                gone = self._modules.pop(next(iter(self._modules)))
+                self._kept -= _length(gone)
+                self._left += [gone] if gone is not None else []
         return self._modules[file]
 
     def parsed(self, text: str, file: str, name: str, *, is_package: bool, known: Mapping[str, Any]) -> Module:
@@ -184,6 +187,10 @@ def _found(bases: Iterable[str], parts: list[str]) -> tuple[str, int, bool] | No
                 if _exists(file):
                     return file, count, is_package
     return None
+
+
+def _length(module: Module | None) -> int:
+    return 0 if module is None else len(module.text)
 
 
 @functools.lru_cache(maxsize=100_000)
