@@ -179,7 +179,7 @@ def _within(module: Module, node: ast.AST, names: Iterable[str]) -> tuple[Module
 
 
 def _found(bases: Iterable[str], parts: list[str]) -> tuple[str, int, bool] | None:
-    """Returns the file that the longest beginning of a name is, how many parts that has, and whether it is a package."""
+    """Returns the file that the longest beginning of a name is, its count of parts, and whether it is a package."""
     for base in bases:
         for count in range(len(parts), 0, -1):
             stem = os.path.join(base, *parts[:count])
