@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from typing import Self
 
 from verax.lint._module import Module
 from verax.lint._scopes import Function
@@ -39,7 +38,7 @@ class Pass:
         self.loops = 0
         self.has_modes = False
 
-    def again(self, env: Env, *, depth: int, record: bool) -> Self:
+    def again(self, env: Env, *, depth: int, record: bool) -> Pass:
         """Returns a run of a function that is met on the way."""
         return type(self)(
             self.module, self.found, env, is_staged=self.is_staged, omni=self.omni, depth=depth, record=record
