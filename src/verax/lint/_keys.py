@@ -15,7 +15,8 @@ from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
 from verax.lint._scopes import FUNCTIONS, Function
-from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters
+from verax.lint._traced_params import parameters
+from verax.lint._transforms import BODIES, EAGER, PARTIAL, STAGING
 
 KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]

@@ -9,7 +9,8 @@ from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._taint_levels import PLAIN, Taint, Value, either, flat, join
 from verax.lint._taint_params import params_of
 from verax.lint._taint_statements import Statements
-from verax.lint._traced import ABSTRACT, traced, transforms_around
+from verax.lint._traced import traced, transforms_around
+from verax.lint._transforms import ABSTRACT
 
 
 def taint(module: Module) -> Taint:

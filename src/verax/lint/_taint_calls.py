@@ -24,7 +24,7 @@ from verax.lint._taint_names import (
 )
 from verax.lint._taint_pass import Pass
 from verax.lint._taint_syntax import is_generator, is_static_method, last_part
-from verax.lint._traced import ABSTRACT, EAGER, HOST, JITS, KEEPS_PYTHON, STAGING, transform_of
+from verax.lint._transforms import ABSTRACT, EAGER, HOST, JITS, KEEPS_PYTHON, STAGING, transform_of
 
 DEEPEST = 3  # of calls that are followed
 

@@ -9,7 +9,8 @@ from verax.lint._scopes import Function
 from verax.lint._taint_levels import ARRAY, FLAG, PLAIN, SEQUENCE, TREE, Env, Value, flat
 from verax.lint._taint_names import ARRAY_TYPES, FLAG_NAMES, PLAIN_TYPES
 from verax.lint._taint_syntax import is_none, last_part
-from verax.lint._traced import BODIES, JITS, KEEPS_PYTHON, Transform
+from verax.lint._traced import Transform
+from verax.lint._transforms import BODIES, JITS, KEEPS_PYTHON
 
 PYTREE_BASES = {"typing.NamedTuple", "flax.struct.PyTreeNode", "equinox.Module", "typing_extensions.NamedTuple"}
 PYTREE_DECORATORS = {

@@ -12,7 +12,7 @@ from verax.lint._reaching import PARTIAL
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
-from verax.lint._traced import parameters
+from verax.lint._traced_params import parameters
 
 FLAG = {
     "flax.linen.Dropout": "deterministic",
