@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from verax.lint._module import Module
-from verax.lint._taint import FLAG, TREE, is_array, taint
+from verax.lint._taint import taint
+from verax.lint._taint_levels import FLAG, TREE, is_array
 
 
 @dataclass(frozen=True, eq=False)

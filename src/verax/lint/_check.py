@@ -45,15 +45,19 @@ def check(text: str, rules: Iterable[Rule], file: str = "<text>", name: str = ""
     if not LIBRARIES.search(text):
         return Checked(unsilenced(text, _syntax(text, file)))
     limit = sys.getrecursionlimit()
+    module = None
     try:
         sys.setrecursionlimit(max(limit, DEPTH))
-        module = Module(text, file, name, **about)
+        project = about.get("known", {}).get("project")
+        module = (Module if project is None else project.parsed)(text, file, name, **about)
         checked = check_module(module, rules)
         return Checked(unsilenced(text, checked.reports, module.tree), checked.broken)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Checked(unsilenced(text, (unreadable(error, file),)))
     finally:
         sys.setrecursionlimit(limit)
+        if module is not None:
+            module.forget()
 
 
 def check_module(module: Module, rules: Iterable[Rule]) -> Checked:

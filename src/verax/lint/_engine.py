@@ -11,6 +11,7 @@ from verax.lint._cache import Cache, folder_of, stamped
 from verax.lint._check import BROKEN, SYNTAX, check
 from verax.lint._document import Document, document
 from verax.lint._files import files, forget_packages, module_name
+from verax.lint._memory import seldom_collected
 from verax.lint._outcome import Outcome
 from verax.lint._project import Project
 from verax.lint._report import Level, Report
@@ -141,8 +142,9 @@ def _checked(paths: Sequence[Path], settings: Settings, jobs: int | None) -> Ite
         yield from checked(paths, settings, count)
         return
     rules, project = settings.rules(), Project(settings.root)
-    for path in paths:
-        yield path, check_file(path, settings, rules, project)
+    with seldom_collected():
+        for path in paths:
+            yield path, check_file(path, settings, rules, project)
 
 
 def _cores() -> int:
@@ -211,6 +213,8 @@ def checker(file: str, settings: Settings, rules: Sequence[Rule], project: Proje
             broken.update(checked.broken)
         reports = [each for each in reports if syntax or each.code != SYNTAX]
         reports.sort(key=lambda each: (each.cell or 0, each.line, each.column, each.code, each.message))
-        return Outcome(tuple(reports), broken, project.reads(file))
+        reads = project.reads(file)
+        project.rest()
+        return Outcome(tuple(reports), broken, reads)
 
     return run

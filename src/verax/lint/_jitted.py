@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from verax.lint._module import Module, argument, keyword
 from verax.lint._scopes import FUNCTIONS, Function
-from verax.lint._traced import JITS, function_given, literals, transform_of, unwrapped
+from verax.lint._traced_params import literals
+from verax.lint._transforms import JITS, function_given, transform_of
+from verax.lint._unwrapped import unwrapped
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,9 @@ from verax.lint._key_values import Strength, Summary, Token, Use, Value, tokens
 from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._scopes import COMPREHENSIONS, FUNCTIONS, Function, Scope
-from verax.lint._traced import BODIES, EAGER, LOOP_BODIES, STAGING, parameters, transform_of, unwrapped
+from verax.lint._traced_params import parameters
+from verax.lint._transforms import BODIES, EAGER, LOOP_BODIES, STAGING, transform_of
+from verax.lint._unwrapped import unwrapped
 
 ALIKE = frozenset(
     ("jax.device_put", "jax.numpy.asarray", "jax.numpy.array", "jax.lax.stop_gradient", "jax.block_until_ready")

@@ -117,23 +117,7 @@ class Expressions(Pass):
         parent = self.module.parents.get(node)
         once = isinstance(parent, ast.Call) and self.module.dotted(parent.func) == "builtins.next"
 
-        def passes(place: int, items: Value) -> None:
-            def element() -> None:
-                self.bind(generators[place].target, item_of(items))
-                for condition in generators[place].ifs:
-                    self.value(condition)
-                if place + 1 < len(generators):
-                    passes(place + 1, self.value(generators[place + 1].iter))
-                    return
-                for part in (getattr(node, "key", None), getattr(node, "value", None), getattr(node, "elt", None)):
-                    self.value(part)
-
-            if once:
-                element()
-            else:
-                self.state = self.twice(element)
-
-        passes(0, first)
+        self._passes(node, 0, first, once=once)
         if self.state is not None:
             for name, value in outer.items():
                 if name in known:
@@ -141,6 +125,24 @@ class Expressions(Pass):
                 else:
                     self.state.env.pop(name, None)
         return None
+
+    def _passes(self, node: Any, place: int, items: Value, *, once: bool) -> None:
+        generators: list[ast.comprehension] = node.generators
+
+        def element() -> None:
+            self.bind(generators[place].target, item_of(items))
+            for condition in generators[place].ifs:
+                self.value(condition)
+            if place + 1 < len(generators):
+                self._passes(node, place + 1, self.value(generators[place + 1].iter), once=once)
+                return
+            for part in (getattr(node, "key", None), getattr(node, "value", None), getattr(node, "elt", None)):
+                self.value(part)
+
+        if once:
+            element()
+        else:
+            self.state = self.twice(element)
 
     def function(self, node: ast.Lambda) -> Value:
         """Returns nothing: a lambda is walked where it is called."""

@@ -15,7 +15,9 @@ from verax.lint._key_walk import Walk
 from verax.lint._module import Module
 from verax.lint._report import Level
 from verax.lint._scopes import FUNCTIONS, Function
-from verax.lint._traced import BODIES, EAGER, PARTIAL, STAGING, parameters, unwrapped
+from verax.lint._traced_params import parameters
+from verax.lint._transforms import BODIES, EAGER, PARTIAL, STAGING
+from verax.lint._unwrapped import unwrapped
 
 KEYS = ("made", "split", "folded")  # what is a key for certain, and one alone
 Code = Literal["VX101", "VX102", "VX103", "VX104", "VX107", "VX108"]
@@ -56,8 +58,10 @@ def key_mistakes(module: Module, code: Code) -> Iterator[Mistake]:
 def known_function(module: Module, dotted: str) -> Summary | None:
     """Returns what a function of another file of the project does with keys; None where that is not known."""
     project = module.known.get("project")
-    found = None if project is None else project.function(module, dotted)
+    unknown: set[str] = module.shared("unknown helpers", lambda module: set())
+    found = None if project is None or dotted in unknown else project.function(module, dotted)
     if found is None:
+        unknown.add(dotted)
         return None
     other, function = found
     if not isinstance(function, FUNCTIONS) or other.parents[function] is not other.tree:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import functools
 import io
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -53,11 +55,13 @@ class Module:
         is_package: bool = False,
         known: Mapping[str, Any] | None = None,
     ):
-        self.text, self.file, self.name = text, file, name
+        self.text, self.file, self.name, self.is_package = text, file, name, is_package
         self.tree = ast.parse(text)
-        built = Builder(self.tree, name if is_package else name.rpartition(".")[0])
+        declares = "global" in text or "nonlocal" in text
+        built = Builder(self.tree, name if is_package else name.rpartition(".")[0], declares=declares)
         self.scopes, self.opened, self.parents, self.by_type = built.scopes, built.opened, built.parents, built.by_type
         self._dotted: dict[ast.AST, str | None] = {}
+        self._bound: dict[ast.Name, Binding | None] = {}
         self._shared: dict[tuple[str, str], Any] = {}
         self._defined: dict[ast.AST, Function | ast.ClassDef | None] = {}
         self.known: dict[str, Any] = dict(known or {})
@@ -103,8 +107,7 @@ class Module:
 
     def nodes(self, *types: type[Node]) -> Iterator[Node]:
         """Yields the nodes of some types, in the order of the text within each."""
-        for kind in types:
-            yield from self.by_type.get(kind, ())  # type: ignore[misc]
+        return itertools.chain.from_iterable(self.by_type.get(kind, ()) for kind in types)  # type: ignore[arg-type]
 
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yields what a node stands in, from the nearest to the module."""
@@ -122,10 +125,7 @@ class Module:
 
     def function(self, node: ast.AST) -> Function | None:
         """Returns the innermost function or lambda in whose body a node is evaluated."""
-        scope: Scope | None = self.scopes[node]
-        while scope is not None and not isinstance(scope.node, FUNCTIONS):
-            scope = scope.parent if not scope.is_class else None
-        return None if scope is None else scope.node  # type: ignore[return-value]
+        return self.scopes[node].function
 
     def functions(self, node: ast.AST) -> Iterator[Function]:
         """Yields the functions in whose bodies a node stands, from the innermost out; through classes too."""
@@ -168,14 +168,15 @@ class Module:
     def bindings(self, name: ast.Name) -> list[Binding]:
         """Returns everything that binds a name where it is read; empty for a builtin or an unknown one."""
         scope = self.scopes[name]
-        if name.id in scope.declared:
-            scopes = list(scope.chain())
-            kinds = scopes[-1:] if scope.declared[name.id] == "global" else scopes[1:]
-            return next((each.bindings[name.id] for each in kinds if name.id in each.bindings), [])
-        for each in scope.chain():
-            if name.id in each.bindings:
-                return each.bindings[name.id]
-        return []
+        found = scope.found.get(name.id)
+        if found is None:
+            scopes = scope.chain()
+            if name.id in scope.declared:
+                chain = list(scopes)
+                scopes = iter(chain[-1:] if scope.declared[name.id] == "global" else chain[1:])
+            found = next((each.bindings[name.id] for each in scopes if name.id in each.bindings), [])
+            scope.found[name.id] = found
+        return found
 
     def scope_of(self, name: ast.Name) -> Scope | None:
         """Returns the scope that a name is bound in."""
@@ -192,6 +193,11 @@ class Module:
         In the same scope that is the last one before it that does not stand in another branch; from a function within,
         the last of all.
         """
+        if name not in self._bound:
+            self._bound[name] = self._last(name)
+        return self._bound[name]
+
+    def _last(self, name: ast.Name) -> Binding | None:
         found = self.bindings(name)
         if not found:
             return None
@@ -203,8 +209,8 @@ class Module:
             if inner is None or found is not inner.bindings.get(name.id):
                 return found[-1]
         at = (name.lineno, name.col_offset)
-        before = [each for each in found if each.at <= at and not self.apart(each.node, name)]
-        return before[-1] if before else found[-1]
+        before = (each for each in reversed(found) if each.at <= at and not self.apart(each.node, name))
+        return next(before, found[-1])
 
     def apart(self, one: ast.AST, other: ast.AST) -> bool:
         """Returns whether two nodes stand in branches of which only one is taken."""
@@ -227,12 +233,14 @@ class Module:
 
         Builtins are `builtins.print`. None where it is a value, or nothing is known.
         """
-        if not isinstance(node, ast.Name | ast.Attribute):
-            return None
-        if node not in self._dotted:
-            self._dotted[node] = None  # a name that is bound to itself ends here
-            self._dotted[node] = self._resolved(node)
-        return self._dotted[node]
+        try:
+            return self._dotted[node]  # type: ignore[index]
+        except KeyError:
+            if not isinstance(node, ast.Name | ast.Attribute):
+                return None
+        self._dotted[node] = None  # a name that is bound to itself ends here
+        found = self._dotted[node] = self._resolved(node)
+        return found
 
     def _resolved(self, node: ast.Name | ast.Attribute) -> str | None:
         if isinstance(node, ast.Attribute):
@@ -348,6 +356,19 @@ class Module:
         if key not in self._shared:
             self._shared[key] = make(self)
         return self._shared[key]
+
+    def twin(self, file: str, known: Mapping[str, Any]) -> Module:
+        """Returns the same source under another name of its file, with analyses of its own; what was parsed is shared.
+
+        Names of nodes are looked up once for both: they are told by the text and the dotted name alone.
+        """
+        twin = copy.copy(self)
+        twin.file, twin._shared, twin.known = file, {}, dict(known)
+        return twin
+
+    def forget(self) -> None:
+        """Lets go of the analyses, which refer back to the module: without them it goes when nothing needs it."""
+        self._shared.clear()
 
 
 COMPREHENSION_TYPES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

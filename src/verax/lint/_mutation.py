@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from verax.lint._annotations import unquoted
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Binding, Function, Scope
-from verax.lint._traced import ABSTRACT, Transform, traced, transforms_around
+from verax.lint._traced import Transform, traced, transforms_around
+from verax.lint._transforms import ABSTRACT
 
 CONTAINERS = {
     "builtins.list", "builtins.dict", "builtins.set", "collections.deque", "collections.defaultdict",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from verax.lint._module import Module, argument
 from verax.lint._reaching import PARTIAL, attribute_values, certain, is_plain, returned
 from verax.lint._scopes import FUNCTIONS
+from verax.lint._train_states import created_with
 
 # From running each of Optax 0.2.8 without `params`: these raise.
 NEED_PARAMS = {
@@ -169,13 +170,7 @@ def _is_changed(module: Module, node: ast.expr) -> bool:
 
 def _train_state_tx(module: Module) -> ast.expr | None:
     """Returns the optimiser of the train state that is made in the file; None where there are several, or none."""
-    found = [
-        each.value
-        for call in module.nodes(ast.Call)
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "create"
-        for each in call.keywords
-        if each.arg == "tx"
-    ]
+    found = created_with(module, "tx")
     return found[0] if len(found) == 1 else None
 
 

@@ -6,15 +6,16 @@ import ast
 import functools
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from verax.lint._document import decoded
 from verax.lint._files import module_name
 from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Function
 
-MODULES = 120  # kept in memory, those that were asked for last; with all it would be a megabyte a file
+KEPT = 4_000_000  # characters of the sources that stay parsed, those asked for last: fifty times as many bytes in all
 SIZE = 1_000_000  # bytes; a larger file is not looked into
 STEPS = 8  # from one re-export to the next
 INSTALLED = ("site-packages", "dist-packages")
@@ -34,8 +35,11 @@ class Project:
         _start.cache_clear()
         self.root = os.path.abspath(root)
         self._modules: dict[str, Module | None] = {}  # by file
+        self._kept = 0  # characters of their sources
+        self._left: list[Module] = []  # kept no more, but perhaps still asked
         self._hashes: dict[str, str] = {}
         self._tops: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
+        self._places: dict[tuple[str, str, str], tuple[str, int, bool] | None] = {}
         self._asked: dict[str, set[str]] = {}  # by the file that asked, those that were looked at
 
     def function(self, asking: Module, dotted: str) -> tuple[Module, Function | ast.ClassDef] | None:
@@ -75,22 +79,25 @@ class Project:
         parts = dotted.split(".")
         if not all(part.isidentifier() for part in parts):
             return None
-        there, missing = self._bases(asking, parts[0])
+        base, package = _start(asking.file)
+        there, missing = self._bases(base, package, parts[0])
         asked = self._asked.setdefault(asking.file, set())
         asked.update(missing)
-        for base in there:
-            for count in range(len(parts), 0, -1):
-                stem = os.path.join(base, *parts[:count])
-                for file, is_package in ((f"{stem}.py", False), (os.path.join(stem, "__init__.py"), True)):
-                    if _exists(file):
-                        asked.add(file)
-                        module = self._parsed(file, ".".join(parts[:count]), is_package)
-                        return None if module is None else (module, parts[count:])
-        return None
+        if not there:
+            return None
+        key = base, package, dotted
+        if key not in self._places:
+            self._places[key] = _found(there, parts)
+        place = self._places[key]
+        if place is None:
+            return None
+        file, count, is_package = place
+        asked.add(file)
+        module = self._parsed(file, ".".join(parts[:count]), is_package)
+        return None if module is None else (module, parts[count:])
 
-    def _bases(self, asking: Module, top: str) -> tuple[list[str], list[str]]:
+    def _bases(self, base: str, package: str, top: str) -> tuple[list[str], list[str]]:
         """Returns the folders that hold a first part of a name, and what is missing in others."""
-        base, package = _start(asking.file)
         if (base, package, top) not in self._tops:
             bases = [base, self.root, os.path.join(self.root, "src")]
             if os.path.basename(base) in INSTALLED:  # what lies beside an installed package is not its project
@@ -110,8 +117,6 @@ class Project:
         if file in self._modules:
             self._modules[file] = self._modules.pop(file)  # the one that was asked for last is at the end
         else:
-            if len(self._modules) >= MODULES:
-                del self._modules[next(iter(self._modules))]
             self._modules[file] = None  # while it is made, and where it cannot be
             try:
                 if os.path.getsize(file) <= SIZE:
@@ -122,7 +127,29 @@ class Project:
                     self._modules[file] = Module(decoded(data)[0], file, name, is_package=is_package, known=known)
             except (OSError, SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
                 pass
+            self._kept += _length(self._modules[file])
+            while self._kept > KEPT and len(self._modules) > 1:
+                gone = self._modules.pop(next(iter(self._modules)))
+                self._kept -= _length(gone)
+                self._left += [gone] if gone is not None else []
         return self._modules[file]
+
+    def parsed(self, text: str, file: str, name: str, *, is_package: bool, known: Mapping[str, Any]) -> Module:
+        """Returns a module that is to be checked; what is kept of it already is not parsed again.
+
+        Raises:
+          SyntaxError, ValueError, RecursionError, MemoryError: if it cannot be parsed.
+        """
+        kept = self._modules.get(os.path.abspath(file))
+        if kept is not None and (kept.text, kept.name, kept.is_package) == (text, name, is_package):
+            return kept.twin(file, known)
+        return Module(text, file, name, is_package=is_package, known=known)
+
+    def rest(self) -> None:
+        """Lets go of modules that are kept no more; between two checks, when none of them is asked anything."""
+        for each in self._left:
+            each.forget()
+        self._left.clear()
 
     def reads(self, file: str) -> dict[str, str]:
         """Returns the files that the check of a file has looked at, through others too, each with its hash.
@@ -149,6 +176,21 @@ def _within(module: Module, node: ast.AST, names: Iterable[str]) -> tuple[Module
             return None
         node = bindings[0].node
     return (module, node) if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else None
+
+
+def _found(bases: Iterable[str], parts: list[str]) -> tuple[str, int, bool] | None:
+    """Returns the file that the longest beginning of a name is, its count of parts, and whether it is a package."""
+    for base in bases:
+        for count in range(len(parts), 0, -1):
+            stem = os.path.join(base, *parts[:count])
+            for file, is_package in ((f"{stem}.py", False), (os.path.join(stem, "__init__.py"), True)):
+                if _exists(file):
+                    return file, count, is_package
+    return None
+
+
+def _length(module: Module | None) -> int:
+    return 0 if module is None else len(module.text)
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -13,7 +13,7 @@ from verax.lint._replacements import ADVICE, VALUES, replacement
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found
 from verax.lint._tables import ROOTS, table
-from verax.lint._traced import PARTIAL
+from verax.lint._transforms import PARTIAL
 from verax.lint._uses import Use, real_name, uses, visible
 from verax.lint._versions import target
 

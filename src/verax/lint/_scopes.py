@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal[
     "import", "assign", "augmented", "param", "function", "class", "loop", "with", "except", "match", "delete"
@@ -16,7 +18,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Place = tuple[int, int]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Binding:
     """One place that gives a name a value.
 
@@ -40,7 +42,7 @@ class Binding:
     origin: str | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Scope:
     """A module, class, function, lambda or comprehension.
 
@@ -50,6 +52,9 @@ class Scope:
       bindings: by name, in the order of the text.
       declared: names that are `global` or `nonlocal` here.
       stars: modules of `from ... import *`.
+      is_class: whether it is a class, whose names its methods do not see.
+      function: the innermost function or lambda whose body it is, or is evaluated in; None in a module or class.
+      found: by name, what binds it where it is read here: filled as it is asked.
     """
 
     node: ast.AST
@@ -57,11 +62,16 @@ class Scope:
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
+    is_class: bool = field(init=False)
+    function: Function | None = field(init=False)
+    found: dict[str, list[Binding]] = field(default_factory=dict)
 
-    @property
-    def is_class(self) -> bool:
-        """Whether it is a class, whose names its methods do not see."""
-        return isinstance(self.node, ast.ClassDef)
+    def __post_init__(self) -> None:
+        self.is_class = isinstance(self.node, ast.ClassDef)
+        if isinstance(self.node, FUNCTIONS):
+            self.function = self.node
+        else:
+            self.function = None if self.is_class or self.parent is None else self.parent.function
 
     def chain(self) -> Iterator[Scope]:
         """Yields this scope and those around it whose names are seen here."""
@@ -73,8 +83,23 @@ class Scope:
             scope = scope.parent
 
 
-class Builder(ast.NodeVisitor):
+# Fields that hold no nodes, or those that stand for an operator or a context: Python has one object for all of a kind.
+BARE = {
+    "ctx", "op", "ops", "id", "attr", "kind", "type_comment", "asname", "simple", "conversion", "is_async", "level",
+    "type_ignores",
+}  # fmt: skip
+LEAVES = (ast.Name, ast.Constant)  # nothing is below them
+
+
+class Builder:
     """Walks a module once: scopes of all nodes, bindings, parents, and nodes by type.
+
+    Operators (`ast.Add`) and contexts (`ast.Load`) are passed over.
+
+    Args:
+      tree: the module.
+      package: that relative imports start from.
+      declares: whether there may be a `global` or `nonlocal`.
 
     Attributes:
       scopes: of each node, the scope in which it is evaluated.
@@ -83,39 +108,44 @@ class Builder(ast.NodeVisitor):
       by_type: nodes in the order of the text.
     """
 
-    def __init__(self, tree: ast.Module, package: str = ""):
-        self.package = package
+    def __init__(self, tree: ast.Module, package: str = "", *, declares: bool = True):
+        self.package, self.declares = package, declares
         self.scopes: dict[ast.AST, Scope] = {}
         self.opened: dict[ast.AST, Scope] = {}
         self.parents: dict[ast.AST, ast.AST] = {}
-        self.by_type: dict[type[ast.AST], list[ast.AST]] = {}
+        self.by_type: defaultdict[type[ast.AST], list[ast.AST]] = defaultdict(list)
         self.scope = self.opened[tree] = Scope(tree, None)
         self.visit(tree)
         for scope in self.opened.values():
             for bindings in scope.bindings.values():
-                bindings.sort(key=lambda each: each.at)
+                if len(bindings) > 1:
+                    bindings.sort(key=lambda each: each.at)
 
     def visit(self, node: ast.AST) -> None:
         """Notes a node and goes on with what it holds."""
+        kind = type(node)
         self.scopes[node] = self.scope
-        self.by_type.setdefault(type(node), []).append(node)
-        method = getattr(self, f"visit_{type(node).__name__}", None)
-        if method is None:
-            self.visit_all(node)
-        else:
-            method(node)
+        self.by_type[kind].append(node)
+        WAYS.get(kind, Builder.visit_all)(self, node)
 
-    def visit_all(self, node: ast.AST, *left_out: str) -> None:
+    def visit_all(self, node: ast.AST, left_out: str = "") -> None:
         """Goes on with the fields of a node."""
-        for name, value in ast.iter_fields(node):
-            if name in left_out:
+        scopes, parents, by_type, scope = self.scopes, self.parents, self.by_type, self.scope
+        for name in _fields(type(node)):
+            if name == left_out:
                 continue
-            if isinstance(value, ast.AST):
-                self.child(node, value)
-            elif isinstance(value, list):
-                for each in value:
-                    if isinstance(each, ast.AST):
-                        self.child(node, each)
+            value = getattr(node, name)
+            for each in value if type(value) is list else (value,):
+                kind = type(each)
+                if kind in LEAVES:  # most nodes are
+                    parents[each] = node
+                    scopes[each] = scope
+                    by_type[kind].append(each)
+                elif isinstance(each, ast.AST):
+                    parents[each] = node
+                    scopes[each] = scope
+                    by_type[kind].append(each)
+                    WAYS.get(kind, Builder.visit_all)(self, each)
 
     def child(self, parent: ast.AST, node: ast.AST) -> None:
         """Goes on with a node below another."""
@@ -127,7 +157,10 @@ class Builder(ast.NodeVisitor):
         self.scope = self.opened[node] = Scope(node, self.scope)
         return self.scope
 
-    def bind(self, name: str, kind: Kind, node: ast.AST, at: Place, **about: object) -> None:
+    def bind(
+        self, name: str, kind: Kind, node: ast.AST, at: Place, value: ast.expr | None = None,
+        path: tuple[int, ...] | None = (), origin: str | None = None,
+    ) -> None:  # fmt: skip
         """Notes that a name is bound here, or where `global` and `nonlocal` say."""
         scope = self.scope
         declared = scope.declared.get(name)
@@ -137,7 +170,7 @@ class Builder(ast.NodeVisitor):
         elif declared == "nonlocal":
             outer = [each for each in list(scope.chain())[1:] if name in each.bindings]
             scope = outer[0] if outer else scope
-        scope.bindings.setdefault(name, []).append(Binding(name, kind, node, at, **about))  # type: ignore[arg-type]
+        scope.bindings.setdefault(name, []).append(Binding(name, kind, node, at, value, path, origin))
 
     def bind_target(
         self,
@@ -150,7 +183,7 @@ class Builder(ast.NodeVisitor):
     ) -> None:
         """Notes what an assignment to a target binds."""
         if isinstance(target, ast.Name):
-            self.bind(target.id, kind, node, at, value=value, path=path)
+            self.bind(target.id, kind, node, at, value, path)
         elif isinstance(target, ast.Starred):
             self.bind_target(target.value, kind, node, at, value, None)
         elif isinstance(target, ast.Tuple | ast.List):
@@ -163,15 +196,10 @@ class Builder(ast.NodeVisitor):
 
     # Scopes.
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.bind(node.name, "function", node, _start(node))
         for each in node.decorator_list:
             self.child(node, each)
-        self.function(node)
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
         self.function(node)
 
     def function(self, node: Function) -> None:
@@ -189,18 +217,18 @@ class Builder(ast.NodeVisitor):
         if not isinstance(node, ast.Lambda) and node.returns is not None:
             self.child(node, node.returns)
         outer, scope = self.scope, self.within(node)
-        if not isinstance(node, ast.Lambda):
+        if self.declares and not isinstance(node, ast.Lambda):
             scope.declared = _declared(node)
         for each in every:
             self.parents[each] = arguments
             self.scopes[each] = scope
-            self.by_type.setdefault(ast.arg, []).append(each)
+            self.by_type[ast.arg].append(each)
             self.bind(each.arg, "param", each, _start(each))
         for each in [node.body] if isinstance(node, ast.Lambda) else node.body:
             self.child(node, each)
         self.scope = outer
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+    def class_(self, node: ast.ClassDef) -> None:
         self.bind(node.name, "class", node, _start(node))
         self.visit_all(node, "body")
         outer = self.scope
@@ -217,7 +245,7 @@ class Builder(ast.NodeVisitor):
         for place, each in enumerate(node.generators):
             self.parents[each] = node
             self.scopes[each] = self.scope
-            self.by_type.setdefault(ast.comprehension, []).append(each)
+            self.by_type[ast.comprehension].append(each)
             if place:
                 self.child(each, each.iter)
             self.parents[each.iter] = each
@@ -228,17 +256,15 @@ class Builder(ast.NodeVisitor):
         self.visit_all(node, "generators")
         self.scope = outer
 
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
-
     # Bindings.
 
-    def visit_Import(self, node: ast.Import) -> None:
+    def imported(self, node: ast.Import) -> None:
         for alias in node.names:
             self.child(node, alias)
             name = alias.asname or alias.name.partition(".")[0]
             self.bind(name, "import", node, _start(node), origin=alias.name if alias.asname else name)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+    def imported_from(self, node: ast.ImportFrom) -> None:
         base = node.module or ""
         if node.level:
             parts = self.package.split(".") if self.package else []
@@ -252,21 +278,21 @@ class Builder(ast.NodeVisitor):
             else:
                 self.bind(alias.asname or alias.name, "import", node, _start(node), origin=f"{base}.{alias.name}")
 
-    def visit_Assign(self, node: ast.Assign) -> None:
+    def assignment(self, node: ast.Assign) -> None:
         self.visit_all(node)
         for target in node.targets:
             self.bind_target(target, "assign", node, _end(node), node.value, ())
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+    def annotated(self, node: ast.AnnAssign) -> None:
         self.visit_all(node)
         if node.value is not None:
             self.bind_target(node.target, "assign", node, _end(node), node.value, ())
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+    def augmented(self, node: ast.AugAssign) -> None:
         self.visit_all(node)
         self.bind_target(node.target, "augmented", node, _end(node), node.value, ())
 
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+    def walrus(self, node: ast.NamedExpr) -> None:
         self.visit_all(node)
         inner = self.scope
         while isinstance(self.scope.node, COMPREHENSIONS) and self.scope.parent is not None:
@@ -274,42 +300,68 @@ class Builder(ast.NodeVisitor):
         self.bind_target(node.target, "assign", node, _end(node), node.value, ())
         self.scope = inner
 
-    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+    def loop(self, node: ast.For | ast.AsyncFor) -> None:
         self.bind_target(node.target, "loop", node, _start(node.target), node.iter, None)
         self.visit_all(node)
 
-    visit_AsyncFor = visit_For
-
-    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+    def context(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
             if item.optional_vars is not None:
                 at = _start(item.optional_vars)
                 self.bind_target(item.optional_vars, "with", node, at, item.context_expr, None)
         self.visit_all(node)
 
-    visit_AsyncWith = visit_With
-
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+    def handler(self, node: ast.ExceptHandler) -> None:
         if node.name:
             self.bind(node.name, "except", node, _start(node))
         self.visit_all(node)
 
-    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
+    def captured(self, node: ast.MatchAs | ast.MatchStar) -> None:
         if node.name:
             self.bind(node.name, "match", node, _start(node))
         self.visit_all(node)
 
-    visit_MatchStar = visit_MatchAs
-
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+    def captured_rest(self, node: ast.MatchMapping) -> None:
         if node.rest:
             self.bind(node.rest, "match", node, _start(node))
         self.visit_all(node)
 
-    def visit_Delete(self, node: ast.Delete) -> None:
+    def deleted(self, node: ast.Delete) -> None:
         self.visit_all(node)
         for target in node.targets:
             self.bind_target(target, "delete", node, _end(node), None, None)
+
+
+WAYS: dict[type[ast.AST], Callable[[Builder, Any], None]] = {
+    ast.FunctionDef: Builder.definition,
+    ast.AsyncFunctionDef: Builder.definition,
+    ast.Lambda: Builder.function,
+    ast.ClassDef: Builder.class_,
+    ast.ListComp: Builder.comprehension,
+    ast.SetComp: Builder.comprehension,
+    ast.DictComp: Builder.comprehension,
+    ast.GeneratorExp: Builder.comprehension,
+    ast.Import: Builder.imported,
+    ast.ImportFrom: Builder.imported_from,
+    ast.Assign: Builder.assignment,
+    ast.AnnAssign: Builder.annotated,
+    ast.AugAssign: Builder.augmented,
+    ast.NamedExpr: Builder.walrus,
+    ast.For: Builder.loop,
+    ast.AsyncFor: Builder.loop,
+    ast.With: Builder.context,
+    ast.AsyncWith: Builder.context,
+    ast.ExceptHandler: Builder.handler,
+    ast.MatchAs: Builder.captured,
+    ast.MatchStar: Builder.captured,
+    ast.MatchMapping: Builder.captured_rest,
+    ast.Delete: Builder.deleted,
+}
+
+
+@functools.cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return () if kind in LEAVES else tuple(each for each in kind._fields if each not in BARE)
 
 
 def _start(node: ast.AST) -> Place:

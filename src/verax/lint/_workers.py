@@ -121,15 +121,17 @@ def _size(path: Path) -> int:
 def _work() -> None:
     """Answers names of files from the input until it ends."""
     from verax.lint._engine import check_file
+    from verax.lint._memory import seldom_collected
     from verax.lint._project import Project
 
     lines = iter(sys.stdin.buffer)
     settings = _settings(json.loads(next(lines)))
     rules, project = settings.rules(), Project(settings.root)
-    for line in lines:
-        outcome = check_file(Path(json.loads(line)), settings, rules, project)
-        sys.stdout.buffer.write(json.dumps(to_plain(outcome)).encode() + b"\n")
-        sys.stdout.buffer.flush()
+    with seldom_collected():
+        for line in lines:
+            outcome = check_file(Path(json.loads(line)), settings, rules, project)
+            sys.stdout.buffer.write(json.dumps(to_plain(outcome)).encode() + b"\n")
+            sys.stdout.buffer.flush()
 
 
 def _settings(content: dict[str, Any]) -> Settings:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from verax.lint._key_names import FOLD_IN, in_test, sampled_by
 from verax.lint._module import Module
 from verax.lint._rule import Found, rule
-from verax.lint._traced import literals, transforms_around
+from verax.lint._traced import transforms_around
+from verax.lint._traced_params import literals
 
 MAKERS = ("jax.random.PRNGKey", "jax.random.key", "flax.nnx.Rngs")
 SHAPES = ("jax.eval_shape", "jax.make_jaxpr", "equinox.filter_eval_shape", "flax.nnx.eval_shape")

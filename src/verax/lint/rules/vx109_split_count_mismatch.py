@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from verax.lint._module import Module, argument, has_stars
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
-from verax.lint._traced import literals
+from verax.lint._traced_params import literals
 
 
 @rule("VX109", "split-count-mismatch", "error")

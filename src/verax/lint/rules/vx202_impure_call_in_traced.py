@@ -9,7 +9,8 @@ from verax.lint._module import Module
 from verax.lint._mutation import effects_around, is_free
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Function
-from verax.lint._taint import arguments_of, taint
+from verax.lint._taint import taint
+from verax.lint._taint_syntax import arguments_of
 
 CLOCKS = {
     "time.time", "time.perf_counter", "time.monotonic", "time.process_time", "time.time_ns", "time.perf_counter_ns",

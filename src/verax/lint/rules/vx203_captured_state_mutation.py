@@ -9,7 +9,8 @@ from verax.lint._module import Module
 from verax.lint._mutation import effects_around, in_test, is_container, is_free, is_within, method_self
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Function
-from verax.lint._taint import arguments_of, taint
+from verax.lint._taint import taint
+from verax.lint._taint_syntax import arguments_of
 from verax.lint._traced import Transform
 
 METHODS = {

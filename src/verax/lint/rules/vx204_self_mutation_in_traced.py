@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from verax.lint._module import Module
 from verax.lint._mutation import effects_around, method_self
 from verax.lint._rule import Found, rule
-from verax.lint._taint import is_pytree, taint
+from verax.lint._taint import taint
+from verax.lint._taint_params import is_pytree
 
 LINEN = "flax.linen.Module"
 SETUP = {"setup", "__init__", "__post_init__", "__setattr__", "__init_subclass__", "__setstate__", "__new__"}

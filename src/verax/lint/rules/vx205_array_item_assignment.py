@@ -10,16 +10,9 @@ from verax.lint._mutation import method_self
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Binding
-from verax.lint._taint import (
-    ARRAY_ATTRIBUTES,
-    ARRAY_METHODS,
-    SEVERAL_NUMPY,
-    STATIC_NUMPY,
-    TREE,
-    TREE_LAX,
-    is_array,
-    taint,
-)
+from verax.lint._taint import taint
+from verax.lint._taint_levels import TREE, is_array
+from verax.lint._taint_names import ARRAY_ATTRIBUTES, ARRAY_METHODS, SEVERAL_NUMPY, STATIC_NUMPY, TREE_LAX
 
 NO_ARRAYS = STATIC_NUMPY | SEVERAL_NUMPY
 RANDOM = {

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from verax.lint._module import Module
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
-from verax.lint._taint import TREE, is_array, taint
+from verax.lint._taint import taint
+from verax.lint._taint_levels import TREE, is_array
 from verax.lint._traced import transforms_around
 
 NUMBERS = {"builtins.float", "builtins.int", "builtins.bool", "builtins.complex"}

@@ -9,8 +9,10 @@ from verax.lint._imports import added_import
 from verax.lint._module import Module
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
-from verax.lint._taint import SEQUENCE, arguments_of, taint
+from verax.lint._taint import taint
+from verax.lint._taint_levels import SEQUENCE
 from verax.lint._taint_names import STATIC_NUMPY
+from verax.lint._taint_syntax import arguments_of
 from verax.lint._traced import transforms_around
 
 

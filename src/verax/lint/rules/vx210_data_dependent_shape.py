@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from verax.lint._module import Module, argument, keyword
 from verax.lint._rule import Found, rule
-from verax.lint._taint import ARRAY, MASK, TREE, taint
+from verax.lint._taint import taint
+from verax.lint._taint_levels import ARRAY, MASK, TREE
 
 # Functions whose result is as long as there are elements of some kind, unless `size` says how long.
 SIZED = {

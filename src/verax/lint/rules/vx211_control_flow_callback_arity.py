@@ -9,7 +9,7 @@ from verax.lint._module import Module, argument, has_stars
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Function
-from verax.lint._traced import returns_of, unwrapped
+from verax.lint._unwrapped import returns_of, unwrapped
 
 # Of each function given: its place, its keyword, how many arguments it gets.
 TAKES: dict[str, tuple[tuple[int, str, int], ...]] = {

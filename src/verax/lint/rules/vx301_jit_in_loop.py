@@ -9,7 +9,7 @@ from verax.lint._module import LOOPS, Module
 from verax.lint._mutation import in_test
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, Level, rule
-from verax.lint._traced import PARTIAL, function_given, transform_of
+from verax.lint._transforms import PARTIAL, function_given, transform_of
 
 JIT = {
     "jax.jit", "jax.pmap", "jax.pjit", "jax.experimental.pjit.pjit", "flax.nnx.jit", "flax.nnx.pmap",

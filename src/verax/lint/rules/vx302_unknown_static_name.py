@@ -10,7 +10,8 @@ from verax.lint._jitted import Jitted, decorated, made
 from verax.lint._module import Module, keyword
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
-from verax.lint._traced import literals, transform_of
+from verax.lint._traced_params import literals
+from verax.lint._transforms import transform_of
 
 NAMES = ("static_argnames", "donate_argnames")
 NUMBERS = ("static_argnums", "donate_argnums", "static_broadcasted_argnums")

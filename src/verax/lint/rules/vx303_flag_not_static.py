@@ -11,7 +11,8 @@ from verax.lint._module import Module, keyword
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import Function
-from verax.lint._traced import JITS, traced, transform_of
+from verax.lint._traced import traced
+from verax.lint._transforms import JITS, transform_of
 
 
 @rule("VX303", "flag-not-static", "error")

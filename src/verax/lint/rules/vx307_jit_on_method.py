@@ -9,8 +9,9 @@ from verax.lint._imports import added_import
 from verax.lint._module import Module, keyword
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
-from verax.lint._taint import is_pytree
-from verax.lint._traced import parameters, static_names, transform_of
+from verax.lint._taint_params import is_pytree
+from verax.lint._traced_params import parameters, static_names
+from verax.lint._transforms import transform_of
 
 PLAIN_BASES = {"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol", "flax.linen.Module"}
 PLAIN_DECORATORS = {"dataclasses.dataclass", "functools.total_ordering", "typing.final"}

@@ -10,7 +10,7 @@ from verax.lint._module import Module
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
 from verax.lint._tables import ROOTS, table
-from verax.lint._traced import PARTIAL
+from verax.lint._transforms import PARTIAL
 from verax.lint._uses import owner, real_name
 from verax.lint._versions import target
 

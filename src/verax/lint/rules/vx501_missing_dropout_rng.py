@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._models import Frame, applied, is_apply, is_evaluating, needs
+from verax.lint._model_applies import applied, is_apply
+from verax.lint._model_modes import is_evaluating
+from verax.lint._model_needs import needs
+from verax.lint._models import Frame
 from verax.lint._module import Module, argument, has_stars
 from verax.lint._reaching import certain
 from verax.lint._rule import Found, rule

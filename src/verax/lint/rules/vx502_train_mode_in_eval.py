@@ -6,7 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from verax.lint._models import is_apply, is_evaluating, mode_given
+from verax.lint._model_applies import is_apply
+from verax.lint._model_modes import is_evaluating, mode_given
 from verax.lint._module import Module, argument
 from verax.lint._reaching import PARTIAL, function_names, inner_nodes, words
 from verax.lint._report import Fix

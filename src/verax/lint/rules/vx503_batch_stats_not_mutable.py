@@ -6,16 +6,10 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._edits import added_argument
-from verax.lint._models import (
-    Frame,
-    applied,
-    collections_given,
-    is_apply,
-    is_evaluating,
-    mode_given,
-    mutable_given,
-    needs,
-)  # fmt: skip
+from verax.lint._model_applies import applied, collections_given, is_apply, mutable_given
+from verax.lint._model_modes import is_evaluating, mode_given
+from verax.lint._model_needs import needs
+from verax.lint._models import Frame
 from verax.lint._module import Module, argument, has_stars
 from verax.lint._reaching import is_same, loads
 from verax.lint._report import Fix

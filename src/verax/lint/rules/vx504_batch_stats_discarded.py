@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._models import collections_given, is_apply, is_evaluating, mode_given, mutable_given
+from verax.lint._model_applies import collections_given, is_apply, mutable_given
+from verax.lint._model_modes import is_evaluating, mode_given
 from verax.lint._module import Module, argument
 from verax.lint._reaching import is_read, is_test, reads, target_bindings
 from verax.lint._rule import Found, rule

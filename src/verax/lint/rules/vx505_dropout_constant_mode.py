@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._models import ATTENTION, EVAL, TRAIN, field_names, is_linen, layer_class, made
+from verax.lint._model_modes import EVAL, TRAIN
+from verax.lint._models import ATTENTION, field_names, is_linen, layer_class, made
 from verax.lint._module import Module
 from verax.lint._reaching import PARTIAL
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
-from verax.lint._traced import parameters
+from verax.lint._traced_params import parameters
 
 FLAG = {
     "flax.linen.Dropout": "deterministic",

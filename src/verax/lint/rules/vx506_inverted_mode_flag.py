@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._models import EVAL, TRAIN, layer_class, made
+from verax.lint._model_modes import EVAL, TRAIN
+from verax.lint._models import layer_class, made
 from verax.lint._module import Module
 from verax.lint._reaching import certain
 from verax.lint._report import Fix

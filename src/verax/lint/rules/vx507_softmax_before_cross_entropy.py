@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._models import applied, is_apply
+from verax.lint._model_applies import applied, is_apply
 from verax.lint._module import Module, argument
 from verax.lint._reaching import callee, certain, is_plain, returned
 from verax.lint._report import Fix

@@ -10,7 +10,10 @@ from verax.lint._reaching import certain, inner_nodes, is_same, spelled, words
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS, Function
-from verax.lint._traced import EAGER, parameters, traced, unwrapped
+from verax.lint._traced import traced
+from verax.lint._traced_params import parameters
+from verax.lint._transforms import EAGER
+from verax.lint._unwrapped import unwrapped
 
 TARGET = {"target", "targets", "td", "bootstrap", "bootstrapped", "backup", "bellman", "returns", "ret", "y"}
 REWARD = {"reward", "rewards", "rew", "rews", "r"}

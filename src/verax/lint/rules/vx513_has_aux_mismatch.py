@@ -11,7 +11,7 @@ from verax.lint._reaching import JITTED, PARTIAL, certain, is_plain, returned
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS, Function
-from verax.lint._traced import transform_of
+from verax.lint._transforms import transform_of
 
 # Of each, where `has_aux` may stand by place.
 GRADIENTS: dict[str, int | None] = {

@@ -9,7 +9,7 @@ from verax.lint._module import Module, argument
 from verax.lint._reaching import certain, inner_nodes, is_same, words
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
-from verax.lint._traced import EAGER
+from verax.lint._transforms import EAGER
 
 WHERE = {"jax.numpy.where": ("condition", "x", "y"), "jax.lax.select": ("pred", "on_true", "on_false")}
 # What is finite or differentiable on one side only: which side of its bound that is.
