@@ -18,6 +18,7 @@ from verax.lint._reaching import (
     is_plain,
     is_same,
     is_test,
+    leads_to,
     returned,
     words,
 )
@@ -532,6 +533,9 @@ def collections_given(module: Module, node: ast.expr | None) -> set[str] | None:
     """Returns the names of the collections of a dict of variables; None where they are not all known."""
     if node is None:
         return None
+    if isinstance(node, ast.Name):
+        found = collections_given(module, value) if (value := certain(module, node)) is not node else None
+        return None if found is None else found | _put_in(module, node)
     node = certain(module, node)
     called = (module.called(node) or "").rpartition(".")[2]
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
@@ -547,6 +551,18 @@ def collections_given(module: Module, node: ast.expr | None) -> set[str] | None:
                 found.add(key.value)
         return found
     return None
+
+
+def _put_in(module: Module, name: ast.Name) -> set[str]:
+    """Returns the collections that `name["params"] = ...` puts into a dict on every way to where its name is read."""
+    binding = module.binding(name)
+    return {
+        each.slice.value
+        for each in module.nodes(ast.Subscript)
+        if isinstance(each.ctx, ast.Store) and isinstance(each.value, ast.Name) and each.value.id == name.id
+        and isinstance(each.slice, ast.Constant) and isinstance(each.slice.value, str)
+        and module.binding(each.value) is binding and each.lineno < name.lineno and leads_to(module, each, name)
+    }  # fmt: skip
 
 
 def mutable_given(module: Module, call: ast.Call) -> set[str] | bool | None:

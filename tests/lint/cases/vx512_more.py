@@ -110,3 +110,10 @@ def kept_in_dict(params, grads, state):
 
 def kept_whole(params, grads, opt_state):
     return tx.update(grads, opt_state, params)
+
+
+def extragradient(params, opt_state, gradient):
+    trial, _ = tx.update(gradient(params), opt_state, params)
+    there = optax.apply_updates(params, trial)
+    updates, opt_state = tx.update(gradient(there), opt_state, params)
+    return optax.apply_updates(params, updates), opt_state

@@ -46,7 +46,7 @@ def dropout_constant_mode(module: Module) -> Iterator[Found]:
         if not isinstance(call, ast.Call) or owner is None or not is_linen(module, owner):
             continue
         kind = _layer(module, call)
-        if kind is None or FLAG.get(kind) != each.arg or _rate_is_zero(module, call):
+        if kind is None or FLAG.get(kind) != each.arg or _rate_is_zero(module, call) or _is_in_training(module, call):
             continue
         layer = kind.rpartition(".")[2]
         message = f"{layer} is always in training mode: {each.arg} is the literal False. Pass the model's flag."
@@ -79,6 +79,33 @@ def _rate_is_zero(module: Module, call: ast.Call) -> bool:
     if rate is None:
         return one.kind in ATTENTION and not one.hidden
     return isinstance(rate, ast.Constant) and not rate.value
+
+
+def _is_in_training(module: Module, node: ast.AST) -> bool:
+    """Returns whether a branch on a flag of the mode leads to a node, so that the literal says what the flag said."""
+    child: ast.AST = node
+    for each in module.around(node):
+        if isinstance(each, ast.If | ast.IfExp) and child is not each.test and _reads_flag(each.test):
+            return True
+        for block in (getattr(each, "body", None), getattr(each, "orelse", None)):
+            if isinstance(block, list) and child in block:
+                before = block[: block.index(child)]
+                if any(isinstance(one, ast.If) and _reads_flag(one.test) and _leaves(one) for one in before):
+                    return True
+        if isinstance(each, FUNCTIONS):
+            return False
+        child = each
+    return False
+
+
+def _leaves(node: ast.If) -> bool:
+    return isinstance(node.body[-1], ast.Return | ast.Raise)
+
+
+def _reads_flag(test: ast.expr) -> bool:
+    names = {each.id if isinstance(each, ast.Name) else each.attr for each in ast.walk(test)
+             if isinstance(each, ast.Name | ast.Attribute)}  # fmt: skip
+    return any(name.lstrip("_") in TRAIN or name.lstrip("_") in EVAL for name in names)
 
 
 def _fix(module: Module, node: ast.expr, owner: ast.ClassDef) -> Fix | None:

@@ -48,7 +48,7 @@ def optimizer_state_discarded(module: Module) -> Iterator[Found]:
         if target is None or is_test(module, call):
             continue
         function = module.function(call)
-        if not _matters(module, call, state, function):
+        if not _matters(module, call, state, function) or _is_tried(module, call, state, function):
             continue
         message = (
             f"the new state of {module.source(optimizer)} is thrown away: its moments and step count never move on. "
@@ -120,6 +120,17 @@ def _matters(module: Module, call: ast.Call, state: ast.expr, function: Function
         for each in inside
     )
     return applies or returns
+
+
+def _is_tried(module: Module, call: ast.Call, state: ast.expr, function: Function | None) -> bool:
+    """Returns whether an update is a trial: another one from the same state in the function keeps what it returns."""
+    for each in [] if function is None else ast.walk(function):
+        if isinstance(each, ast.Call) and each is not call and is_same(each.func, call.func):
+            given = argument(each, 1, "state")
+            is_kept = _discarded(module, each, module.parents.get(each)) is None
+            if given is not None and is_same(given, state) and is_kept:
+                return True
+    return False
 
 
 def _fix(module: Module, call: ast.Call, target: ast.expr, state: ast.expr) -> Fix | None:

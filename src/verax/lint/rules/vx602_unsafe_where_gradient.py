@@ -16,6 +16,7 @@ WHERE = {"jax.numpy.where": ("condition", "x", "y"), "jax.lax.select": ("pred", 
 ABOVE = {"log", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "arccosh", "acosh"}
 WITHIN = {"arccos", "arcsin", "arctanh", "acos", "asin", "atanh"}
 DIVIDE = ("jax.numpy.divide", "jax.numpy.true_divide", "jax.lax.div")
+POWER = ("jax.numpy.power", "jax.numpy.float_power", "jax.numpy.pow", "jax.lax.pow")
 COMPARISONS: dict[str, ast.cmpop] = {
     "greater": ast.Gt(), "greater_equal": ast.GtE(), "less": ast.Lt(), "less_equal": ast.LtE(), "equal": ast.Eq(),
     "not_equal": ast.NotEq(),
@@ -25,6 +26,8 @@ GUARDING = {
     "select", "stop_gradient", "count_nonzero", "size", "iota", "minimum", "nan_to_num", "broadcasted_iota",
 }  # fmt: skip
 SMALL = {"eps", "epsilon", "tol", "tolerance", "tiny", "small", "min", "threshold", "zero", "atol", "finfo"}
+COUNTS = {"num", "n", "count", "counts", "size", "sizes", "dims", "length", "lengths", "steps", "step"}
+LIBRARIES = ("jax", "numpy", "builtins", "math")
 GRADIENTS = {*EAGER, "jax.jacfwd", "jax.jacrev", "jax.hessian", "jax.jacobian", "jax.linearize"}
 SIZES = ("jax.numpy.abs", "jax.numpy.absolute", "builtins.abs", "jax.numpy.fabs", "jax.lax.abs")
 
@@ -121,6 +124,8 @@ def _unsafe(
     branch = certain(module, branch)
     for each in inner_nodes(branch):
         given, what, side = None, "", ">"
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Div) and _is_of_counts(module, each):
+            continue
         if isinstance(each, ast.Call):
             name = module.dotted(each.func) or ""
             if name in WHERE:
@@ -131,6 +136,8 @@ def _unsafe(
                 side = "<" if short in WITHIN else ">"
             elif name in DIVIDE and len(each.args) == 2:
                 given, what, side = each.args[1], "the division", "!="
+            elif name in POWER and len(each.args) == 2 and _is_singular(module, each.args[1]):
+                given, what = each.args[0], "the power"
         elif isinstance(each, ast.BinOp) and isinstance(each.op, ast.Div):
             given, what, side = each.right, "the division", "!="
         elif isinstance(each, ast.BinOp) and isinstance(each.op, ast.Pow) and _is_singular(module, each.right):
@@ -141,6 +148,16 @@ def _unsafe(
             if _is_guarded(module, given, side, one, kind, other):
                 return given, what
     return None
+
+
+def _is_of_counts(module: Module, node: ast.expr) -> bool:
+    """Returns whether all names in an expression are of whole numbers, by which nothing is differentiated."""
+    names = {
+        each.id if isinstance(each, ast.Name) else each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name | ast.Attribute) and (module.dotted(each) or "").partition(".")[0] not in LIBRARIES
+    }
+    return bool(names) and all(COUNTS & set(words(name)) for name in names)
 
 
 def _is_singular(module: Module, node: ast.expr) -> bool:
