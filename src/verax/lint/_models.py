@@ -534,8 +534,9 @@ def collections_given(module: Module, node: ast.expr | None) -> set[str] | None:
     if node is None:
         return None
     if isinstance(node, ast.Name):
-        found = collections_given(module, value) if (value := certain(module, node)) is not node else None
-        return None if found is None else found | _put_in(module, node)
+        value = certain(module, node)
+        given = None if value is node else collections_given(module, value)
+        return None if given is None else given | _put_in(module, node)
     node = certain(module, node)
     called = (module.called(node) or "").rpartition(".")[2]
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:

@@ -124,3 +124,15 @@ def of_counts(num_dims, max_num_dims):
 
 def mean_of_some(total, count):
     return jnp.where(count > 0, total / count, 0.0)  # expect: VX602
+
+
+def sinc(x):
+    return jnp.where(x == 0.0, 1.0, jnp.sin(jnp.pi * x) / (jnp.pi * x))  # expect: VX602
+
+
+def inverse_square(x):
+    return jnp.where(x != 0.0, 1 / x**2, 0.0)  # expect: VX602
+
+
+def of_difference(x, y):
+    return jnp.where(x > 0, jnp.sqrt(y * x), 0.0)

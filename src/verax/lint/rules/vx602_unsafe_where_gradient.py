@@ -175,6 +175,7 @@ def _is_guarded(module: Module, given: ast.expr, side: str, one: ast.expr, kind:
     if isinstance(given, ast.BinOp) and isinstance(given.op, ast.Sub):
         fits = is_same(given.left, one) and is_same(given.right, other) and kind in (">", "!=")
         return fits and side != "<" and not _is_safe(module, given.left)
+    given = _core(module, given, side)
     if not isinstance(given, ast.Name | ast.Attribute | ast.Subscript) or not is_same(given, one):
         return False
     if _is_safe(module, given) or _differ(module, given, one):
@@ -186,6 +187,26 @@ def _is_guarded(module: Module, given: ast.expr, side: str, one: ast.expr, kind:
     if side == "!=" and not _is_small(module, other):
         return False
     return kind == ">" and not _is_below_zero(other)
+
+
+def _core(module: Module, node: ast.expr, side: str) -> ast.expr:
+    """Returns what decides whether a product or power is zero, or for which sign it is not positive: x of `2 * x`."""
+    while isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.Mult) and side != "<" and _is_positive(module, node.left):
+            node = node.right
+        elif isinstance(node.op, ast.Mult) and side != "<" and _is_positive(module, node.right):
+            node = node.left
+        elif isinstance(node.op, ast.Pow) and side == "!=" and _is_positive(module, node.right):
+            node = node.left
+        else:
+            break
+    return node
+
+
+def _is_positive(module: Module, node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and node.value > 0
+    return (module.dotted(node) or "").rpartition(".")[2] == "pi"
 
 
 def _differ(module: Module, one: ast.expr, other: ast.expr) -> bool:
