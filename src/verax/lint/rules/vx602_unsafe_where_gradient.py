@@ -192,11 +192,11 @@ def _is_guarded(module: Module, given: ast.expr, side: str, one: ast.expr, kind:
 def _core(module: Module, node: ast.expr, side: str) -> ast.expr:
     """Returns what decides whether a product or power is zero, or for which sign it is not positive: x of `2 * x`."""
     while isinstance(node, ast.BinOp):
-        if isinstance(node.op, ast.Mult) and side != "<" and _is_positive(module, node.left):
+        is_product = isinstance(node.op, ast.Mult) and side != "<"
+        is_power = isinstance(node.op, ast.Pow) and side == "!="
+        if is_product and _is_positive(module, node.left):
             node = node.right
-        elif isinstance(node.op, ast.Mult) and side != "<" and _is_positive(module, node.right):
-            node = node.left
-        elif isinstance(node.op, ast.Pow) and side == "!=" and _is_positive(module, node.right):
+        elif (is_product or is_power) and _is_positive(module, node.right):
             node = node.left
         else:
             break
