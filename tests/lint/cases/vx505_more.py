@@ -93,3 +93,12 @@ class Early(nn.Module):
         if not training:
             return x
         return nn.Dropout(0.1, deterministic=False)(x)
+
+
+def test_masks_differ():
+    class Noisy(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dropout(0.5, deterministic=False)(x)
+
+    assert Noisy is not None

@@ -74,3 +74,7 @@ def two(a, b):
 
 def softplus(a):
     return jnp.log(1.0 + jnp.exp(-jnp.abs(a))), jnp.log(jnp.exp(-a) + jnp.exp(-2 * a))
+
+
+def test_logsumexp(x):
+    assert jnp.allclose(jax.nn.logsumexp(x), jnp.log(jnp.sum(jnp.exp(x))))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from verax.lint._models import ATTENTION, EVAL, TRAIN, field_names, is_linen, layer_class, made
 from verax.lint._module import Module
-from verax.lint._reaching import PARTIAL
+from verax.lint._reaching import PARTIAL, is_test
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
@@ -36,7 +36,8 @@ def dropout_constant_mode(module: Module) -> Iterator[Found]:
         inputs = nn.Dropout(0.5, deterministic=not training)(inputs)
 
     The fix takes the one flag that the method or the module has; it is not safe, as evaluation changes. `True`, as for
-    a batch norm that is frozen, is fine. What is not seen: literals in functions outside of a module.
+    a batch norm that is frozen, is fine, and so are models of unit tests. What is not seen: literals in functions
+    outside of a module.
     """
     for each in module.nodes(ast.keyword):
         if each.arg not in ("deterministic", "use_running_average") or not _is_false(each.value):
@@ -47,6 +48,8 @@ def dropout_constant_mode(module: Module) -> Iterator[Found]:
             continue
         kind = _layer(module, call)
         if kind is None or FLAG.get(kind) != each.arg or _rate_is_zero(module, call) or _is_in_training(module, call):
+            continue
+        if is_test(module, call):
             continue
         layer = kind.rpartition(".")[2]
         message = f"{layer} is always in training mode: {each.arg} is the literal False. Pass the model's flag."
