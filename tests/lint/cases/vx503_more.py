@@ -117,3 +117,7 @@ def put_in_some(state, params, x):
     if state.batch_stats is not None:
         variables["batch_stats"] = state.batch_stats
     return state.apply_fn(variables, x, train=True)
+
+
+def by_keyword(model, params, stats, x):
+    return model.apply(variables={"params": params, "batch_stats": stats}, x=x, train=True)  # expect: VX503
