@@ -6,7 +6,7 @@ import ast
 
 from verax.lint._models import Made, made
 from verax.lint._module import Module, argument, has_stars
-from verax.lint._reaching import certain, is_same
+from verax.lint._reaching import certain, is_same, leads_to
 from verax.lint._train_states import created_with
 
 
@@ -60,6 +60,10 @@ def collections_given(module: Module, node: ast.expr | None) -> set[str] | None:
     """Returns the names of the collections of a dict of variables; None where they are not all known."""
     if node is None:
         return None
+    if isinstance(node, ast.Name):
+        value = certain(module, node)
+        given = None if value is node else collections_given(module, value)
+        return None if given is None else given | _put_in(module, node)
     node = certain(module, node)
     called = (module.called(node) or "").rpartition(".")[2]
     if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
@@ -75,6 +79,18 @@ def collections_given(module: Module, node: ast.expr | None) -> set[str] | None:
                 found.add(key.value)
         return found
     return None
+
+
+def _put_in(module: Module, name: ast.Name) -> set[str]:
+    """Returns the collections that `name["params"] = ...` puts into a dict on every way to where its name is read."""
+    binding = module.binding(name)
+    return {
+        each.slice.value
+        for each in module.nodes(ast.Subscript)
+        if isinstance(each.ctx, ast.Store) and isinstance(each.value, ast.Name) and each.value.id == name.id
+        and isinstance(each.slice, ast.Constant) and isinstance(each.slice.value, str)
+        and module.binding(each.value) is binding and each.lineno < name.lineno and leads_to(module, each, name)
+    }  # fmt: skip
 
 
 def mutable_given(module: Module, call: ast.Call) -> set[str] | bool | None:

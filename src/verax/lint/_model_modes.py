@@ -23,7 +23,7 @@ EVALUATING = {
 NOT_EVALUATING = {
     "train", "training", "fit", "mc", "dropout", "montecarlo", "monte", "uncertainty", "bayes", "bayesian",
     "stochastic", "ensemble", "epistemic", "sample", "samples", "variance", "update", "finetune", "adapt", "grad",
-    "grads", "gradient", "calibrate", "recalibrate", "stats", "bn", "posterior",
+    "grads", "gradient", "calibrate", "recalibrate", "stats", "bn", "posterior", "shape", "shapes", "spec", "specs",
 }  # fmt: skip
 
 

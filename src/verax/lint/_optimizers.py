@@ -143,14 +143,14 @@ def _of_unnamed(module: Module, node: ast.Call, depth: int) -> list[Part] | None
 
 
 def chain_arguments(module: Module, call: ast.Call) -> Iterator[tuple[ast.expr, ast.expr | None]]:
-    """Yields the arguments of a chain with what each stands for: several of a star, None for what is not known."""
+    """Yields the arguments of a chain, of a star its elements, with what each stands for; None if it is not known."""
     named = module.dotted(call.func) == "optax.named_chain"
     for given in call.args:
         if isinstance(given, ast.Starred):
             every = certain(module, given.value)
             if isinstance(every, ast.Tuple | ast.List) and not _is_changed(module, given.value):
                 for each in every.elts:
-                    yield given, None if isinstance(each, ast.Starred) else each
+                    yield each, None if isinstance(each, ast.Starred) else each
             else:
                 yield given, None
         elif named:
@@ -158,6 +158,12 @@ def chain_arguments(module: Module, call: ast.Call) -> Iterator[tuple[ast.expr, 
             yield given, pair.elts[1] if isinstance(pair, ast.Tuple) and len(pair.elts) == 2 else None
         else:
             yield given, given
+
+
+def place_of(module: Module, call: ast.Call, part: Part) -> ast.expr:
+    """Returns where a part of a chain is reported: its argument, or the chain where a star reads it from elsewhere."""
+    given = part.argument
+    return given if given is not None and any(each is call for each in module.around(given)) else call
 
 
 def _is_changed(module: Module, node: ast.expr) -> bool:

@@ -139,3 +139,15 @@ class HostLog:
 
         jax.debug.callback(store, x)
         return x
+
+
+class SetUpInParts(nn.Module):
+    def setup(self):
+        self._layers()
+
+    def _layers(self):
+        self.dense = nn.Dense(3)
+
+    def __call__(self, x):
+        self.last = x  # expect: VX204
+        return self.dense(x)

@@ -94,3 +94,7 @@ def retrieval_step(state, batch, key):
 def predict_codes(model, variables, x, key):
     # The model samples its code only with train=True.
     return model.apply(variables, x, train=True, rngs={"dropout": key})
+
+
+def infer_shapes(model, variables, x):
+    return jax.eval_shape(lambda: model.apply(variables, x, train=True))

@@ -97,3 +97,27 @@ def unknown_variables(model, variables, x):
 
 def rest(model, params, stats, x, options):
     return model.apply({"params": params, "batch_stats": stats}, x, train=True, **options)
+
+
+def put_in(state, params, x):
+    variables = {"params": params}
+    variables["batch_stats"] = state.batch_stats
+    return state.apply_fn(variables, x, train=True)  # expect: VX503
+
+
+def put_in_later(state, params, x):
+    variables = {"params": params}
+    out = state.apply_fn(variables, x, train=True)
+    variables["batch_stats"] = state.batch_stats
+    return out, variables
+
+
+def put_in_some(state, params, x):
+    variables = {"params": params}
+    if state.batch_stats is not None:
+        variables["batch_stats"] = state.batch_stats
+    return state.apply_fn(variables, x, train=True)
+
+
+def by_keyword(model, params, stats, x):
+    return model.apply(variables={"params": params, "batch_stats": stats}, x=x, train=True)  # expect: VX503

@@ -74,3 +74,31 @@ class Stateful(nnx.Module):
 
 def outside(x):
     return nn.Dropout(0.5, deterministic=False)
+
+
+class Branches(nn.Module):
+    @nn.compact
+    def __call__(self, x, train, deterministic):
+        if train:
+            x = nn.Dropout(0.1, deterministic=False)(x)
+        if not deterministic and x.ndim > 1:
+            x = nn.Dropout(0.1)(x, deterministic=False)
+        return nn.Dropout(0.1, deterministic=False)(x)  # expect: VX505
+
+
+class Early(nn.Module):
+    @nn.compact
+    def __call__(self, x, training):
+        x = nn.Dense(8)(x)
+        if not training:
+            return x
+        return nn.Dropout(0.1, deterministic=False)(x)
+
+
+def test_masks_differ():
+    class Noisy(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dropout(0.5, deterministic=False)(x)
+
+    assert Noisy is not None

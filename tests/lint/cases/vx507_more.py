@@ -121,3 +121,25 @@ def labels_soft(z, t):
 
 def gate(z, y):
     return xent(z * sigmoid(z), y)
+
+
+class LastSoftmax(nn.Module):
+    def setup(self):
+        self.layers = nn.Sequential([nn.Dense(10), nn.softmax])
+
+    def __call__(self, x):
+        return self.layers(x)
+
+
+class InnerSoftmax(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Sequential([nn.softmax, nn.Dense(10)])(x)
+
+
+def sequence(params, x, y):
+    return optax.softmax_cross_entropy(LastSoftmax().apply(params, x), y).mean()  # expect: VX507
+
+
+def sequence_right(params, x, y):
+    return optax.softmax_cross_entropy(InnerSoftmax().apply(params, x), y).mean()

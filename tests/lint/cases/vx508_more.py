@@ -82,3 +82,17 @@ def other_chain(chain, lr):
 
 def schedule_unknown(schedule):
     return optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(schedule), optax.add_decayed_weights(1e-4))
+
+
+def star_here(lr):
+    return optax.chain(*[optax.add_decayed_weights(0.1), optax.rmsprop(lr)])  # expect: VX508
+
+
+def star_of_name(lr):
+    steps = [optax.add_decayed_weights(0.1), optax.adam(lr)]
+    return optax.chain(*steps)  # expect: VX508
+
+
+def star_right(lr):
+    steps = [optax.scale_by_adam(), optax.add_decayed_weights(0.1), optax.scale(-lr)]
+    return optax.chain(*steps)

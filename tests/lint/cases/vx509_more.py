@@ -50,3 +50,16 @@ def halved():
 
 def per_group(lr, labels):
     return optax.multi_transform({"a": optax.chain(optax.clip(1.0), optax.adam(lr)), "b": optax.sgd(lr)}, labels)
+
+
+def star_here(lr):
+    return optax.chain(*[optax.lamb(lr), optax.clip(1.0)])  # expect: VX509
+
+
+def star_of_name(lr):
+    steps = (optax.adam(lr), optax.clip(1.0))
+    return optax.chain(*steps)  # expect: VX509
+
+
+def star_right(lr):
+    return optax.chain(*[optax.clip(1.0), optax.lamb(lr)])

@@ -85,3 +85,13 @@ def not_differentiated(params, apply, batch, gamma):
 grads = [jax.grad(f) for f in (euler, helped)]
 g1, g2, g3 = jax.grad(stopped_value), jax.grad(part_of_params), jax.grad(residual_loss)
 g4, g5, g6 = jax.grad(euler), jax.grad(regularised), jax.grad(helped)
+
+
+def double_q(params, target_params, apply, batch):
+    best = apply(params, batch.next_obs).argmax(-1)
+    target = batch.reward + 0.99 * apply(target_params, batch.next_obs)[best]
+    again = batch.reward + 0.99 * apply(target_params, batch.next_obs, jnp.argmax(apply(params, batch.next_obs), -1))
+    return jnp.mean((apply(params, batch.obs) - target) ** 2 + again)
+
+
+double_q_grad = jax.grad(double_q)

@@ -110,3 +110,31 @@ def kept_in_dict(params, grads, state):
 
 def kept_whole(params, grads, opt_state):
     return tx.update(grads, opt_state, params)
+
+
+def extragradient(params, opt_state, gradient):
+    trial, _ = tx.update(gradient(params), opt_state, params)
+    there = optax.apply_updates(params, trial)
+    updates, opt_state = tx.update(gradient(there), opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+
+
+def scanned(tx, params, state, batches, gradient):
+    def body(carry, x):
+        p, s = carry
+        updates, _ = tx.update(gradient(p, x), s, p)  # expect: VX512
+        return (optax.apply_updates(p, updates), s), None
+
+    return jax.lax.scan(body, (params, state), batches)
+
+
+def in_dict(optimizer, train, grads):
+    updates, new = optimizer.update(grads, train["opt_state"], train["params"])  # expect: VX512
+    train["params"] = optax.apply_updates(train["params"], updates)
+    return train
+
+
+def in_dict_right(optimizer, train, grads):
+    updates, train["opt_state"] = optimizer.update(grads, train["opt_state"], train["params"])
+    train["params"] = optax.apply_updates(train["params"], updates)
+    return train

@@ -133,3 +133,15 @@ def defined_twice(params, x, flag):
             return jnp.sum(p)
 
     return jax.grad(loss)(params)
+
+
+@jax.jit
+@jax.value_and_grad
+def two_decorators(params, x):  # expect: VX513
+    return jnp.mean(params * x), x
+
+
+@jax.jit
+@partial(jax.value_and_grad, has_aux=True)
+def two_decorators_right(params, x):
+    return jnp.mean(params * x), x

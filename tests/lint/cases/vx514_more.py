@@ -128,3 +128,13 @@ class NotAModule:
 
 def function(x):
     return nn.Dense(8)(x)
+
+
+class FlaxRaises:
+    def test_without_compact(self):
+        class Bare(nn.Module):
+            def __call__(self, x):
+                return nn.Dense(1)(x)
+
+        with self.assertRaises(ValueError):
+            Bare().init(None, 1.0)

@@ -76,3 +76,12 @@ def parameter(softmax, z):
 
 def one_class(z):
     return jnp.log1p(softmax(z)), jnp.exp(softmax(z))
+
+
+def of_labels(logits, labels):
+    probabilities = jax.nn.softmax(logits)
+    return jnp.log(jnp.take_along_axis(probabilities, labels[:, None], axis=-1))  # expect: VX601
+
+
+def test_log_softmax(logits):
+    assert jnp.allclose(jax.nn.log_softmax(logits), jnp.log(jax.nn.softmax(logits)))

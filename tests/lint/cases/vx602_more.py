@@ -108,3 +108,31 @@ def indices(x):
 
 def clipped(t, norm, limit):
     return jnp.where(norm < limit, t, t / norm * limit)
+
+
+def power(x):
+    return jnp.where(x > 0, jnp.power(x, -0.5), 0.0)  # expect: VX602
+
+
+def square(x):
+    return jnp.where(x > 0, jnp.power(x, 2), 0.0)
+
+
+def of_counts(num_dims, max_num_dims):
+    return jnp.where(num_dims > 1, 0.5 * jnp.arange(max_num_dims) / (num_dims - 1), 0.5)
+
+
+def mean_of_some(total, count):
+    return jnp.where(count > 0, total / count, 0.0)  # expect: VX602
+
+
+def sinc(x):
+    return jnp.where(x == 0.0, 1.0, jnp.sin(jnp.pi * x) / (jnp.pi * x))  # expect: VX602
+
+
+def inverse_square(x):
+    return jnp.where(x != 0.0, 1 / x**2, 0.0)  # expect: VX602
+
+
+def of_difference(x, y):
+    return jnp.where(x > 0, jnp.sqrt(y * x), 0.0)

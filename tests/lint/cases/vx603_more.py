@@ -55,3 +55,26 @@ def either(x, flag):
     if flag:
         total = jnp.sum(jnp.exp(x))
     return jnp.log(total)
+
+
+def in_place(x):
+    x -= x.max(-1, keepdims=True)
+    return jnp.log(jnp.exp(x).sum(-1))
+
+
+def on_one_way(x, shift):
+    if shift:
+        x = x - x.max()
+    return jnp.log(jnp.sum(jnp.exp(x)))
+
+
+def two(a, b):
+    return jnp.log(jnp.exp(a) + jnp.exp(b))  # expect: VX603
+
+
+def softplus(a):
+    return jnp.log(1.0 + jnp.exp(-jnp.abs(a))), jnp.log(jnp.exp(-a) + jnp.exp(-2 * a))
+
+
+def test_logsumexp(x):
+    assert jnp.allclose(jax.nn.logsumexp(x), jnp.log(jnp.sum(jnp.exp(x))))

@@ -93,3 +93,19 @@ def loader(params, batches):
     for batch in batches:
         losses.append(loss_fn(params, batch))
     return np.mean(losses)
+
+
+def weighted(params, inputs, size):
+    losses, counts = [], []
+    for i in range(0, len(inputs), size):
+        losses.append(jnp.mean(inputs[i : i + size] @ params))
+        counts.append(len(inputs[i : i + size]))
+    return np.average(losses, weights=counts)
+
+
+def divisible(params, inputs, size):
+    assert len(inputs) % size == 0
+    losses = []
+    for i in range(0, len(inputs), size):
+        losses.append(jnp.mean(inputs[i : i + size] @ params))
+    return np.mean(losses)

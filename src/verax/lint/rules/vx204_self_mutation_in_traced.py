@@ -60,7 +60,7 @@ def _judged(module: Module, node: ast.stmt, target: ast.Attribute, root: ast.Nam
     function, owner, name = method
     bases = module.bases(owner)
     if LINEN in bases:
-        if function.name not in SETUP and not _is_setter(function):
+        if function.name not in SETUP and not _is_setter(function) and not _is_of_setup(module, owner, function.name):
             message = f"linen modules are frozen outside of setup: assigning {name}.{target.attr} raises. Return it."
             yield Found(node, message)
         return
@@ -85,6 +85,15 @@ def _judged(module: Module, node: ast.stmt, target: ast.Attribute, root: ast.Nam
     else:
         message = f"{name}.{target.attr} is assigned once, while {how} traces, not at every call. Return it instead."
         yield Found(node, message, level="error" if transform.way == "staged" else "warning")
+
+
+def _is_of_setup(module: Module, owner: ast.ClassDef, name: str) -> bool:
+    """Returns whether `setup` of a class calls a method, which may then assign to `self` as `setup` itself may."""
+    setup = module.method(owner, "setup")
+    return setup is not None and any(
+        isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr == name
+        for each in ast.walk(setup)
+    )
 
 
 def _is_setter(function: ast.FunctionDef) -> bool:

@@ -37,12 +37,13 @@ def batch_stats_not_mutable(module: Module) -> Iterator[Found]:
     collections are made elsewhere.
     """
     for call in module.nodes(ast.Call):
-        if not call.args or not is_apply(module, call) or has_stars(call):
+        variables = argument(call, 0, "variables")
+        if variables is None or not is_apply(module, call) or has_stars(call):
             continue
         mutable = mutable_given(module, call)
         if mutable is None or mutable is True or (isinstance(mutable, set) and "batch_stats" in mutable):
             continue
-        if "batch_stats" not in (collections_given(module, call.args[0]) or ()):
+        if "batch_stats" not in (collections_given(module, variables) or ()):
             continue
         mode = mode_given(call)
         if (mode is not None and mode[0] == "eval") or is_evaluating(module, call):

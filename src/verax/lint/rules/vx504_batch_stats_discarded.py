@@ -36,7 +36,7 @@ def batch_stats_discarded(module: Module) -> Iterator[Found]:
             continue
         mutable = mutable_given(module, call)
         if mutable is True:
-            if "batch_stats" not in (collections_given(module, call.args[0] if call.args else None) or ()):
+            if "batch_stats" not in (collections_given(module, argument(call, 0, "variables")) or ()):
                 continue
         elif not isinstance(mutable, set) or "batch_stats" not in mutable:
             continue

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from verax.lint._model_modes import EVAL, TRAIN
 from verax.lint._models import ATTENTION, field_names, is_linen, layer_class, made
 from verax.lint._module import Module
-from verax.lint._reaching import PARTIAL
+from verax.lint._reaching import PARTIAL, is_test
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
@@ -37,7 +37,8 @@ def dropout_constant_mode(module: Module) -> Iterator[Found]:
         inputs = nn.Dropout(0.5, deterministic=not training)(inputs)
 
     The fix takes the one flag that the method or the module has; it is not safe, as evaluation changes. `True`, as for
-    a batch norm that is frozen, is fine. What is not seen: literals in functions outside of a module.
+    a batch norm that is frozen, is fine, and so are models of unit tests. What is not seen: literals in functions
+    outside of a module.
     """
     for each in module.nodes(ast.keyword):
         if each.arg not in ("deterministic", "use_running_average") or not _is_false(each.value):
@@ -47,7 +48,9 @@ def dropout_constant_mode(module: Module) -> Iterator[Found]:
         if not isinstance(call, ast.Call) or owner is None or not is_linen(module, owner):
             continue
         kind = _layer(module, call)
-        if kind is None or FLAG.get(kind) != each.arg or _rate_is_zero(module, call):
+        if kind is None or FLAG.get(kind) != each.arg or _rate_is_zero(module, call) or _is_in_training(module, call):
+            continue
+        if is_test(module, call):
             continue
         layer = kind.rpartition(".")[2]
         message = f"{layer} is always in training mode: {each.arg} is the literal False. Pass the model's flag."
@@ -80,6 +83,33 @@ def _rate_is_zero(module: Module, call: ast.Call) -> bool:
     if rate is None:
         return one.kind in ATTENTION and not one.hidden
     return isinstance(rate, ast.Constant) and not rate.value
+
+
+def _is_in_training(module: Module, node: ast.AST) -> bool:
+    """Returns whether a branch on a flag of the mode leads to a node, so that the literal says what the flag said."""
+    child: ast.AST = node
+    for each in module.around(node):
+        if isinstance(each, ast.If | ast.IfExp) and child is not each.test and _reads_flag(each.test):
+            return True
+        for block in (getattr(each, "body", None), getattr(each, "orelse", None)):
+            if isinstance(block, list) and child in block:
+                before = block[: block.index(child)]
+                if any(isinstance(one, ast.If) and _reads_flag(one.test) and _leaves(one) for one in before):
+                    return True
+        if isinstance(each, FUNCTIONS):
+            return False
+        child = each
+    return False
+
+
+def _leaves(node: ast.If) -> bool:
+    return isinstance(node.body[-1], ast.Return | ast.Raise)
+
+
+def _reads_flag(test: ast.expr) -> bool:
+    names = {each.id if isinstance(each, ast.Name) else each.attr for each in ast.walk(test)
+             if isinstance(each, ast.Name | ast.Attribute)}  # fmt: skip
+    return any(name.lstrip("_") in TRAIN or name.lstrip("_") in EVAL for name in names)
 
 
 def _fix(module: Module, node: ast.expr, owner: ast.ClassDef) -> Fix | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from verax.lint._model_applies import applied, is_apply
 from verax.lint._module import Module, argument
-from verax.lint._reaching import callee, certain, is_plain, returned
+from verax.lint._reaching import attribute_values, callee, certain, is_plain, returned
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
@@ -22,6 +22,7 @@ CROSS_ENTROPY = {
 }  # fmt: skip
 BINARY = {"optax.sigmoid_binary_cross_entropy", "optax.sigmoid_focal_loss"}
 SOFTMAXES = {*SOFTMAX, "jax.nn.log_softmax", "flax.linen.log_softmax", "flax.nnx.log_softmax"}
+SEQUENCES = ("flax.linen.Sequential", "flax.nnx.Sequential", "haiku.Sequential")
 SAME_VALUES = ("astype", "reshape", "squeeze", "ravel", "flatten")
 
 
@@ -78,6 +79,9 @@ def _source(module: Module, node: ast.expr, depth: int = 0) -> ast.Call | None:
         return _source(module, node.func.value, depth + 1)
     if callee(module, node) in ("jax.numpy.asarray", "jax.numpy.squeeze", "jax.numpy.reshape") and node.args:
         return _source(module, node.args[0], depth + 1)
+    last = _last_of_sequence(module, node.func)
+    if last is not None:
+        return ast.Call(func=last, args=node.args, keywords=[])
     function = None
     if is_apply(module, node) and argument(node, None, "mutable", "method") is None:
         one = applied(module, node)
@@ -92,6 +96,20 @@ def _source(module: Module, node: ast.expr, depth: int = 0) -> ast.Call | None:
             return _source(module, every[0], depth + 1)
         return None
     return None if isinstance(function, FUNCTIONS) else node
+
+
+def _last_of_sequence(module: Module, node: ast.expr) -> ast.expr | None:
+    """Returns the last layer of a `Sequential` that an expression is: made there, by a name or in `setup`."""
+    node = certain(module, node)
+    if isinstance(node, ast.Attribute):
+        values = attribute_values(module, node)
+        node = values[0] if len(values) == 1 else node
+    if not isinstance(node, ast.Call) or module.dotted(node.func) not in SEQUENCES or len(node.args) != 1:
+        return None
+    layers = certain(module, node.args[0])
+    if not isinstance(layers, ast.List | ast.Tuple) or not layers.elts:
+        return None
+    return layers.elts[-1] if isinstance(layers.elts[-1], ast.Name | ast.Attribute) else None
 
 
 def _fix(module: Module, given: ast.expr, inner: ast.Call) -> Fix | None:

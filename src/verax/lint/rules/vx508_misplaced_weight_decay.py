@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from verax.lint._edits import added_argument
 from verax.lint._module import Module, argument
-from verax.lint._optimizers import ADAPTIVE, Part, optimizer_parts, sign
+from verax.lint._optimizers import ADAPTIVE, Part, optimizer_parts, place_of, sign
 from verax.lint._reaching import certain
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
@@ -50,7 +50,7 @@ def misplaced_weight_decay(module: Module) -> Iterator[Found]:
                 short = adaptive.name.removeprefix("optax.")
                 message = f"weight decay before {short} is scaled by it like a gradient. Put it after the scaling"
                 message += f": optax.{DECOUPLED[adaptive.name]}." if adaptive.name in DECOUPLED else "."
-                yield Found(part.argument, message, _decoupled(module, call, part, adaptive))
+                yield Found(place_of(module, call, part), message, _decoupled(module, call, part, adaptive))
             elif any(sign(module, each) < 0 for each in before) and all(each == 1 for each in signs[place:]):
                 rate = next(each for each in before if sign(module, each) < 0)
                 if _is_negative(module, part):
@@ -60,7 +60,7 @@ def misplaced_weight_decay(module: Module) -> Iterator[Found]:
                 fix = (
                     _decoupled(module, call, part, rate) if rate.name in DECOUPLED else _moved(module, call, part, rate)
                 )
-                yield Found(part.argument, message, fix)
+                yield Found(place_of(module, call, part), message, fix)
 
 
 def _is_negative(module: Module, part: Part) -> bool:
@@ -76,7 +76,7 @@ def _decoupled(module: Module, call: ast.Call, decay: Part, other: Part) -> Fix 
         return _moved(module, call, decay, other) if other.name.startswith("optax.scale_by_") else None
     made, given = decay.call, None if decay.call is None else argument(decay.call, 0, "weight_decay")
     optimizer = other.call
-    if decay.argument is not made or other.argument is not optimizer or optimizer is None or made is None:
+    if decay.argument is not made or other.argument is not optimizer or optimizer is None or made not in call.args:
         return None
     if not isinstance(optimizer.func, ast.Attribute) or given is None or len(call.args) < 2 or call.keywords:
         return None

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._module import Module
-from verax.lint._optimizers import ADAPTIVE, CLIPS, COMPLETE, optimizer_parts, sign
+from verax.lint._optimizers import ADAPTIVE, CLIPS, COMPLETE, optimizer_parts, place_of, sign
 from verax.lint._rule import Found, rule
 from verax.lint.rules.vx508_misplaced_weight_decay import moved
 
@@ -45,5 +45,5 @@ def clip_after_optimizer(module: Module) -> Iterator[Found]:
                 message = (
                     f"{clip} after {optimizer} limits the updates and not the gradients. Put it before {optimizer}."
                 )
-                yield Found(part.argument, message, moved(module, call, part.argument, first.argument))
+                yield Found(place_of(module, call, part), message, moved(module, call, part.argument, first.argument))
                 break

@@ -18,6 +18,9 @@ from verax.lint._unwrapped import unwrapped
 TARGET = {"target", "targets", "td", "bootstrap", "bootstrapped", "backup", "bellman", "returns", "ret", "y"}
 REWARD = {"reward", "rewards", "rew", "rews", "r"}
 DISCOUNT = {"gamma", "discount", "discounts", "discounting"}
+# What has no gradient by its arguments.
+FLAT = {"argmax", "argmin", "argsort", "categorical", "choice", "floor", "ones_like", "round", "sign", "stop_gradient",
+        "zeros_like"}  # fmt: skip
 NEXT = {"next", "nxt", "tp1", "new", "succ", "successor", "t1"}
 
 
@@ -100,8 +103,8 @@ def _aliases(module: Module, inside: list[ast.AST], own: str) -> set[str]:
 
 
 def _depends(module: Module, node: ast.expr, own: str, found: set[str]) -> bool:
-    """Returns whether a value comes from a call that is given the parameter, or of it."""
-    for each in inner_nodes(node):
+    """Returns whether a gradient reaches a value from a call that is given the parameter, or of it."""
+    for each in _flowing(node):
         if isinstance(each, ast.Name) and each.id in found:
             return True
         if isinstance(each, ast.Call):
@@ -109,6 +112,24 @@ def _depends(module: Module, node: ast.expr, own: str, found: set[str]) -> bool:
                 if _is_params(given, own):
                     return True
     return False
+
+
+def _flowing(node: ast.expr) -> Iterator[ast.AST]:
+    """Yields a node and those below it that it has a gradient by: not an index, a comparison or what picks the best."""
+    left: list[ast.AST] = [node]
+    while left:
+        each = left.pop()
+        if isinstance(each, ast.Compare) or (isinstance(each, ast.Call) and _short(each.func) in FLAT):
+            continue
+        yield each
+        if isinstance(each, ast.Subscript):
+            left.append(each.value)
+        elif not isinstance(each, (*FUNCTIONS, ast.ClassDef)) or each is node:
+            left.extend(ast.iter_child_nodes(each))
+
+
+def _short(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_params(node: ast.expr, own: str) -> bool:

@@ -13,6 +13,7 @@ from verax.lint._rule import Found, rule
 from verax.lint._scopes import Function
 
 OPTIMIZER = {"tx", "optimizer", "optimiser", "optim", "opt", "optax"}
+APPLY_UPDATES = ("optax.apply_updates", "equinox.apply_updates")
 OPT_STATE = ("opt_state", "optim_state", "optimizer_state", "optimiser_state", "opt_states", "tx_state")
 
 
@@ -41,14 +42,14 @@ def optimizer_state_discarded(module: Module) -> Iterator[Found]:
         if state is None or len(call.args) < 2 or not isinstance(state, ast.Name | ast.Attribute | ast.Subscript):
             continue
         optimizer = update_of(module, call)
-        if optimizer is None or not _is_optimizer(module, optimizer, state):
+        if optimizer is None or not _is_optimizer(module, optimizer, state, call):
             continue
         parent = module.parents.get(call)
         target = _discarded(module, call, parent)
         if target is None or is_test(module, call):
             continue
         function = module.function(call)
-        if not _matters(module, call, state, function):
+        if not _matters(module, call, state, function) or _is_tried(module, call, state, function):
             continue
         message = (
             f"the new state of {module.source(optimizer)} is thrown away: its moments and step count never move on. "
@@ -56,13 +57,31 @@ def optimizer_state_discarded(module: Module) -> Iterator[Found]:
         yield Found(call, message + f"Assign it to {module.source(state)}.", _fix(module, call, target, state))
 
 
-def _is_optimizer(module: Module, node: ast.expr, state: ast.expr) -> bool:
+def _is_optimizer(module: Module, node: ast.expr, state: ast.expr, call: ast.Call) -> bool:
     parts = optimizer_parts(module, node)
     if parts is not None:
         return not all(is_stateless(each) for each in parts)
-    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    kept = state.attr if isinstance(state, ast.Attribute) else state.id if isinstance(state, ast.Name) else ""
-    return any(each in kept for each in OPT_STATE) or (bool(OPTIMIZER & set(words(name))) and "state" in words(kept))
+    name, kept = _name(node), _name(state)
+    if any(each in kept for each in OPT_STATE):
+        return True
+    return bool(OPTIMIZER & set(words(name))) and ("state" in words(kept) or _are_applied(module, call))
+
+
+def _name(node: ast.expr) -> str:
+    """Returns the last part of what an expression is called: `tx` of `self.tx`, `opt_state` of `carry["opt_state"]`."""
+    if isinstance(node, ast.Subscript):
+        return node.slice.value if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str) else ""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _are_applied(module: Module, call: ast.Call) -> bool:
+    """Returns whether the updates that a call returns are given to `optax.apply_updates`."""
+    parent = module.parents.get(call)
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Tuple):
+        return False
+    first = target_bindings(module, parent, parent.targets[0].elts[0])
+    users = [] if first is None else [module.parents.get(each) for each in reads(module, first)]
+    return any(isinstance(each, ast.Call) and module.dotted(each.func) in APPLY_UPDATES for each in users)
 
 
 def _discarded(module: Module, call: ast.Call, parent: ast.AST | None) -> ast.expr | None:
@@ -120,6 +139,17 @@ def _matters(module: Module, call: ast.Call, state: ast.expr, function: Function
         for each in inside
     )
     return applies or returns
+
+
+def _is_tried(module: Module, call: ast.Call, state: ast.expr, function: Function | None) -> bool:
+    """Returns whether an update is a trial: another one from the same state in the function keeps what it returns."""
+    for each in [] if function is None else ast.walk(function):
+        if isinstance(each, ast.Call) and each is not call and is_same(each.func, call.func):
+            given = argument(each, 1, "state")
+            is_kept = _discarded(module, each, module.parents.get(each)) is None
+            if given is not None and is_same(given, state) and is_kept:
+                return True
+    return False
 
 
 def _fix(module: Module, call: ast.Call, target: ast.expr, state: ast.expr) -> Fix | None:

@@ -54,11 +54,14 @@ def has_aux_mismatch(module: Module) -> Iterator[Found]:
                 for each in _functions(module, call.args[0]):
                     yield from _judged(module, options[1], options[0], each, call)
     for function in module.nodes(ast.FunctionDef):
-        if len(function.decorator_list) == 1 and function not in module.shared("generating", _generating):
-            decorator = function.decorator_list[0]
-            options = transform_of(module, decorator)
-            if options is not None and options[0] in GRADIENTS:
-                yield from _judged(module, options[1], options[0], function, decorator)
+        if not function.decorator_list or function in module.shared("generating", _generating):
+            continue
+        every = [(each, transform_of(module, each)) for each in function.decorator_list]
+        rest = [options for _, options in every if options is None or options[0] not in GRADIENTS]
+        if len(rest) == len(every) - 1 and all(each is not None and each[0] in JITTED for each in rest):
+            for decorator, options in every:
+                if options is not None and options[0] in GRADIENTS:
+                    yield from _judged(module, options[1], options[0], function, decorator)
 
 
 def _generating(module: Module) -> set[Function | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from verax.lint._models import is_linen, layer_class
 from verax.lint._module import Module, keyword
-from verax.lint._reaching import inner_nodes, spelled
+from verax.lint._reaching import inner_nodes, is_test, spelled
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, rule
 
@@ -50,7 +50,7 @@ def missing_compact(module: Module) -> Iterator[Found]:
             continue
         from_compact = _reached(methods, [each for each in methods.values() if _is_compact(module, each)])
         for each in _reached(methods, [called]):
-            if each in from_compact or each.name in BUILDING or _is_compact(module, each):
+            if _is_meant(module, owner) or each in from_compact or each.name in BUILDING or _is_compact(module, each):
                 continue
             first = _made(module, owner, each)
             if first is not None:
@@ -62,6 +62,15 @@ def missing_compact(module: Module) -> Iterator[Found]:
                 )
                 message += "raise." if message.endswith("will ") else "not compact: Flax will raise."
                 yield Found(first, f"{message} Decorate it with nn.compact.", _fix(module, owner, each, methods))
+
+
+def _is_meant(module: Module, owner: ast.ClassDef) -> bool:
+    """Returns whether a class stands in a test of what Flax raises."""
+    return is_test(module, owner) and any(
+        isinstance(each, ast.Attribute) and each.attr in ("assertRaises", "assertRaisesRegex", "raises")
+        for function in module.functions(owner)
+        for each in ast.walk(function)
+    )
 
 
 def _is_compact(module: Module, method: Method) -> bool | None:

@@ -16,6 +16,7 @@ WHERE = {"jax.numpy.where": ("condition", "x", "y"), "jax.lax.select": ("pred", 
 ABOVE = {"log", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "arccosh", "acosh"}
 WITHIN = {"arccos", "arcsin", "arctanh", "acos", "asin", "atanh"}
 DIVIDE = ("jax.numpy.divide", "jax.numpy.true_divide", "jax.lax.div")
+POWER = ("jax.numpy.power", "jax.numpy.float_power", "jax.numpy.pow", "jax.lax.pow")
 COMPARISONS: dict[str, ast.cmpop] = {
     "greater": ast.Gt(), "greater_equal": ast.GtE(), "less": ast.Lt(), "less_equal": ast.LtE(), "equal": ast.Eq(),
     "not_equal": ast.NotEq(),
@@ -25,6 +26,8 @@ GUARDING = {
     "select", "stop_gradient", "count_nonzero", "size", "iota", "minimum", "nan_to_num", "broadcasted_iota",
 }  # fmt: skip
 SMALL = {"eps", "epsilon", "tol", "tolerance", "tiny", "small", "min", "threshold", "zero", "atol", "finfo"}
+COUNTS = {"num", "n", "count", "counts", "size", "sizes", "dims", "length", "lengths", "steps", "step"}
+LIBRARIES = ("jax", "numpy", "builtins", "math")
 GRADIENTS = {*EAGER, "jax.jacfwd", "jax.jacrev", "jax.hessian", "jax.jacobian", "jax.linearize"}
 SIZES = ("jax.numpy.abs", "jax.numpy.absolute", "builtins.abs", "jax.numpy.fabs", "jax.lax.abs")
 
@@ -121,6 +124,8 @@ def _unsafe(
     branch = certain(module, branch)
     for each in inner_nodes(branch):
         given, what, side = None, "", ">"
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Div) and _is_of_counts(module, each):
+            continue
         if isinstance(each, ast.Call):
             name = module.dotted(each.func) or ""
             if name in WHERE:
@@ -131,6 +136,8 @@ def _unsafe(
                 side = "<" if short in WITHIN else ">"
             elif name in DIVIDE and len(each.args) == 2:
                 given, what, side = each.args[1], "the division", "!="
+            elif name in POWER and len(each.args) == 2 and _is_singular(module, each.args[1]):
+                given, what = each.args[0], "the power"
         elif isinstance(each, ast.BinOp) and isinstance(each.op, ast.Div):
             given, what, side = each.right, "the division", "!="
         elif isinstance(each, ast.BinOp) and isinstance(each.op, ast.Pow) and _is_singular(module, each.right):
@@ -141,6 +148,16 @@ def _unsafe(
             if _is_guarded(module, given, side, one, kind, other):
                 return given, what
     return None
+
+
+def _is_of_counts(module: Module, node: ast.expr) -> bool:
+    """Returns whether all names in an expression are of whole numbers, by which nothing is differentiated."""
+    names = {
+        each.id if isinstance(each, ast.Name) else each.attr
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name | ast.Attribute) and (module.dotted(each) or "").partition(".")[0] not in LIBRARIES
+    }
+    return bool(names) and all(COUNTS & set(words(name)) for name in names)
 
 
 def _is_singular(module: Module, node: ast.expr) -> bool:
@@ -158,6 +175,7 @@ def _is_guarded(module: Module, given: ast.expr, side: str, one: ast.expr, kind:
     if isinstance(given, ast.BinOp) and isinstance(given.op, ast.Sub):
         fits = is_same(given.left, one) and is_same(given.right, other) and kind in (">", "!=")
         return fits and side != "<" and not _is_safe(module, given.left)
+    given = _core(module, given, side)
     if not isinstance(given, ast.Name | ast.Attribute | ast.Subscript) or not is_same(given, one):
         return False
     if _is_safe(module, given) or _differ(module, given, one):
@@ -169,6 +187,26 @@ def _is_guarded(module: Module, given: ast.expr, side: str, one: ast.expr, kind:
     if side == "!=" and not _is_small(module, other):
         return False
     return kind == ">" and not _is_below_zero(other)
+
+
+def _core(module: Module, node: ast.expr, side: str) -> ast.expr:
+    """Returns what decides whether a product or power is zero, or for which sign it is not positive: x of `2 * x`."""
+    while isinstance(node, ast.BinOp):
+        is_product = isinstance(node.op, ast.Mult) and side != "<"
+        is_power = isinstance(node.op, ast.Pow) and side == "!="
+        if is_product and _is_positive(module, node.left):
+            node = node.right
+        elif (is_product or is_power) and _is_positive(module, node.right):
+            node = node.left
+        else:
+            break
+    return node
+
+
+def _is_positive(module: Module, node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and node.value > 0
+    return (module.dotted(node) or "").rpartition(".")[2] == "pi"
 
 
 def _differ(module: Module, one: ast.expr, other: ast.expr) -> bool:

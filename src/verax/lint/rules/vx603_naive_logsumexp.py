@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 
 from verax.lint._module import Module, argument
-from verax.lint._reaching import certain, spelled
+from verax.lint._reaching import certain, is_test, spelled
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
+from verax.lint._scopes import Binding
 
 LOG = ("jax.numpy.log", "jax.lax.log")
 EXP = ("jax.numpy.exp", "jax.lax.exp")
@@ -20,7 +21,7 @@ BOUNDED = {
 
 @rule("VX603", "naive-logsumexp", "warning")
 def naive_logsumexp(module: Module) -> Iterator[Found]:
-    """`log(sum(exp(x)))`, in one expression or through names.
+    """`log(sum(exp(x)))` or `log(exp(x) + exp(y))`, in one expression or through names.
 
     In float32 `exp(89)` is infinite, and so is the result; where all are below -104 it is -inf. `logsumexp` takes the
     maximum out first.
@@ -39,15 +40,19 @@ def naive_logsumexp(module: Module) -> Iterator[Found]:
     for call in module.nodes(ast.Call):
         if len(call.args) != 1 or call.keywords or module.dotted(call.func) not in LOG:
             continue
+        if is_test(module, call):
+            continue  # that compares with the formula as it is written
         total = certain(module, call.args[0])
+        if isinstance(total, ast.BinOp) and isinstance(total.op, ast.Add):
+            if all(_grows(module, each) for each in (total.left, total.right)):
+                yield Found(call, "the log of a sum of exponentials overflows. Use jax.numpy.logaddexp.")
+            continue
         found = _summed(module, total)
         if found is None:
             continue
         kind, summed, options = found
         inner = certain(module, summed)
-        if not isinstance(inner, ast.Call) or module.dotted(inner.func) not in EXP or len(inner.args) != 1:
-            continue
-        if _is_bounded(module, inner.args[0]):
+        if not isinstance(inner, ast.Call) or not _grows(module, inner):
             continue
         inline = total is call.args[0] and inner is summed and kind == "sum"
         use = "jax.nn.logsumexp" + (" and subtract the log of the count" if kind == "mean" else "")
@@ -81,6 +86,14 @@ def _summed(module: Module, node: ast.expr) -> tuple[str, ast.expr, list[tuple[s
     return kind, summed, options
 
 
+def _grows(module: Module, node: ast.expr) -> bool:
+    """Returns whether an expression is the exponential of what may be large."""
+    node = certain(module, node)
+    if not isinstance(node, ast.Call) or module.dotted(node.func) not in EXP or len(node.args) != 1:
+        return False
+    return not _is_bounded(module, node.args[0])
+
+
 def _is_bounded(module: Module, node: ast.expr, depth: int = 0) -> bool:
     """Returns whether an exponent cannot be large: shifted, negative, or the result of a bounded function."""
     node = certain(module, node)
@@ -94,6 +107,8 @@ def _is_bounded(module: Module, node: ast.expr, depth: int = 0) -> bool:
         return all(every) if isinstance(node.op, ast.Add) else any(every)
     if isinstance(node, ast.UnaryOp):
         return True
+    if isinstance(node, ast.Name):
+        return any(_is_shift(each) for each in module.bindings(node))
     if isinstance(node, ast.Call):
         short = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         short = (module.dotted(node.func) or short).rpartition(".")[2]
@@ -103,6 +118,13 @@ def _is_bounded(module: Module, node: ast.expr, depth: int = 0) -> bool:
             _is_bounded(module, node.func.value, depth + 1)
         )  # fmt: skip
     return isinstance(node, ast.Constant)
+
+
+def _is_shift(binding: Binding) -> bool:
+    """Returns whether a binding subtracts: `x -= x.max()`, or `x = x - x.max()` on one of the ways."""
+    if isinstance(binding.node, ast.AugAssign):
+        return isinstance(binding.node.op, ast.Sub)
+    return isinstance(binding.value, ast.BinOp) and isinstance(binding.value.op, ast.Sub)
 
 
 def _fix(module: Module, call: ast.Call, inner: ast.Call, options: list[tuple[str, ast.expr]] | None) -> Fix | None:

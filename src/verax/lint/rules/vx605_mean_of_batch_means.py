@@ -40,7 +40,12 @@ def mean_of_batch_means(module: Module) -> Iterator[Found]:
     """
     for loop in module.nodes(ast.For):
         size = _size(module, loop.target, loop.iter)
-        if size is None or not _slices(module, loop.target, size, loop.body) or _leaves_out(module, loop):
+        if (
+            size is None
+            or _divides(module, loop, size)
+            or not _slices(module, loop.target, size, loop.body)
+            or _leaves_out(module, loop)
+        ):
             continue
         for name in _gathered(module, loop):
             for mean in _averaged(module, loop, name):
@@ -48,13 +53,15 @@ def mean_of_batch_means(module: Module) -> Iterator[Found]:
     for inner in module.nodes(ast.ListComp, ast.GeneratorExp):
         generator = inner.generators[0]
         size = _size(module, generator.target, generator.iter) if len(inner.generators) == 1 else None
-        if size is None or generator.ifs or not _slices(module, generator.target, size, [inner.elt]):
+        if size is None or generator.ifs or _divides(module, inner, size):
+            continue
+        if not _slices(module, generator.target, size, [inner.elt]):
             continue
         if _is_mean(module, inner.elt):
             around: ast.AST | None = module.parents.get(inner)
             while isinstance(around, ast.Call) and module.dotted(around.func) in HOST:
                 around = module.parents.get(around)
-            if isinstance(around, ast.Call) and module.dotted(around.func) in MEANS:
+            if isinstance(around, ast.Call) and _is_even(module, around):
                 yield Found(around, MESSAGE)
 
 
@@ -77,6 +84,14 @@ def _size(module: Module, target: ast.expr, iterable: ast.expr) -> ast.expr | No
         isinstance(count, ast.Subscript) and isinstance(count.value, ast.Attribute) and count.value.attr == "shape"
     )
     return step if is_length or is_shape else None
+
+
+def _divides(module: Module, node: ast.AST, size: ast.expr) -> bool:
+    """Returns whether a function looks at what is left over by a size: `assert len(inputs) % size == 0`."""
+    function = module.function(node)
+    inside = ast.walk(function if function is not None else module.tree)
+    return any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Mod) and is_same(each.right, size)
+               for each in inside)  # fmt: skip
 
 
 def _slices(module: Module, target: ast.expr, size: ast.expr, body: list[ast.stmt] | list[ast.expr]) -> bool:
@@ -131,7 +146,7 @@ def _averaged(module: Module, loop: ast.For, name: str) -> Iterator[ast.expr]:
         parent = module.parents.get(each)
         while isinstance(parent, ast.Call) and module.dotted(parent.func) in HOST:
             parent = module.parents.get(parent)
-        if isinstance(parent, ast.Call) and module.dotted(parent.func) in MEANS:
+        if isinstance(parent, ast.Call) and _is_even(module, parent):
             yield parent
         elif isinstance(parent, ast.Call) and module.dotted(parent.func) == "builtins.sum":
             over = module.parents.get(parent)
@@ -140,6 +155,12 @@ def _averaged(module: Module, loop: ast.For, name: str) -> Iterator[ast.expr]:
         elif isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Div) and parent.left is each:
             over = parent.right
             yield from [parent] if isinstance(over, ast.Name) and over.id in counts else []
+
+
+def _is_even(module: Module, call: ast.Call) -> bool:
+    """Returns whether a call is a mean in which all count alike."""
+    is_weighted = any(each.arg in ("weights", None) for each in call.keywords) or len(call.args) > 2
+    return module.dotted(call.func) in MEANS and not is_weighted
 
 
 def _is_length(module: Module, node: ast.expr, name: str) -> bool:
