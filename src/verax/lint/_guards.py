@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 
 from verax.lint._module import Module
@@ -17,6 +18,13 @@ ASKS = re.compile(
 )
 HAS = re.compile(r"\b(hasattr|getattr)\(")
 LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+# Rules on what raises when it runs.
+RAISING = frozenset(
+    (
+        "VX109", "VX110", "VX204", "VX205", "VX206", "VX207", "VX208", "VX210", "VX211", "VX302", "VX303", "VX304",
+        "VX305", "VX307",
+    )
+)  # fmt: skip
 EXPECTED = ("suppress", "raises", "assertRaises", "assertRaisesRegex", "deprecated_call", "warns")
 
 
@@ -53,6 +61,38 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
             return True
         child = each
     return False
+
+
+def is_meant_to_raise(module: Module, node: ast.AST) -> bool:
+    """Returns whether an error is due where a node stands, or a function around it is called where one is."""
+    if "aises" not in module.text:
+        return False
+    around = list(module.around(node))
+    if any(each in _due(module) for each in around):
+        return True
+    functions = [each for each in (node, *around) if isinstance(each, ast.FunctionDef)]
+    for inner, outer in itertools.pairwise(functions):
+        for each in _due(module):
+            if outer in module.around(each) and any(
+                isinstance(one, ast.Name) and one.id == inner.name for one in ast.walk(each)
+            ):
+                return True
+    return False
+
+
+def _due(module: Module) -> set[ast.AST]:
+    """Returns the `with` statements in whose bodies an error is due."""
+    return module.shared("errors due", _errors_due)
+
+
+def _errors_due(module: Module) -> set[ast.AST]:
+    found: set[ast.AST] = set()
+    for each in module.nodes(ast.With, ast.AsyncWith):
+        calls = [item.context_expr for item in each.items if isinstance(item.context_expr, ast.Call)]
+        names = [getattr(one.func, "id", getattr(one.func, "attr", "")) for one in calls]
+        if any(name.lower().startswith(("raises", "assertraises", "assert_raises")) for name in names):
+            found.add(each)
+    return found
 
 
 def _catches(handler: ast.ExceptHandler, guard: ast.Try | ast.TryStar, node: ast.AST) -> bool:

@@ -324,6 +324,8 @@ def _forget(walk: Walk, func: ast.expr, owner: Value) -> None:
             if accessor[1] in changed:
                 state.fields[owner, accessor] = Token(child.name, "unknown")
     else:
+        for each in [one for one in state.fields if one[0] is owner]:
+            del state.fields[each]
         for accessor, child in list(owner.children.items()):
             state.fields[owner, accessor] = Token(child.name, "unknown")
 

@@ -172,8 +172,14 @@ class Pass:
         if isinstance(target, ast.Name):
             if target.id in self.unstable:
                 return
-            if value is None or (isinstance(value, Group) and value.is_dict):
-                value = value or Token(target.id, "unknown")
+            if isinstance(value, Group) and value.is_dict:
+                held = Token(target.id, "unknown")
+                for name, each in zip(value.names, value.values, strict=False):
+                    if name is not None and each is not None:
+                        state.fields[held, ("[]", name)] = each
+                value = held
+            elif value is None:
+                value = Token(target.id, "unknown")
             elif isinstance(value, Token) and not value.name:
                 value.name = target.id
             state.env[target.id] = value
@@ -194,6 +200,9 @@ class Pass:
         elif isinstance(target, ast.Attribute | ast.Subscript):
             owner = self.value(target.value)
             accessor = (".", target.attr) if isinstance(target, ast.Attribute) else self.accessor(target.slice)
+            if isinstance(owner, Token) and isinstance(target, ast.Subscript) and not _is_constant(target.slice):
+                for each in [one for one in state.fields if one[0] is owner and one[1][0] == "[]"]:
+                    del state.fields[each]  # any item may be another now
             if isinstance(owner, Token) and accessor is not None:
                 state.fields[owner, accessor] = value or Token(self.module.source(target), "unknown")
                 if isinstance(value, Token) and not value.name:
@@ -274,6 +283,12 @@ class Pass:
     def changing(self, owner: ast.ClassDef) -> frozenset[str]:
         """Returns the attributes that methods of a class set, other than where it is made, and than this one."""
         return fields(self.module).changing(owner, self.body)
+
+
+def _is_constant(index: ast.expr) -> bool:
+    return isinstance(index, ast.Constant) or (
+        isinstance(index, ast.UnaryOp) and isinstance(index.operand, ast.Constant)
+    )
 
 
 def _rebound_within(module: Module, body: Body) -> frozenset[str]:

@@ -58,6 +58,7 @@ class Group:
 
     values: tuple[Value, ...]
     is_dict: bool = False
+    names: tuple[Any, ...] = ()  # of a dict, its constant keys; None for another
 
 
 Value = Token | Group | None

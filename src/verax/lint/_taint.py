@@ -12,6 +12,7 @@ from verax.lint._module import Module
 from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._taint_names import (
     ARRAY_ATTRIBUTES,
+    ARRAY_LINALG,
     ARRAY_METHODS,
     ARRAY_TYPES,
     FLAG_NAMES,
@@ -717,7 +718,7 @@ class _Walk:
         if TREE in (first, second):
             if isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
                 return MASK
-            return MASK if _is_number(left) or _is_number(right) else PLAIN
+            return MASK if _is_number(left) or _is_number(right) or first == second else PLAIN
         return FLAG if FLAG in (first, second) else PLAIN
 
     def conditional(self, node: ast.IfExp) -> Value:
@@ -801,7 +802,8 @@ class _Walk:
                 return MASK
             return SEQUENCE if last in SEVERAL_NUMPY else ARRAY
         if name.startswith(("jax.numpy.", "jax.scipy.")):
-            return TREE if has_traced else PLAIN
+            is_array = last in ARRAY_LINALG or library in ("jax.numpy.fft", "jax.scipy.special")
+            return (ARRAY if is_array else TREE) if has_traced else PLAIN
         if library == "jax.random":
             if last in ("key_impl", "default_prng_impl") or not (has_traced or self.omni):
                 return PLAIN
@@ -858,6 +860,9 @@ class _Walk:
                 return base if func.attr in TREE_METHODS else PLAIN
             if level:
                 return self.method(func, level, node)
+            if isinstance(func.value, ast.Compare) and func.attr in ("all", "any", "sum", "mean", "astype"):
+                sides = [self.level(each) for each in (func.value.left, *func.value.comparators)]
+                return ARRAY if TREE in sides else PLAIN  # what has these is an array
             if func.attr == "apply" and has_traced:
                 return TREE
         elif isinstance(func, ast.Lambda):
@@ -890,7 +895,7 @@ class _Walk:
             return PLAIN
         if name in STAGING or name in EAGER:
             if name in KEEPS_PYTHON:
-                return TREE if has_traced and "grad" in name else PLAIN
+                return TREE if (has_traced or self.omni) and "grad" in name else PLAIN
             return TREE if has_traced or (self.omni and name in JITS) else PLAIN
         if name.startswith(LAYERS):
             return TREE if has_traced else PLAIN

@@ -32,7 +32,7 @@ def sliding(x, n):
 
 @jax.vmap
 def collected(x):
-    groups["x"].append(x)
+    groups["x"].append(x)  # expect: VX203
     seen.add(x)  # expect: VX203
     return x
 

@@ -89,10 +89,15 @@ def _is_set_up(module: Module, call: ast.Call, *, in_loop: bool) -> bool:
         ]
     calls = [each for each in used if isinstance(each, ast.Call)]
     if in_loop:
-        return not any(sampled_by(module, each.func) for each in calls)
+        return not any(sampled_by(module, each.func) or _is_applied(each) for each in calls)
     if any(module.dotted(each.func) in FOLD_IN and not literals(module, each.args[-1]) for each in calls if each.args):
         return True  # it is folded with what changes
     return bool(calls) and all(_last(each).startswith(SET_UP) or module.dotted(each.func) in SHAPES for each in calls)
+
+
+def _is_applied(call: ast.Call) -> bool:
+    """Returns whether a model draws from what a call gives it: `model.apply(variables, x, rngs={...})`."""
+    return _last(call) in ("apply", "apply_fn") and any(each.arg in ("rngs", "rng") for each in call.keywords)
 
 
 def _last(call: ast.Call) -> str:

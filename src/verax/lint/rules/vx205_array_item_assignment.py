@@ -150,6 +150,10 @@ def _binds_jax(module: Module, binding: Binding, seen: set[ast.AST]) -> bool:
             before = [each for each in module.bindings(target) if each.at < binding.at]
             return bool(before) and _binds_jax(module, before[-1], seen)
         return False
+    if binding.kind == "param":
+        annotation = getattr(binding.node, "annotation", None)
+        is_array = annotation is not None and module.dotted(annotation) in ("jax.Array", "jax.numpy.ndarray")
+        return is_array and not binding.name.endswith(("_ref", "_refs"))
     if binding.kind != "assign" or binding.value is None:
         return False
     value = binding.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._jitted import chosen, given_to, jitted
+from verax.lint._jitted import chosen_arguments, jitted
 from verax.lint._module import LOOPS, Module
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
@@ -39,8 +39,7 @@ def use_after_donation(module: Module) -> Iterator[Found]:
         one = jitted(module, call.func)
         if one is None or one.options is None or one.name.startswith("flax.nnx."):
             continue  # nnx puts the new arrays into the objects that were given
-        for name in sorted(chosen(module, one, "donate_argnums", "donate_argnames")):
-            value = given_to(call, one, name)
+        for _, value in chosen_arguments(module, call, one, "donate_argnums", "donate_argnames"):
             path = _path(value)
             if path is None:
                 continue
