@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from typing import Any, NamedTuple
 
 from verax.lint._key_names import (
@@ -248,7 +249,8 @@ def _apply(
         if each is not None and not (use.strength == "weak" and EVALUATES.search(last_name(node.func))):
             for token in tokens(each.value):
                 if token is each.value or token.sure or key_like(token.name):
-                    walk.draw(token, _use(walk, node, use.strength, each.node if token is each.value else None))
+                    made = _use(walk, node, use.strength, each.node if token is each.value else None)
+                    walk.draw(token, dataclasses.replace(made, sampler=use.sampler or use.what))
 
 
 def _scope_of(module: Module, scope: Scope | None, name: str) -> ast.AST | None:
@@ -265,7 +267,13 @@ def _draw_captured(walk: Walk, function: Function, summary: Summary, strength: S
         value = _reached(walk, function, path)
         if isinstance(value, Token) and walk.state is not None:
             guards = (*walk.state.guards, *use.guards)
-            walk.draw(value, Use(use.node, strength or use.strength, use.what, use.argument, guards, inner=True))
+            drawn = {
+                "strength": strength or use.strength,
+                "guards": guards,
+                "inner": True,
+                "others": frozenset[ast.AST](),
+            }
+            walk.draw(value, dataclasses.replace(use, **drawn))
 
 
 def _reached(walk: Walk, function: Function, path: tuple[Any, ...]) -> Value:

@@ -303,7 +303,7 @@ def _rebound_within(module: Module, body: Body) -> frozenset[str]:
 
 def _is_paired(module: Module, first: Use, use: Use) -> bool:
     """Returns whether two draws pick the same places of two arrays, which one key is for."""
-    if not is_alike(first.what, use.what):
+    if not is_alike(first.what, use.what) and not is_alike(first.sampler or first.what, use.sampler or use.what):
         return False
     if not first.is_at(use.node) or not isinstance(use.node, ast.Call):
         return True

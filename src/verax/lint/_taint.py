@@ -245,6 +245,8 @@ class _Walk:
             if is_given or (isinstance(default, ast.Constant) and default.value is None and jitted):
                 if eager and flat(value) == FLAG:
                     continue
+                if default is not None and flat(value) != FLAG and not _is_passed(self.module, node, each.arg, place):
+                    continue  # every call that is seen leaves the default, a Python value
                 found[each.arg] = value
         if not keeps and node.args.vararg is not None and not static:
             found[node.args.vararg.arg] = SEQUENCE
@@ -1013,6 +1015,30 @@ def _called_directly(module: Module) -> set[Function]:
             definition = module.definition(func)
             if isinstance(definition, FUNCTIONS) and definition in known.of and not transforms_around(module, call):
                 found.add(definition)
+    return found
+
+
+def _is_passed(module: Module, function: Function, name: str, place: int) -> bool:
+    """Returns whether a call of this file may give a parameter that has a default; so too where none is seen."""
+    if isinstance(function, ast.Lambda):
+        return True
+    calls: list[ast.Call] = module.shared("calls by name", _calls_by_name).get(function.name, [])
+    if isinstance(module.parents.get(function), ast.ClassDef):
+        place -= 1
+    return not calls or any(
+        place < len(each.args)
+        or any(isinstance(one, ast.Starred) for one in each.args)
+        or any(one.arg in (None, name) for one in each.keywords)
+        for each in calls
+    )
+
+
+def _calls_by_name(module: Module) -> dict[str, list[ast.Call]]:
+    found: dict[str, list[ast.Call]] = {}
+    for each in module.nodes(ast.Call):
+        last = _last(each.func)
+        if last is not None:
+            found.setdefault(last, []).append(each)
     return found
 
 

@@ -131,3 +131,20 @@ def dictionary(batch):
     out = dict(batch)
     out["y"] = 1
     return out
+
+
+def annotated(x: jax.Array, i):
+    y = x * 2
+    y[i] += 1  # expect: VX205
+    return y
+
+
+def annotated_as_either(x: jax.Array | np.ndarray):
+    x[0] = 1
+    return x
+
+
+def annotated_and_converted(x: jax.Array):
+    x = np.array(x)
+    x[0] = 1
+    return x

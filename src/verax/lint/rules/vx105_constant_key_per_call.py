@@ -14,6 +14,9 @@ from verax.lint._traced import literals, transforms_around
 MAKERS = ("jax.random.PRNGKey", "jax.random.key", "flax.nnx.Rngs")
 SHAPES = ("jax.eval_shape", "jax.make_jaxpr", "equinox.filter_eval_shape", "flax.nnx.eval_shape")
 MAKING = re.compile(r"_*(create|init|initialize|make|build|set_?up)(_|$)")
+EVALUATING = re.compile(r"(^|_)(eval|evaluate|evaluation)(_|$)")
+TRAINING = ("train", "training", "is_training", "is_train", "train_mode", "enable_dropout")
+EVALUATION = ("deterministic", "inference", "eval_mode", "is_eval")
 CALLED = ("__call__", "apply", "forward")
 SET_UP = ("init", "lazy_init", "tabulate", "lower", "create", "eval_shape")
 
@@ -36,9 +39,9 @@ def constant_key_per_call(module: Module) -> Iterator[Found]:
         def step(x, key):
             return x + random.normal(key, x.shape)
 
-    Keys that only initialize a model or serve to find shapes may be constant, and so may those of tests. In a loop of
-    Python only a key that something is drawn from, in that loop, is reported. There is no fix: where the key should
-    come from is not known.
+    Keys that only initialize a model or serve to find shapes may be constant, and so may those of tests and
+    evaluations. In a loop of Python only a key that something is drawn from, in that loop, is reported. There is no
+    fix: where the key should come from is not known.
     """
     for call in module.nodes(ast.Call):
         name = module.dotted(call.func)
@@ -63,12 +66,27 @@ def _where(module: Module, call: ast.Call) -> str:
     owner = module.class_around(call)
     if in_test(module, call) or any(name in ("main", "setUp") or MAKING.match(name) for name in names):
         return ""
+    if _is_evaluation(module, call) or any(EVALUATING.search(name) for name in names):
+        return ""
     transforms = transforms_around(module, call)
     if transforms and not any(each.name in SHAPES for _, each in transforms):
         return "call of the compiled function"
     if owner is not None and functions and names[-1] in CALLED and owner.bases:
         return f"call of `{owner.name}`"
     return "pass of the loop" if module.loop(call) is not None else ""
+
+
+def _is_evaluation(module: Module, call: ast.Call) -> bool:
+    """Returns whether a key is given to a model that is told to draw nothing: `apply(..., train=False)`."""
+    for each in module.around(call):
+        if isinstance(each, ast.stmt | ast.Lambda):
+            return False
+        if isinstance(each, ast.Call):
+            for one in each.keywords:
+                value = one.value.value if isinstance(one.value, ast.Constant) else None
+                if (one.arg in TRAINING and value is False) or (one.arg in EVALUATION and value is True):
+                    return True
+    return False
 
 
 def _is_set_up(module: Module, call: ast.Call, *, in_loop: bool) -> bool:

@@ -95,6 +95,9 @@ def _results(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> dict[s
         last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if not last or EVALUATION.search(last) or module.dotted(func) is not None:
             continue
+        made = module.value(func)
+        if isinstance(made, ast.Call) and any(EVALUATION.search(ast.unparse(each)) for each in made.args[:1]):
+            continue  # jit(env.step)
         is_self = isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id != "self"
         if jitted(module, func) is None and (is_self or not STEP.search(last)):
             continue
