@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 
 from verax.lint._module import Module
@@ -64,20 +63,15 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
 
 
 def is_meant_to_raise(module: Module, node: ast.AST) -> bool:
-    """Returns whether an error is due where a node stands, or a function around it is called where one is."""
+    """Returns whether an error is due where a node stands, or in a function that defines what it is part of."""
     if "aises" not in module.text:
         return False
     around = list(module.around(node))
     if any(each in _due(module) for each in around):
         return True
-    functions = [each for each in (node, *around) if isinstance(each, ast.FunctionDef)]
-    for inner, outer in itertools.pairwise(functions):
-        for each in _due(module):
-            if outer in module.around(each) and any(
-                isinstance(one, ast.Name) and one.id == inner.name for one in ast.walk(each)
-            ):
-                return True
-    return False
+    nested = [each for each in (node, *around) if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+    tests = [each for each in nested[1:] if isinstance(each, ast.FunctionDef)]
+    return any(one in module.around(each) for one in tests for each in _due(module))
 
 
 def _due(module: Module) -> set[ast.AST]:

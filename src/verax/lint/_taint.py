@@ -40,8 +40,10 @@ from verax.lint._traced import (
     HOST,
     JITS,
     KEEPS_PYTHON,
+    PARTIAL,
     STAGING,
     Transform,
+    function_given,
     traced,
     transform_of,
     transforms_around,
@@ -243,10 +245,12 @@ class _Walk:
                 is_given = False
             value = self.parameter(each, default, jitted=jitted, body=body, keeps=keeps)
             if is_given or (isinstance(default, ast.Constant) and default.value is None and jitted):
-                if eager and flat(value) == FLAG:
+                if flat(value) == FLAG and (eager or (default is not None and _is_partial(self.module, transforms))):
                     continue
-                if default is not None and flat(value) != FLAG and not _is_passed(self.module, node, each.arg, place):
-                    continue  # every call that is seen leaves the default, a Python value
+                if default is not None and flat(value) != FLAG:
+                    unseen = _is_none(default) or not static  # who names what is static gives nothing else like it
+                    if not _is_passed(self.module, node, each.arg, place, unseen):
+                        continue  # the default stays, a Python value
                 found[each.arg] = value
         if not keeps and node.args.vararg is not None and not static:
             found[node.args.vararg.arg] = SEQUENCE
@@ -1018,14 +1022,25 @@ def _called_directly(module: Module) -> set[Function]:
     return found
 
 
-def _is_passed(module: Module, function: Function, name: str, place: int) -> bool:
-    """Returns whether a call of this file may give a parameter that has a default; so too where none is seen."""
+def _is_partial(module: Module, transforms: list[Transform]) -> bool:
+    """Returns whether what is traced is made by `partial`, which gives what is meant to be static."""
+    for each in transforms:
+        given = function_given(module, each.call) if isinstance(each.call, ast.Call) else None
+        if given is None or module.called(module.value(given)) not in PARTIAL:
+            return False
+    return True
+
+
+def _is_passed(module: Module, function: Function, name: str, place: int, unseen: bool) -> bool:
+    """Returns whether a call of this file may give a parameter that has a default; `unseen` where there is none."""
     if isinstance(function, ast.Lambda):
         return True
     calls: list[ast.Call] = module.shared("calls by name", _calls_by_name).get(function.name, [])
     if isinstance(module.parents.get(function), ast.ClassDef):
         place -= 1
-    return not calls or any(
+    if not calls:
+        return unseen
+    return any(
         place < len(each.args)
         or any(isinstance(one, ast.Starred) for one in each.args)
         or any(one.arg in (None, name) for one in each.keywords)

@@ -350,6 +350,8 @@ def _add(
         static |= _not_differentiated(module, function, name, options, bound)
     elif name.endswith(".vmap") and options is not None:
         static |= _not_mapped(module, function, options, bound)
+    elif name.endswith("shard_map") and options is not None:
+        static |= _not_sharded(module, function, options, bound)
     known.of.setdefault(function, []).append(Transform(name, way, at, static, bound))
 
 
@@ -390,6 +392,15 @@ def _not_mapped(module: Module, function: Function, options: ast.Call, bound: in
             place for place, each in zip(places, axes.elts, strict=False) if not _is_mapped(module.value(each))
         )  # fmt: skip
     return frozenset(each.arg for each in parameters(function))
+
+
+def _not_sharded(module: Module, function: Function, options: ast.Call, bound: int) -> frozenset[str]:
+    """Returns the parameters whose entry of `in_specs` is None: `shard_map` passes them on as they are."""
+    specs = next((module.value(each.value) for each in options.keywords if each.arg == "in_specs"), None)
+    if not isinstance(specs, ast.Tuple) or any(isinstance(each, ast.Starred) for each in specs.elts):
+        return frozenset()
+    named = zip(_by_place(function, bound), specs.elts, strict=False)
+    return frozenset(name for name, each in named if isinstance(each, ast.Constant) and each.value is None)
 
 
 def _place(module: Module, options: ast.Call) -> int | None:

@@ -96,3 +96,9 @@ def told_to_draw_nothing(model, params, x):
 @jax.jit
 def eval_actions(model, params, x):
     return model.apply(params, x, rngs={"sample": jax.random.PRNGKey(0)})
+
+
+class Toy(Generator):
+    def __call__(self, key):
+        del key
+        return State(board=jnp.zeros((3, 3)), key=jax.random.PRNGKey(0))

@@ -135,7 +135,7 @@ def dictionary(batch):
 
 def annotated(x: jax.Array, i):
     y = x * 2
-    y[i] += 1  # expect: VX205
+    y[i] += 1
     return y
 
 
@@ -147,4 +147,10 @@ def annotated_as_either(x: jax.Array | np.ndarray):
 def annotated_and_converted(x: jax.Array):
     x = np.array(x)
     x[0] = 1
+    return x
+
+
+@jax.jit
+def variable(count, x):
+    count[...] += 1
     return x

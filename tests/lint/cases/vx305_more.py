@@ -143,3 +143,13 @@ def of_a_function_that_is_given(function, params, batch):
     step = jax.jit(function, donate_argnums=(0, 1))
     new, _ = step(params, batch)
     return new - batch  # expect: VX305
+
+
+def structure(params, batch, function):
+    step = jax.jit(function, donate_argnums=(0, 1))
+    new = step(params, batch)
+    width = batch["x"].shape[-1]
+    names = list(batch["x"].keys())
+    del batch["y"]
+    jax.tree.map(lambda leaf: leaf.delete(), params)
+    return new, width, names

@@ -17,6 +17,7 @@ MAKING = re.compile(r"_*(create|init|initialize|make|build|set_?up)(_|$)")
 EVALUATING = re.compile(r"(^|_)(eval|evaluate|evaluation)(_|$)")
 TRAINING = ("train", "training", "is_training", "is_train", "train_mode", "enable_dropout")
 EVALUATION = ("deterministic", "inference", "eval_mode", "is_eval")
+DRAWING = ("jax.", "flax.", "equinox.", "haiku.")
 CALLED = ("__call__", "apply", "forward")
 SET_UP = ("init", "lazy_init", "tabulate", "lower", "create", "eval_shape")
 
@@ -94,6 +95,13 @@ def _is_set_up(module: Module, call: ast.Call, *, in_loop: bool) -> bool:
     parent = module.parents.get(call)
     while isinstance(parent, ast.Dict | ast.keyword | ast.Tuple | ast.List):
         parent = module.parents.get(parent)
+    kept = module.parents.get(call)
+    if not in_loop and isinstance(kept, ast.keyword) and isinstance(parent, ast.Call):
+        is_object = _last(parent).lstrip("_")[:1].isupper() and not (module.dotted(parent.func) or "").startswith(
+            DRAWING
+        )
+        if is_object and kept.arg in ("key", "rng", "random_key"):
+            return True  # an object of which the key is only a part
     used: list[ast.AST | None] = [parent]
     if isinstance(parent, ast.Assign | ast.AnnAssign):
         target = parent.targets[0] if isinstance(parent, ast.Assign) else parent.target

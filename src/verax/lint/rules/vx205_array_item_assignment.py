@@ -150,10 +150,6 @@ def _binds_jax(module: Module, binding: Binding, seen: set[ast.AST]) -> bool:
             before = [each for each in module.bindings(target) if each.at < binding.at]
             return bool(before) and _binds_jax(module, before[-1], seen)
         return False
-    if binding.kind == "param":
-        annotation = getattr(binding.node, "annotation", None)
-        is_array = annotation is not None and module.dotted(annotation) in ("jax.Array", "jax.numpy.ndarray")
-        return is_array and not binding.name.endswith(("_ref", "_refs"))
     if binding.kind != "assign" or binding.value is None:
         return False
     value = binding.value
@@ -219,11 +215,13 @@ def _is_parameter(module: Module, node: ast.expr, target: ast.Subscript) -> bool
         return False
     known = taint(module)
     level, index = known.of(node), target.slice
+    if isinstance(index, ast.Constant) and index.value is Ellipsis:
+        return False  # how the whole of a reference or of a variable of nnx is written
     if is_array(level):
         return not isinstance(index, ast.Constant) or not isinstance(index.value, str)
     is_place = isinstance(index, ast.Slice | ast.Tuple | ast.UnaryOp | ast.BinOp) or is_array(known.of(index))
     if isinstance(index, ast.Constant):
-        is_place = isinstance(index.value, int) or index.value is Ellipsis
+        is_place = isinstance(index.value, int)
     return level == TREE and is_place
 
 
