@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from verax.lint._guards import RAISING, is_meant_to_raise
 from verax.lint._module import Module
 from verax.lint._report import Report
 from verax.lint._rule import Rule
@@ -67,7 +68,8 @@ def check_module(module: Module, rules: Iterable[Rule]) -> Checked:
     for each in rules:
         try:
             for found in each.check(module):
-                reports.add(_report(module, each, found))
+                if each.code not in RAISING or not is_meant_to_raise(module, found.node):
+                    reports.add(_report(module, each, found))
         except Exception as error:  # a rule of ours that is wrong must not hide what the others say
             broken[each.code] = f"{type(error).__name__}: {error}"
     return Checked(tuple(sorted(reports, key=lambda one: (one.line, one.column, one.code, one.message))), broken)

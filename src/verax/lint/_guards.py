@@ -17,6 +17,13 @@ ASKS = re.compile(
 )
 HAS = re.compile(r"\b(hasattr|getattr)\(")
 LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+# Rules on what raises when it runs.
+RAISING = frozenset(
+    (
+        "VX109", "VX110", "VX204", "VX205", "VX206", "VX207", "VX208", "VX210", "VX211", "VX302", "VX303", "VX304",
+        "VX305", "VX307",
+    )
+)  # fmt: skip
 EXPECTED = ("suppress", "raises", "assertRaises", "assertRaisesRegex", "deprecated_call", "warns")
 
 
@@ -53,6 +60,33 @@ def is_guarded(module: Module, node: ast.AST) -> bool:
             return True
         child = each
     return False
+
+
+def is_meant_to_raise(module: Module, node: ast.AST) -> bool:
+    """Returns whether an error is due where a node stands, or in a function that defines what it is part of."""
+    if "aises" not in module.text:
+        return False
+    around = list(module.around(node))
+    if any(each in _due(module) for each in around):
+        return True
+    nested = [each for each in (node, *around) if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+    tests = [each for each in nested[1:] if isinstance(each, ast.FunctionDef)]
+    return any(one in module.around(each) for one in tests for each in _due(module))
+
+
+def _due(module: Module) -> set[ast.AST]:
+    """Returns the `with` statements in whose bodies an error is due."""
+    return module.shared("errors due", _errors_due)
+
+
+def _errors_due(module: Module) -> set[ast.AST]:
+    found: set[ast.AST] = set()
+    for each in module.nodes(ast.With, ast.AsyncWith):
+        calls = [item.context_expr for item in each.items if isinstance(item.context_expr, ast.Call)]
+        names = [getattr(one.func, "id", getattr(one.func, "attr", "")) for one in calls]
+        if any(name.lower().startswith(("raises", "assertraises", "assert_raises")) for name in names):
+            found.add(each)
+    return found
 
 
 def _catches(handler: ast.ExceptHandler, guard: ast.Try | ast.TryStar, node: ast.AST) -> bool:

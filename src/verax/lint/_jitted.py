@@ -128,6 +128,30 @@ def chosen(module: Module, one: Jitted, numbers: str, names: str) -> set[str]:
     return found
 
 
+def chosen_arguments(
+    module: Module, call: ast.Call, one: Jitted, numbers: str, names: str
+) -> list[tuple[str, ast.expr]]:  # fmt: skip
+    """Returns what a call gives to the parameters that options name, with their names.
+
+    Where the function is not in this file its parameters are named by their places.
+    """
+    if one.function is not None:
+        found = [(name, given_to(call, one, name)) for name in sorted(chosen(module, one, numbers, names))]
+    elif one.options is None:
+        return []
+    else:
+        by_number, by_name = keyword(one.options, numbers), keyword(one.options, names)
+        places = [] if by_number is None else literals(module, by_number.value)
+        called = [] if by_name is None else literals(module, by_name.value)
+        found = [
+            (f"argument {place}", argument(call, place))
+            for place in places
+            if isinstance(place, int) and 0 <= place < len(call.args)
+        ]
+        found += [(name, argument(call, None, name)) for name in called if isinstance(name, str)]
+    return [(name, value) for name, value in found if value is not None]
+
+
 def _decorates(one: Jitted) -> bool:
     """Returns whether the options are those of a decorator, whose places count `self`."""
     return isinstance(one.function, ast.FunctionDef) and one.options in one.function.decorator_list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from typing import Any, NamedTuple
 
 from verax.lint._key_names import (
@@ -252,7 +253,8 @@ def _apply(
         if each is not None and not (use.strength == "weak" and EVALUATES.search(last_name(node.func))):
             for token in tokens(each.value):
                 if token is each.value or token.sure or key_like(token.name):
-                    walk.draw(token, _use(walk, node, use.strength, each.node if token is each.value else None))
+                    made = _use(walk, node, use.strength, each.node if token is each.value else None)
+                    walk.draw(token, dataclasses.replace(made, sampler=use.sampler or use.what))
 
 
 def _scope_of(module: Module, scope: Scope | None, name: str) -> ast.AST | None:
@@ -279,7 +281,7 @@ def _draw_captured(walk: Walk, function: Function, summary: Summary, node: ast.C
             walk.draw(value, Use(node, "strong", _shown(node.func), None, guards))
         else:
             others = frozenset((node,)) if noise and node is not None else frozenset()
-            walk.draw(value, Use(use.node, use.strength, use.what, use.argument, guards, True, others))
+            walk.draw(value, dataclasses.replace(use, guards=guards, inner=True, others=others))
 
 
 def _reached(walk: Walk, function: Function, path: tuple[Any, ...]) -> Value:
@@ -338,6 +340,8 @@ def _forget(walk: Walk, func: ast.expr, owner: Value) -> None:
             if accessor[1] in changed:
                 state.fields[owner, accessor] = Token(child.name, "unknown")
     else:
+        for each in [one for one in state.fields if one[0] is owner]:
+            del state.fields[each]
         for accessor, child in list(owner.children.items()):
             state.fields[owner, accessor] = Token(child.name, "unknown")
 

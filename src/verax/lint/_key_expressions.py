@@ -61,7 +61,8 @@ class Expressions(Pass):
         """Returns the values of a dict."""
         for each in node.keys:
             self.value(each)
-        return Group(tuple(self.value(each) for each in node.values), is_dict=True)
+        names = tuple(each.value if isinstance(each, ast.Constant) else None for each in node.keys)
+        return Group(tuple(self.value(each) for each in node.values), True, names)
 
     def starred(self, node: ast.Starred | ast.Await) -> Value:
         """Returns the value below a star or `await`."""

@@ -175,8 +175,14 @@ class Pass:
         if isinstance(target, ast.Name):
             if target.id in self.unstable:
                 return
-            if value is None or (isinstance(value, Group) and value.is_dict):
-                value = value or Token(target.id, "unknown")
+            if isinstance(value, Group) and value.is_dict:
+                held = Token(target.id, "unknown")
+                for name, each in zip(value.names, value.values, strict=False):
+                    if name is not None and each is not None:
+                        state.fields[held, ("[]", name)] = each
+                value = held
+            elif value is None:
+                value = Token(target.id, "unknown")
             elif isinstance(value, Token) and not value.name:
                 value.name = target.id
             state.env[target.id] = value
@@ -197,6 +203,9 @@ class Pass:
         elif isinstance(target, ast.Attribute | ast.Subscript):
             owner = self.value(target.value)
             accessor = (".", target.attr) if isinstance(target, ast.Attribute) else self.accessor(target.slice)
+            if isinstance(owner, Token) and isinstance(target, ast.Subscript) and not _is_constant(target.slice):
+                for each in [one for one in state.fields if one[0] is owner and one[1][0] == "[]"]:
+                    del state.fields[each]  # any item may be another now
             if isinstance(owner, Token) and accessor is not None:
                 state.fields[owner, accessor] = value or Token(self.module.source(target), "unknown")
                 if isinstance(value, Token) and not value.name:
@@ -279,6 +288,12 @@ class Pass:
         return fields(self.module).changing(owner, self.body)
 
 
+def _is_constant(index: ast.expr) -> bool:
+    return isinstance(index, ast.Constant) or (
+        isinstance(index, ast.UnaryOp) and isinstance(index.operand, ast.Constant)
+    )
+
+
 def _rebound_within(module: Module, body: Body) -> frozenset[str]:
     """Returns the names that functions within a body rebind, so that any call can change them."""
     declaring = module.shared("declaring scopes", lambda m: [each for each in m.opened.values() if each.declared])
@@ -291,7 +306,7 @@ def _rebound_within(module: Module, body: Body) -> frozenset[str]:
 
 def _is_paired(module: Module, first: Use, use: Use) -> bool:
     """Returns whether two draws pick the same places of two arrays, which one key is for."""
-    if not is_alike(first.what, use.what):
+    if not is_alike(first.what, use.what) and not is_alike(first.sampler or first.what, use.sampler or use.what):
         return False
     if not first.is_at(use.node) or not isinstance(use.node, ast.Call):
         return True

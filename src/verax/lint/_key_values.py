@@ -58,6 +58,7 @@ class Group:
 
     values: tuple[Value, ...]
     is_dict: bool = False
+    names: tuple[Any, ...] = ()  # of a dict, its constant keys; None for another
 
 
 Value = Token | Group | None
@@ -84,6 +85,7 @@ class Use:
       guards: the tests that led there.
       inner: whether the call stands in a function that was called, not at the place itself.
       others: calls that drew instead, on other ways.
+      sampler: what draws in the function that is called, where that is known: `jax.random.permutation`.
     """
 
     node: ast.AST
@@ -93,6 +95,7 @@ class Use:
     guards: tuple[Guard, ...] = ()
     inner: bool = False
     others: frozenset[ast.AST] = frozenset()
+    sampler: str = ""
 
     def is_at(self, node: ast.AST) -> bool:
         """Returns whether a call is this draw, or the one of another way."""

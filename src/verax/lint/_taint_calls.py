@@ -8,6 +8,7 @@ from typing import cast
 from verax.lint._scopes import FUNCTIONS, Function
 from verax.lint._taint_levels import ARRAY, MASK, PLAIN, SEQUENCE, TREE, Level, Value, flat, is_array
 from verax.lint._taint_names import (
+    ARRAY_LINALG,
     ARRAY_METHODS,
     FLATTEN,
     LAYERS,
@@ -69,7 +70,8 @@ class Calls(Pass):
                 return MASK
             return SEQUENCE if last in SEVERAL_NUMPY else ARRAY
         if name.startswith(("jax.numpy.", "jax.scipy.")):
-            return TREE if has_traced else PLAIN
+            is_of_arrays = last in ARRAY_LINALG or library in ("jax.numpy.fft", "jax.scipy.special")
+            return (ARRAY if is_of_arrays else TREE) if has_traced else PLAIN
         if library == "jax.random":
             if last in ("key_impl", "default_prng_impl") or not (has_traced or self.omni):
                 return PLAIN
@@ -127,6 +129,9 @@ class Calls(Pass):
                 return base if func.attr in TREE_METHODS else PLAIN
             if level:
                 return self.method(func, level, node)
+            if isinstance(func.value, ast.Compare) and func.attr in ("all", "any", "sum", "mean", "astype"):
+                sides = [self.level(each) for each in (func.value.left, *func.value.comparators)]
+                return ARRAY if TREE in sides else PLAIN  # what has these is an array
             if func.attr == "apply" and has_traced:
                 return TREE
         elif isinstance(func, ast.Lambda):
@@ -159,7 +164,7 @@ class Calls(Pass):
             return PLAIN
         if name in STAGING or name in EAGER:
             if name in KEEPS_PYTHON:
-                return TREE if has_traced and "grad" in name else PLAIN
+                return TREE if (has_traced or self.omni) and "grad" in name else PLAIN
             return TREE if has_traced or (self.omni and name in JITS) else PLAIN
         if name.startswith(LAYERS):
             return TREE if has_traced else PLAIN

@@ -175,7 +175,7 @@ class Expressions(Calls):
         if TREE in (first, second):
             if isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
                 return MASK
-            return MASK if is_number(left) or is_number(right) else PLAIN
+            return MASK if is_number(left) or is_number(right) or first == second else PLAIN
         return FLAG if FLAG in (first, second) else PLAIN
 
     def conditional(self, node: ast.IfExp) -> Value:

@@ -30,6 +30,11 @@ SEVERAL_NUMPY = {
     "split", "array_split", "hsplit", "vsplit", "dsplit", "meshgrid", "broadcast_arrays", "nonzero", "modf", "divmod",
     "frexp", "unstack", "atleast_1d", "atleast_2d", "atleast_3d", "histogram", "gradient", "ix_", "indices",
 }  # fmt: skip
+ARRAY_LINALG = {
+    "norm", "det", "inv", "pinv", "solve", "cholesky", "matrix_power", "matrix_rank", "cond", "expm", "eigvals",
+    "eigvalsh", "solve_triangular", "cho_solve", "multi_dot", "tensorsolve", "tensorinv", "svdvals", "vector_norm",
+    "matrix_norm", "logpdf", "logcdf", "pdf", "cdf", "logpmf", "pmf", "ppf", "sf", "logsf",
+}  # fmt: skip
 MASK_LAX = {"eq", "ne", "gt", "ge", "lt", "le", "is_finite"}
 TREE_LAX = {
     "cond", "switch", "scan", "while_loop", "fori_loop", "map", "associative_scan", "top_k", "stop_gradient", "psum",

@@ -11,7 +11,7 @@ from verax.lint._taint_levels import ARRAY, FLAG, PLAIN, SEQUENCE, TREE, Env, Va
 from verax.lint._taint_names import ARRAY_TYPES, FLAG_NAMES, PLAIN_TYPES
 from verax.lint._taint_syntax import is_none, last_part
 from verax.lint._traced import Transform
-from verax.lint._transforms import BODIES, JITS, KEEPS_PYTHON
+from verax.lint._transforms import BODIES, JITS, KEEPS_PYTHON, PARTIAL, function_given
 
 PYTREE_BASES = {"typing.NamedTuple", "flax.struct.PyTreeNode", "equinox.Module", "typing_extensions.NamedTuple"}
 PYTREE_DECORATORS = {
@@ -47,11 +47,50 @@ def params_of(module: Module, node: Function, transforms: list[Transform]) -> En
             is_given = False
         value = _parameter(module, each, default, jitted=jitted, body=body, keeps=keeps)
         if is_given or (isinstance(default, ast.Constant) and default.value is None and jitted):
-            if eager and flat(value) == FLAG:
+            if flat(value) == FLAG and (eager or (default is not None and _is_partial(module, transforms))):
                 continue
+            if default is not None and flat(value) != FLAG:
+                unseen = is_none(default) or not static  # who names what is static gives nothing else like it
+                if not _is_passed(module, node, each.arg, place, unseen):
+                    continue  # the default stays, a Python value
             found[each.arg] = value
     if not keeps and node.args.vararg is not None and not static:
         found[node.args.vararg.arg] = SEQUENCE
+    return found
+
+
+def _is_partial(module: Module, transforms: list[Transform]) -> bool:
+    """Returns whether what is traced is made by `partial`, which gives what is meant to be static."""
+    for each in transforms:
+        given = function_given(module, each.call) if isinstance(each.call, ast.Call) else None
+        if given is None or module.called(module.value(given)) not in PARTIAL:
+            return False
+    return True
+
+
+def _is_passed(module: Module, function: Function, name: str, place: int, unseen: bool) -> bool:
+    """Returns whether a call of this file may give a parameter that has a default; `unseen` where there is none."""
+    if isinstance(function, ast.Lambda):
+        return True
+    calls: list[ast.Call] = module.shared("calls by name", _calls_by_name).get(function.name, [])
+    if isinstance(module.parents.get(function), ast.ClassDef):
+        place -= 1
+    if not calls:
+        return unseen
+    return any(
+        place < len(each.args)
+        or any(isinstance(one, ast.Starred) for one in each.args)
+        or any(one.arg in (None, name) for one in each.keywords)
+        for each in calls
+    )
+
+
+def _calls_by_name(module: Module) -> dict[str, list[ast.Call]]:
+    found: dict[str, list[ast.Call]] = {}
+    for each in module.nodes(ast.Call):
+        last = last_part(each.func)
+        if last is not None:
+            found.setdefault(last, []).append(each)
     return found
 
 

@@ -8,7 +8,14 @@ from typing import Literal
 
 from verax.lint._module import Module, argument
 from verax.lint._scopes import Function
-from verax.lint._traced_params import given_by_partial, not_differentiated, not_mapped, parameters, static_names
+from verax.lint._traced_params import (
+    given_by_partial,
+    not_differentiated,
+    not_mapped,
+    not_sharded,
+    parameters,
+    static_names,
+)
 from verax.lint._transforms import BODIES, EAGER, HOST, LOOP_BODIES, STAGING, function_given, transform_of
 from verax.lint._unwrapped import unwrapped
 
@@ -169,6 +176,8 @@ def _add(
         static |= not_differentiated(module, function, name, options, bound)
     elif name.endswith(".vmap") and options is not None:
         static |= not_mapped(module, function, options, bound)
+    elif name.endswith("shard_map") and options is not None:
+        static |= not_sharded(module, function, options, bound)
     known.of.setdefault(function, []).append(Transform(name, way, at, static, bound))
 
 

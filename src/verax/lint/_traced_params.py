@@ -109,3 +109,12 @@ def given_by_partial(function: Function, bound: int, given: frozenset[str]) -> f
     if EVERY in given:
         return frozenset(each.arg for each in parameters(function))
     return frozenset(each.arg for each in parameters(function)[:bound]) | given
+
+
+def not_sharded(module: Module, function: Function, options: ast.Call, bound: int) -> frozenset[str]:
+    """Returns the parameters whose entry of `in_specs` is None: `shard_map` passes them on as they are."""
+    specs = next((module.value(each.value) for each in options.keywords if each.arg == "in_specs"), None)
+    if not isinstance(specs, ast.Tuple) or any(isinstance(each, ast.Starred) for each in specs.elts):
+        return frozenset()
+    named = zip(_by_place(function, bound), specs.elts, strict=False)
+    return frozenset(name for name, each in named if isinstance(each, ast.Constant) and each.value is None)

@@ -549,3 +549,47 @@ def noise_of_a_shared_key():
     first = shared_noise()
     advance()
     return first, shared_noise()
+
+
+def key_in_a_dictionary(seed):
+    w_key, b_key = jax.random.split(jax.random.key(seed))
+    keys = {"w": w_key, "b": b_key}
+    w = jax.random.normal(keys["w"], (2, 2))
+    return w, jax.random.normal(keys["w"], (2,))  # expect: VX101
+
+
+def keys_in_a_dictionary(seed):
+    w_key, b_key = jax.random.split(jax.random.key(seed))
+    keys = {"w": w_key, "b": b_key}
+    return jax.random.normal(keys["w"], (2, 2)), jax.random.normal(keys["b"], (2,))
+
+
+def key_taken_out_and_put_back(key):
+    first, second = jax.random.split(key)
+    keys = {"a": first}
+    x = jax.random.normal(keys.pop("a"))
+    keys.update(a=second)
+    return x + jax.random.normal(keys["a"])
+
+
+def key_renewed_in_its_place(key, n):
+    keys = {"noise": key}
+    for _ in range(n):
+        keys["noise"], sub = jax.random.split(keys["noise"])
+        yield jax.random.normal(sub)
+
+
+def shuffled_alike_by_a_helper(key, inputs, targets):
+    def shuffled(x, key):
+        return jax.random.permutation(key, x).reshape(2, -1)
+
+    batches = jax.tree.map(lambda x: shuffled(x, key), inputs)
+    return batches, jax.random.permutation(key, targets)
+
+
+def shuffled_and_drawn(key, inputs):
+    def shuffled(x, key):
+        return jax.random.permutation(key, x).reshape(2, -1)
+
+    batches = shuffled(inputs, key)
+    return batches, jax.random.normal(key, (3,))  # expect: VX101

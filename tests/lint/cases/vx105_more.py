@@ -80,3 +80,25 @@ class TestNoise:
 
 k1, k2 = split(key(0))
 noise = normal(k1) + jnp.mean(normal(k2))
+
+
+def dropout_in_a_loop(model, params, batches):
+    for batch in batches:
+        params = model.apply(params, batch, rngs={"dropout": jax.random.PRNGKey(0)})  # expect: VX105
+    return params
+
+
+@jax.jit
+def told_to_draw_nothing(model, params, x):
+    return model.apply(params, x, train=False, rngs={"dropout": jax.random.PRNGKey(0)})
+
+
+@jax.jit
+def eval_actions(model, params, x):
+    return model.apply(params, x, rngs={"sample": jax.random.PRNGKey(0)})
+
+
+class Toy(Generator):
+    def __call__(self, key):
+        del key
+        return State(board=jnp.zeros((3, 3)), key=jax.random.PRNGKey(0))

@@ -1,4 +1,6 @@
 """VX110 missing-key-argument: further forms, and look-alikes."""
+import jax
+import pytest
 import functools
 
 import jax.random as jr
@@ -57,3 +59,11 @@ def unpacked(pair):
 
 def own_module(jr):
     return jr.normal((3,))
+
+
+w = jax.random.normal([3, 3])  # expect: VX110
+
+
+def test_it_raises():
+    with pytest.raises(TypeError):
+        jax.random.normal((3,))

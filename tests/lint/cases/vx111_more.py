@@ -64,3 +64,8 @@ def rebound(model, key, x):
 def per_name(model, key, x):
     names = ("params", "dropout")
     return model.init({name: random.fold_in(key, i) for i, name in enumerate(names)}, x)
+
+
+def alias(model, rng, x):
+    other = rng
+    return model.init(dict(params=rng, dropout=other), x)  # expect: VX111

@@ -53,3 +53,7 @@ def sentinel(shape, key=None, make=jr.key):
 
 def other(table, key=("a", "b")):
     return table[key]
+
+
+def of_a_split(x, key=jax.random.split(jax.random.PRNGKey(0))[0]):  # expect: VX112
+    return x

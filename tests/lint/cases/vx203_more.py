@@ -46,7 +46,7 @@ def sliding(x, n):
 
 @jax.vmap
 def collected(x):
-    groups["x"].append(x)
+    groups["x"].append(x)  # expect: VX203
     seen.add(x)  # expect: VX203
     return x
 

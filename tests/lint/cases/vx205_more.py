@@ -131,3 +131,26 @@ def dictionary(batch):
     out = dict(batch)
     out["y"] = 1
     return out
+
+
+def annotated(x: jax.Array, i):
+    y = x * 2
+    y[i] += 1
+    return y
+
+
+def annotated_as_either(x: jax.Array | np.ndarray):
+    x[0] = 1
+    return x
+
+
+def annotated_and_converted(x: jax.Array):
+    x = np.array(x)
+    x[0] = 1
+    return x
+
+
+@jax.jit
+def variable(count, x):
+    count[...] += 1
+    return x

@@ -1,4 +1,5 @@
 """VX206 branch-on-traced-value: more branches, more traces, and Python values that look traced."""
+import pytest
 import functools
 from typing import NamedTuple
 
@@ -313,3 +314,47 @@ def with_model(model, x):
     if model.use_bias and model.layers:
         return x
     return model(x)
+
+
+@jax.jit
+def length(x):
+    n = jnp.linalg.norm(x)
+    if n:  # expect: VX206
+        return x / n
+    return x
+
+
+@jax.jit
+def differs(x, y):
+    if not (x == y).all():  # expect: VX206
+        return x
+    return y
+
+
+@jax.jit
+def default_that_no_call_gives(x, n=10):
+    if n > 3:
+        return x * n
+    return x
+
+
+default_that_no_call_gives(jnp.ones(3))
+
+
+@jax.jit
+def default_that_a_call_gives(x, n=10):
+    if n > 3:  # expect: VX206
+        return x * n
+    return x
+
+
+default_that_a_call_gives(jnp.ones(3), n=2)
+
+
+def test_it_raises():
+    @jax.jit
+    def positive(x):
+        return x if x > 0 else -x
+
+    with pytest.raises(jax.errors.TracerBoolConversionError):
+        positive(1.0)

@@ -1,4 +1,5 @@
 """VX207 concretize-traced-value: more numbers wanted, and numbers that are there."""
+from flax import nnx
 import functools
 
 import jax
@@ -105,3 +106,9 @@ def eager(w):
 
 
 grad = jax.grad(eager)
+
+
+@nnx.jit
+def step_of_nnx(model, x):
+    loss, grads = nnx.value_and_grad(lambda m: m(x).mean())(model)
+    return loss.item(), grads  # expect: VX207

@@ -102,3 +102,37 @@ def returned(batches):
     for batch in batches:
         run = jax.jit(lambda p: p - batch)
         return run(batch)
+
+
+def gradient(p, batches):
+    for batch in batches:
+
+        def loss(q):
+            return ((q - batch) ** 2).sum()
+
+        p = p - jax.jit(jax.grad(loss))(p)  # expect: VX301
+    return p
+
+
+def gradient_of_one(p, n):
+    for _ in range(n):
+        value, grads = jax.jit(jax.value_and_grad(loss_of_all))(p)  # expect: VX301
+        p = p - grads
+    return p
+
+
+def loss_of_all(p):
+    return (p**2).sum()
+
+
+def named_lambda(p, batches):
+    for batch in batches:
+        loss = lambda q: ((q - batch) ** 2).sum()
+        p = jax.jit(loss)(p)  # expect: VX301
+    return p
+
+
+def gradient_of_each(losses, p):
+    for loss in losses:
+        p = p - jax.jit(jax.grad(loss))(p)
+    return p

@@ -106,3 +106,13 @@ def host(x, train=False):
     if train:
         return fast(x, train=train)
     return x
+
+
+def of_partial(params, x, model, summed=False):
+    if summed:
+        return model(params, x).sum()
+    return model(params, x)
+
+
+def applied(params, x, model):
+    return jax.pmap(functools.partial(of_partial, model=model))(params, x)

@@ -66,3 +66,14 @@ def tree(x, parts=[1, 2]):
 
 def pass_tree(x):
     return tree(x, [x, x]), tree(x, parts=[x])
+
+
+class Runner:
+    def __init__(self, function):
+        self.function = jax.jit(function, static_argnums=(1,))
+
+    def run(self, x):
+        return self.function(x, {"n": 3})  # expect: VX304
+
+    def run_others(self, x):
+        return self.function([x, x], (3,))

@@ -120,3 +120,36 @@ def train(model, batch):
 def with_nnx(model, batch):
     train(model, batch)
     return train(model, batch)
+
+
+class Trainer:
+    def __init__(self, step, state):
+        self.step, self.state = step, state
+        self.fast = jax.jit(step, donate_argnums=(0,))
+
+    def run(self, batch):
+        state = self.fast(self.state, batch)
+        change = state - self.state  # expect: VX305
+        self.state = state
+        return change
+
+    def run_on(self, batches):
+        for batch in batches:
+            self.state = self.fast(self.state, batch)
+        return self.state
+
+
+def of_a_function_that_is_given(function, params, batch):
+    step = jax.jit(function, donate_argnums=(0, 1))
+    new, _ = step(params, batch)
+    return new - batch  # expect: VX305
+
+
+def structure(params, batch, function):
+    step = jax.jit(function, donate_argnums=(0, 1))
+    new = step(params, batch)
+    width = batch["x"].shape[-1]
+    names = list(batch["x"].keys())
+    del batch["y"]
+    jax.tree.map(lambda leaf: leaf.delete(), params)
+    return new, width, names

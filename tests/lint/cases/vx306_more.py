@@ -73,3 +73,19 @@ def after_epochs(params, batches, epochs):
             params, metrics = fast_step(params, batch)
         print(float(metrics["loss"]))
     return params
+
+
+def state_made_of_gradients(params, batches, loss):
+    step = jax.jit(jax.value_and_grad(loss))
+    for batch in batches:
+        value, grads = step(params, batch)
+        params = params - grads
+        print(float(value))  # expect: VX306
+    return params
+
+
+def recorded(env, state, actions, scene):
+    step = jax.jit(env.step)
+    for action in actions:
+        state = step(state, action)
+        scene.positions = np.array(state.positions)

@@ -48,10 +48,10 @@ def _other_than_key(module: Module, node: ast.expr) -> str | None:
         node = node.operand
     if isinstance(node, ast.Constant):
         return None if node.value is Ellipsis else f"{node.value!r}"
-    if isinstance(node, ast.Tuple) and not any(
+    if isinstance(node, ast.Tuple | ast.List) and not any(
         isinstance(each, ast.Starred) and len(node.elts) == 1 for each in node.elts
     ):
-        return f"the shape {ast.unparse(node)}"
+        return f"the {'shape' if isinstance(node, ast.Tuple) else 'list'} {ast.unparse(node)}"
     if isinstance(node, ast.Attribute) and node.attr == "shape" and module.dotted(node) is None:
         return f"the shape {ast.unparse(node)}"
     return None

@@ -77,8 +77,8 @@ def _named(module: Module, node: ast.expr) -> Iterator[list[tuple[str, ast.expr]
 
 
 def _is_key(module: Module, node: ast.expr) -> bool:
-    text = ast.unparse(node)
-    return key_like(text) or module.called(module.value(node)) in MADE
+    value = module.value(node)
+    return key_like(ast.unparse(node)) or key_like(ast.unparse(value)) or module.called(value) in MADE
 
 
 def _same(module: Module, streams: list[tuple[str, ast.expr]]) -> Iterator[Found]:

@@ -9,6 +9,7 @@ from verax.lint._module import Module, keyword
 from verax.lint._rule import Found, rule
 
 MAKERS = ("jax.random.PRNGKey", "jax.random.key")
+DERIVED = ("jax.random.split", "jax.random.fold_in", "jax.random.clone")
 FIELDS = ("dataclasses.field", "flax.struct.field", "equinox.field", "attr.ib", "attrs.field", "chex.field")
 
 
@@ -60,7 +61,12 @@ def _message(name: str, who: str) -> str:
 
 
 def _is_key(module: Module, node: ast.expr) -> bool:
-    return isinstance(value := module.value(node), ast.Call) and module.dotted(value.func) in MAKERS
+    value = module.value(node)
+    value = value.value if isinstance(value, ast.Subscript) else value
+    if not isinstance(value, ast.Call):
+        return False
+    name = module.dotted(value.func)
+    return name in MAKERS or (name in DERIVED and bool(value.args) and _is_key(module, value.args[0]))
 
 
 def _is_class_variable(statement: ast.AnnAssign) -> bool:

@@ -61,6 +61,10 @@ def _calls(module: Module) -> Iterator[Found]:
             if around and is_statement and func.attr in LISTS and _is_kept(module, receiver, around):
                 yield from _report(module, node, module.source(receiver), around, arguments_of(node))
             continue
+        if isinstance(receiver, ast.Subscript):
+            receiver = _root(receiver)
+            if not isinstance(receiver, ast.Name) or func.attr not in LISTS or not is_container(module, receiver):
+                continue  # a list in a dictionary is meant
         if not isinstance(receiver, ast.Name) or not (is_statement or func.attr in METHODS - {"update", "add"}):
             continue
         around = effects_around(module, node)
@@ -77,9 +81,7 @@ def _items(module: Module) -> Iterator[Found]:
             for target in targets:
                 if not isinstance(target, ast.Subscript | ast.Attribute):
                     continue
-                root = target.value
-                while isinstance(root, ast.Subscript):
-                    root = root.value
+                root = _root(target.value)
                 if not isinstance(root, ast.Name):
                     continue
                 around = effects_around(module, node)
@@ -127,6 +129,12 @@ def _report(
     else:
         message = f"`{name}` is outside of the function that {how} traces: it changes once, not at every call."
         yield Found(node, message, level="warning")
+
+
+def _root(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node
 
 
 def _is_traced(module: Module, node: ast.expr) -> bool:

@@ -208,11 +208,13 @@ def _is_parameter(module: Module, node: ast.expr, target: ast.Subscript) -> bool
         return False
     known = taint(module)
     level, index = known.of(node), target.slice
+    if isinstance(index, ast.Constant) and index.value is Ellipsis:
+        return False  # how the whole of a reference or of a variable of nnx is written
     if is_array(level):
         return not isinstance(index, ast.Constant) or not isinstance(index.value, str)
     is_place = isinstance(index, ast.Slice | ast.Tuple | ast.UnaryOp | ast.BinOp) or is_array(known.of(index))
     if isinstance(index, ast.Constant):
-        is_place = isinstance(index.value, int) or index.value is Ellipsis
+        is_place = isinstance(index.value, int)
     return level == TREE and is_place
 
 

@@ -9,11 +9,19 @@ from verax.lint._module import LOOPS, Module
 from verax.lint._mutation import in_test
 from verax.lint._report import Edit, Fix
 from verax.lint._rule import Found, Level, rule
+from verax.lint._scopes import FUNCTIONS
 from verax.lint._transforms import PARTIAL, function_given, transform_of
 
 JIT = {
     "jax.jit", "jax.pmap", "jax.pjit", "jax.experimental.pjit.pjit", "flax.nnx.jit", "flax.nnx.pmap",
     "equinox.filter_jit", "equinox.filter_pmap", "haiku.jit",
+}  # fmt: skip
+
+
+# What makes a new function of a function, at every call.
+DERIVING = {
+    "jax.grad", "jax.value_and_grad", "jax.vmap", "jax.jacfwd", "jax.jacrev", "jax.jacobian", "jax.hessian",
+    "jax.checkpoint", "jax.remat",
 }  # fmt: skip
 
 
@@ -89,9 +97,15 @@ def _report(
     level: Level | None = None
     if isinstance(target, ast.Name):
         definition = module.definition(target)
-        if target.id in bound and not (isinstance(definition, ast.FunctionDef) and module.loop(definition) is not None):
+        if target.id in bound and not (isinstance(definition, FUNCTIONS) and module.loop(definition) is not None):
             return  # another function in every pass
         is_new = definition is not None and module.loop(definition) is not None
+    elif isinstance(target, ast.Call) and module.dotted(target.func) in DERIVING:
+        inner = function_given(module, target)
+        is_other = isinstance(inner, ast.Name) and inner.id in bound and module.definition(inner) is None
+        if is_other or _is_made_of_bound(target, inner, bound) or not isinstance(inner, ast.Name | ast.Lambda):
+            return  # another function in every pass
+        is_new = True
     elif not is_new and (_names(target) & bound or not isinstance(target, ast.Attribute)):
         return  # made by a call of which nothing is known, or from what the loop binds
     if not is_new:
@@ -103,6 +117,12 @@ def _report(
     else:
         message = f"jit of {shown} is called in every pass of this loop. Do it once, before the loop."
     yield Found(call, message, None if statement is None else _fix(module, statement, loop, bound), level)
+
+
+def _is_made_of_bound(target: ast.Call, inner: ast.expr | None, bound: set[str]) -> bool:
+    """Returns whether the options of a transform are bound by the loop."""
+    given = [*target.args, *(each.value for each in target.keywords)]
+    return any(_names(each) & bound for each in given if each is not inner)
 
 
 def _bound(module: Module, loop: ast.AST) -> set[str]:

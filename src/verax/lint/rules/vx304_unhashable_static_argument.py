@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._jitted import chosen, given_to, jitted
+from verax.lint._jitted import chosen_arguments, jitted
 from verax.lint._module import Module
 from verax.lint._report import Fix
 from verax.lint._rule import Found, rule
@@ -50,10 +50,7 @@ def unhashable_static_argument(module: Module) -> Iterator[Found]:
         one = jitted(module, call.func)
         if one is None or one.options is None:
             continue
-        for name in sorted(chosen(module, one, "static_argnums", "static_argnames")):
-            value = given_to(call, one, name)
-            if value is None:
-                continue
+        for name, value in chosen_arguments(module, call, one, "static_argnums", "static_argnames"):
             what = _unhashable(module, value)
             if what is not None:
                 message = f"`{name}` is a static argument and needs a hash, but {what} has none. Pass a tuple."

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from verax.lint._jitted import chosen, given_to, jitted
+from verax.lint._jitted import chosen_arguments, jitted
 from verax.lint._module import LOOPS, Module
 from verax.lint._rule import Found, rule
 from verax.lint._scopes import FUNCTIONS
 
 KEPT = {"shape", "dtype", "ndim", "size", "sharding", "aval", "is_deleted", "nbytes", "weak_type"}
 QUIET = {"builtins.isinstance", "builtins.type", "builtins.id", "builtins.len"}
+
+
+MAPS = {"jax.tree.map", "jax.tree_util.tree_map", "jax.tree_map"}
 
 
 @rule("VX305", "use-after-donation", "error")
@@ -39,8 +42,7 @@ def use_after_donation(module: Module) -> Iterator[Found]:
         one = jitted(module, call.func)
         if one is None or one.options is None or one.name.startswith("flax.nnx."):
             continue  # nnx puts the new arrays into the objects that were given
-        for name in sorted(chosen(module, one, "donate_argnums", "donate_argnames")):
-            value = given_to(call, one, name)
+        for _, value in chosen_arguments(module, call, one, "donate_argnums", "donate_argnames"):
             path = _path(value)
             if path is None:
                 continue
@@ -213,11 +215,26 @@ def _loads(module: Module, node: ast.AST, path: str) -> Iterator[ast.expr]:
 def _is_quiet(module: Module, node: ast.expr) -> bool:
     """Returns whether a read of a variable does not touch its memory."""
     parent = module.parents.get(node)
+    while isinstance(parent, ast.Subscript) and parent.value is node:
+        if isinstance(parent.ctx, ast.Del):
+            return True  # an entry of a dictionary
+        node, parent = parent, module.parents.get(parent)
     if isinstance(parent, ast.Attribute):
+        if parent.attr == "keys":
+            return True
         return parent.attr in KEPT or not isinstance(module.parents.get(parent), ast.expr | ast.stmt)
     if isinstance(parent, ast.Compare):
         return all(isinstance(each, ast.Is | ast.IsNot) for each in parent.ops)
-    return isinstance(parent, ast.Call) and node in parent.args and module.dotted(parent.func) in QUIET
+    if not isinstance(parent, ast.Call) or node not in parent.args:
+        return False
+    return module.dotted(parent.func) in QUIET or _deletes(module, parent)
+
+
+def _deletes(module: Module, call: ast.Call) -> bool:
+    """Returns whether a call frees memory: `jax.tree.map(lambda x: x.delete(), state)`."""
+    return module.dotted(call.func) in MAPS and any(
+        isinstance(each, ast.Attribute) and each.attr in ("delete", "is_deleted") for each in ast.walk(call.args[0])
+    )
 
 
 def _stores(node: ast.AST, path: str) -> bool:

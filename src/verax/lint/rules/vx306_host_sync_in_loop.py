@@ -95,13 +95,28 @@ def _results(module: Module, loop: ast.For | ast.AsyncFor | ast.While) -> dict[s
         last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if not last or EVALUATION.search(last) or module.dotted(func) is not None:
             continue
+        made = module.value(func)
+        if isinstance(made, ast.Call) and any(EVALUATION.search(ast.unparse(each)) for each in made.args[:1]):
+            continue  # jit(env.step)
         is_self = isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id != "self"
         if jitted(module, func) is None and (is_self or not STEP.search(last)):
             continue
         carried = {each.id for one in statement.value.args for each in ast.walk(one) if isinstance(each, ast.Name)}
         names = [each.id for target in statement.targets for each in ast.walk(target) if isinstance(each, ast.Name)]
-        if not carried & set(names) and not re.search("train|update", last):
+        if not carried & (set(names) | _made_of(loop, statement, set(names))) and not re.search("train|update", last):
             continue  # nothing goes on to the next pass: no training
         end = (statement.end_lineno or 0, statement.end_col_offset or 0)
         found |= dict.fromkeys(names, (last, end))
+    return found
+
+
+def _made_of(loop: ast.For | ast.AsyncFor | ast.While, step: ast.stmt, names: set[str]) -> set[str]:
+    """Returns the names that statements of a loop after a step bind to what is made of its results."""
+    known, found = set(names), set[str]()
+    for each in loop.body[loop.body.index(step) + 1 :]:
+        if isinstance(each, ast.Assign | ast.AugAssign):
+            targets = each.targets if isinstance(each, ast.Assign) else [each.target]
+            if any(isinstance(one, ast.Name) and one.id in known for one in ast.walk(each.value)):
+                found |= {one.id for to in targets for one in ast.walk(to) if isinstance(one, ast.Name)}
+                known |= found
     return found
