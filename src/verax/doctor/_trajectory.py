@@ -271,7 +271,7 @@ def _first_broken(subject: Subject, step_fn: Callable[..., Any], kept: Any, pend
     _, variables, opt_state = kept
     for number, batch in pending:
         after, opt_state, record = step_fn(variables, opt_state, batch, np.int32(number))
-        loss, grads, params = jax.device_get(record.finite)
+        loss, grads, params = jax.device_get(record.finite)  # verax: ignore[VX306] - each step is looked at
         for what, finite in (("loss", np.array([loss])), ("gradient", grads), ("parameter", params)):
             if not finite.all():
                 leaf = "" if what == "loss" else subject.paths[int(np.argmin(finite))]
