@@ -14,9 +14,9 @@ from verax.jaxpr import straight_threefry
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (0,), (4, 0, 2), (300, 257)]
 
 
-def both(seed):
+def both(seed, once=False):
     key = jax.random.key(seed, impl="threefry2x32")
-    return key, jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry())
+    return key, jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry(once))
 
 
 def assert_same(first, second):
@@ -26,11 +26,12 @@ def assert_same(first, second):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
-def test_bits_of_every_width_and_shape(dtype):
+def test_bits_of_every_width_and_shape(dtype, once):
     with jax.enable_x64(dtype == "uint64"):
         draw = jax.jit(lambda key: [jax.random.bits(key, shape, dtype) for shape in SHAPES])
-        for plain, straight in zip(*map(draw, both(3)), strict=True):
+        for plain, straight in zip(*map(draw, both(3, once)), strict=True):
             assert_same(plain, straight)
 
 
@@ -112,7 +113,7 @@ def test_a_long_chain_of_keys_compiles():
 
 
 @pytest.mark.compiler
-def test_a_mask_is_drawn_once_and_not_again_in_the_backward_pass():
+def test_a_mask_is_drawn_once_on_request_and_else_again_in_the_backward_pass():
     """Each of the 20 rounds is one left shift in the compiled program."""
     if jax.default_backend() != "cpu":
         pytest.skip("elsewhere XLA may draw again what it fuses")
@@ -122,5 +123,8 @@ def test_a_mask_is_drawn_once_and_not_again_in_the_backward_pass():
         kept = jax.random.bernoulli(key, 0.7, hidden.shape)
         return jnp.sum(jnp.where(kept, hidden, 0) @ weights.T)
 
-    program = jax.jit(jax.grad(loss)).lower(jnp.ones((64, 64)), jnp.ones((32, 64)), both(0)[1]).compile()
-    assert program.as_text().count("shift-left(") == 20
+    def shifts(once):
+        given = jnp.ones((64, 64)), jnp.ones((32, 64)), both(0, once)[1]
+        return jax.jit(jax.grad(loss)).lower(*given).compile().as_text().count("shift-left(")
+
+    assert (shifts(True), shifts(False)) == (20, 40)

@@ -1,4 +1,4 @@
-"""JAX's default random bits, drawn by straight-line code that XLA makes one loop of.
+"""JAX's default random bits, drawn by straight-line code that XLA fuses into whatever uses them.
 
 On CPU, JAX runs the 20 rounds of Threefry as a rolled loop to keep compilation short; a dropout mask then costs about
 six times what the same bits cost here (`benchmarks/README.md`). Bits, `split` and `fold_in` equal those of a default
@@ -22,16 +22,22 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 
 @cache
-def straight_threefry() -> Any:
-    """Returns the generator, for `jax.random.wrap_key_data(data, impl=straight_threefry())`."""
+def straight_threefry(once: bool = False) -> Any:
+    """Returns the generator, for `jax.random.wrap_key_data(data, impl=straight_threefry())`.
+
+    Args:
+      once: whether XLA's CPU compiler keeps the bits of a draw, rather than draw them again in each loop that reads
+        them, as the backward pass of a dropout is. For many lanes at once that is faster, for a small step alone
+        slower (`benchmarks/README.md`). The bits are the same.
+    """
     return define_prng_impl(
         key_shape=(2,),
         seed=_seed,
         split=_split,
-        random_bits=_random_bits,
+        random_bits=_bits_once if once else _random_bits,
         fold_in=_fold_in,
-        name="verax_threefry",
-        tag="vx3",
+        name="verax_threefry_once" if once else "verax_threefry",
+        tag="vx3o" if once else "vx3",
     )
 
 
@@ -105,17 +111,17 @@ def _random_bits(key: Any, bit_width: int, shape: Sequence[int]) -> Any:
         return lax.shift_left(lax.convert_element_type(high, np.uint64), np.uint64(32)) | lax.convert_element_type(
             low, np.uint64
         )
-    return lax.convert_element_type(_drawn_once(high ^ low, key[0]), np.dtype(f"uint{bit_width}"))
+    return lax.convert_element_type(high ^ low, np.dtype(f"uint{bit_width}"))
 
 
-def _drawn_once(bits: Any, word: Any) -> Any:
-    """Returns bits that XLA's CPU compiler does not draw again in each loop that reads them.
+def _bits_once(key: Any, bit_width: int, shape: Sequence[int]) -> Any:
+    """Returns the same bits, divided by a 1.
 
-    Elementwise work it holds for cheap, and repeats the 20 rounds in the backward pass of a dropout. Division of
-    integers it holds for dear, and keeps the results. That the divisor is 1 only LLVM sees, which then leaves the
-    division out.
+    Elementwise work XLA holds for cheap, and repeats the 20 rounds where the bits are read. Division of integers it
+    holds for dear, and keeps the results. That the divisor is 1 only LLVM sees, which then leaves the division out.
     """
+    bits = _random_bits(key, bit_width, shape)
     if jax.default_backend() != "cpu":
         return bits
-    one = lax.shift_right_logical(word, np.uint32(31)) | np.uint32(1)
-    return lax.div(bits, jnp.broadcast_to(one, bits.shape))
+    one = lax.shift_right_logical(key[0], np.uint32(31)) | np.uint32(1)
+    return lax.div(bits, jnp.broadcast_to(lax.convert_element_type(one, bits.dtype), bits.shape))

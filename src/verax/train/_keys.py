@@ -42,12 +42,12 @@ def init_key(key: Any) -> Any:
     return purpose_key(_fast(key), "init")
 
 
-def noise_key(key: Any, step: Any) -> Any:
+def noise_key(key: Any, step: Any, once: bool = False) -> Any:
     """Returns the key that a training step gives to the network: the bits of `purpose_key(key, "noise", step)`.
 
-    It is of the generator `straight_threefry`, which draws JAX's own bits several times faster on CPU.
+    It is of the generator `straight_threefry(once)`, which draws JAX's own bits several times faster on CPU.
     """
-    return purpose_key(_fast(key), "noise", step)
+    return purpose_key(_fast(key, once), "noise", step)
 
 
 def augment_key(key: Any, step: Any) -> Any:
@@ -56,5 +56,5 @@ def augment_key(key: Any, step: Any) -> Any:
     return purpose_key(_fast(key), "augment", step)
 
 
-def _fast(key: Any) -> Any:
-    return jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry())
+def _fast(key: Any, once: bool = False) -> Any:
+    return jax.random.wrap_key_data(jax.random.key_data(key), impl=straight_threefry(once))

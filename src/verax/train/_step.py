@@ -28,19 +28,21 @@ Augment = Callable[[Any, Batch], Batch]
 
 @dataclass(frozen=True, eq=False)
 class StepOptions:
-    """What a step does besides gradient and update; the fields of `Experiment` of the same names.
+    """What a step does besides gradient and update: all but the last are the fields of `Experiment` of the same names.
 
     Attributes:
       accumulate: parts of a batch whose gradients are computed one after another.
       augment: `(key, batch) -> batch`, applied to each training batch.
       freeze: patterns of the paths of parameters that stay as they are.
       ema: decay of the average of the weights, or None; may be traced.
+      draws_once: whether the compiler keeps random bits, as `straight_threefry` tells.
     """
 
     accumulate: int = 1
     augment: Augment | None = None
     freeze: tuple[str, ...] = ()
     ema: Any = None
+    draws_once: bool = False
 
 
 class StepRecord(NamedTuple):
@@ -100,7 +102,7 @@ def make_train_step(
         return bound(variables._replace(params=with_frozen(variables.params, options.freeze)), batch, key, training)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepRecord]:
-        key = noise_key(state.key, state.step)
+        key = noise_key(state.key, state.step, options.draws_once)
         if options.augment is not None:
             batch = options.augment(augment_key(state.key, state.step), batch)
         before = state.variables

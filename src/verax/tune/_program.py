@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ from verax.train._lanes_program import over_lanes
 from verax.train._optimizer import OptimizerFacts
 from verax.train._program import ChunkData
 from verax.train._state import TrainState
-from verax.train._step import make_eval_step, make_train_step
+from verax.train._step import StepOptions, make_eval_step, make_train_step
 from verax.trees import Tree, is_floating
 
 
@@ -114,7 +114,8 @@ def group_program(
         network = as_network(experiment.network)
         optimizer, _ = decaying_optimizer(experiment, program.facts)
         parts = run_parts(experiment, network, experiment.objective, optimizer)
-        step = make_train_step(*parts[:3], watch_gradients=program.watch_gradients, options=parts.options)
+        options = replace(parts.options or StepOptions(), draws_once=True)
+        step = make_train_step(*parts[:3], watch_gradients=program.watch_gradients, options=options)
         if program.has_windows and jax.default_backend() == "cpu":
             step = rewritten_for_cpu(step)
         evaluate = make_eval_step(network, experiment.objective)
