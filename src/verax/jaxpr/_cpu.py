@@ -7,6 +7,10 @@ both alike.
 
 Gradients of max-pooling: the backend searches each window for its maximum one number at a time. Where windows do not
 overlap, comparing one place of all windows with the maxima at once is many times faster.
+
+Products of few rows with the transpose of a large matrix, as the gradient of a dense layer is in a small batch: the
+backend lays the matrix out anew each time, which takes as long as the product. With the operands changed over it is the
+rows that are laid out anew.
 """
 
 from __future__ import annotations
@@ -28,11 +32,15 @@ from verax.trees import Tree
 
 CONVOLUTION = "conv_general_dilated"
 POOL_GRADIENT = "select_and_scatter_add"
+PRODUCT = "dot_general"
+FEW, LARGE = 32, 128  # rows, and both sides of the matrix, where that is faster (benchmarks/README.md)
 INLINED = ("jit", "pjit", "custom_jvp_call")  # calls that are entered to reach the slow equations in them
 
 
 def rewritten_for_cpu(function: Callable[..., Tree]) -> Callable[..., Tree]:
-    """Returns the same function with convolutions and pool gradients rewritten; for compiling, not for differentiating.
+    """Returns the same function with convolutions, pool gradients and products of few rows rewritten.
+
+    It is for compiling, not for differentiating.
 
     The arithmetic is the same. What is inside the function's own loops and branches stays as it is.
 
@@ -77,7 +85,9 @@ def _results(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
     if name == POOL_GRADIENT and _is_split(operands[1], **eqn.params):
         source, operand = operands
         return [_pool_gradient(source, operand, eqn.params["window_dimensions"])]
-    if inner is not None and has_primitive(inner, (CONVOLUTION, POOL_GRADIENT)):
+    if name == PRODUCT and _has_few_rows(*eqn.invars, **eqn.params):
+        return [_of_few_rows(*operands, **eqn.params)]
+    if inner is not None and has_primitive(inner, (CONVOLUTION, POOL_GRADIENT, PRODUCT)):
         return _evaluate(inner.jaxpr, inner.consts, operands)
     return bind(eqn, operands, eqn.params)
 
@@ -99,6 +109,23 @@ def _canonical(inputs: Any, kernel: Any, *, dimension_numbers: Any, **params: An
     examples, channels, *places = dimension_numbers.out_spec
     wanted = (examples, *places, channels)
     return _transpose(outputs, tuple(wanted.index(axis) for axis in range(len(wanted))))
+
+
+def _has_few_rows(rows: Any, matrix: Any, *, dimension_numbers: Any, **others: Any) -> bool:
+    """Returns whether this is a product of few rows with the transpose of a large matrix, in float32."""
+    if dimension_numbers != (((1,), (1,)), ((), ())) or not rows.aval.dtype == matrix.aval.dtype == jnp.float32:
+        return False
+    return rows.aval.shape[0] <= FEW and min(matrix.aval.shape) >= LARGE
+
+
+def _of_few_rows(rows: Any, matrix: Any, *, precision: Any, **params: Any) -> Any:
+    """Returns the product as the transpose of one with the operands changed over.
+
+    The barrier keeps the transpose apart: the compiler would take it into the product and change them back.
+    """
+    turned = precision[::-1] if isinstance(precision, tuple) else precision
+    product = lax.dot_general_p.bind(matrix, rows, precision=turned, **params)
+    return lax.optimization_barrier(product).T
 
 
 def _transpose(array: Any, axes: tuple[int, ...]) -> Any:

@@ -18,7 +18,6 @@ from verax.train._step import make_eval_step
 from verax.trees import Tree
 
 CONVOLUTION = "conv_general_dilated"
-POOLS = ("reduce_window", "reduce_window_max", "reduce_window_min")
 LARGE = 5e7  # floating-point operations of a forward pass; MLPs 784-256-256 at batch 64 (4e7) were as fast either way
 
 
@@ -58,12 +57,10 @@ class ForwardCost(NamedTuple):
 
     Attributes:
       has_convolution: whether there is a convolution in it.
-      has_window: whether there is one, or a pool.
       operations: floating-point operations.
     """
 
     has_convolution: bool
-    has_window: bool
     operations: float
 
 
@@ -77,8 +74,7 @@ def forward_cost(network: Network, variables: Variables, inputs: Tree) -> Forwar
     """
     forward = jax.jit(lambda variables, inputs: network.apply(variables, inputs)[0]).trace(variables, inputs)
     operations = (forward.lower().cost_analysis() or {}).get("flops", 0.0)
-    has_convolution = has_primitive(forward.jaxpr, CONVOLUTION)
-    return ForwardCost(has_convolution, has_convolution or has_primitive(forward.jaxpr, POOLS), operations)
+    return ForwardCost(has_primitive(forward.jaxpr, CONVOLUTION), operations)
 
 
 def runs_in_turn(cost: ForwardCost) -> bool:

@@ -14,6 +14,7 @@ import optax
 from verax.data import Batch
 from verax.network import Network, Variables
 from verax.train._accumulate import accumulated_gradient, whole_gradient
+from verax.train._after_all import after_all
 from verax.train._average import EMA, next_average
 from verax.train._freeze import kept_state, with_frozen
 from verax.train._keys import augment_key, noise_key
@@ -28,7 +29,7 @@ Augment = Callable[[Any, Batch], Batch]
 
 @dataclass(frozen=True, eq=False)
 class StepOptions:
-    """What a step does besides gradient and update: all but the last are the fields of `Experiment` of the same names.
+    """What a step does besides gradient and update: all but the last two are fields of `Experiment` of the same names.
 
     Attributes:
       accumulate: parts of a batch whose gradients are computed one after another.
@@ -36,6 +37,7 @@ class StepOptions:
       freeze: patterns of the paths of parameters that stay as they are.
       ema: decay of the average of the weights, or None; may be traced.
       draws_once: whether the compiler keeps random bits, as `straight_threefry` tells.
+      updates_last: whether weights are updated after all gradients are there, as `after_all` tells.
     """
 
     accumulate: int = 1
@@ -43,6 +45,7 @@ class StepOptions:
     freeze: tuple[str, ...] = ()
     ema: Any = None
     draws_once: bool = False
+    updates_last: bool = False
 
 
 class StepRecord(NamedTuple):
@@ -125,6 +128,8 @@ def make_train_step(
 
         extra = {"value": total / weight, "grad": grads, "value_fn": value_fn}
         updates, opt_state = update(grads, state.opt_state, before.params, **extra)
+        if options.updates_last:
+            updates = after_all(updates, grads)
         params = optax.apply_updates(before.params, updates)
         linen = network.library == "linen"
         model_state = kept_state(before.model_state, model_state, options.freeze, collections=linen)

@@ -107,7 +107,6 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         total_steps=total,
         watch_gradients=bool(base.facts.hides_nonfinite),
         in_turn=base.in_turn,
-        has_windows=base.cost.has_window,
     )
     inputs, targets = jax.tree.map(jnp.asarray, tuple(dataset.examples("train")))
     weight = plan.rows(0, 0)[1]

@@ -20,8 +20,9 @@ from verax.train import Experiment, mean_metrics
 from verax.train._compile import program_memory
 from verax.train._tracing_errors import explained
 from verax.tune._group import Group, prepared
+from verax.tune._packing import packing
 from verax.tune._program import EpochRecord, group_program
-from verax.tune._quick import QUICK, QUICK_OPERATIONS, compiled
+from verax.tune._quick import ONE_CORE, QUICK, QUICK_OPERATIONS, compiled
 from verax.tune._states import FirstStates, read_states, written_states
 from verax.tune._task import LaneResult, Task, TaskResult
 
@@ -39,7 +40,8 @@ def run_task(
     Args:
       function: the user's, from hyperparameters to an Experiment.
       task: the trials.
-      at_once: how many tasks share the memory, where that is more than `program_bytes` reckons with.
+      at_once: how many tasks share the machine: its memory, where that is more than `program_bytes` reckons with, and
+        its cores.
       device: held while a program runs, where only one may at a time; None lets all run.
     """
     clock = time.perf_counter()
@@ -47,7 +49,7 @@ def run_task(
         group = prepared(function, task)
         own = program_bytes(at_once)
         limit = own if task.memory is None else min(task.memory, own)
-        result = _trained(group, task, limit, device or contextlib.nullcontext())
+        result = _trained(group, task, limit, at_once >= cores(), device or contextlib.nullcontext())
     except InputError as error:
         if task.inputs and isinstance(error.__cause__, TRACING):  # what was traced with other choices is not with these
             result = _one_by_one(function, replace(task, inputs=(), scaled=()), at_once, device)
@@ -76,7 +78,7 @@ def _untrained(task: Task, error: str) -> LaneResult:
     return LaneResult(task.numbers[0], {}, (None,) * len(task.seeds[0]), 0, 0.0, error)
 
 
-def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
+def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) -> TaskResult:
     """Returns the trials trained from where the task begins to where it ends, in as few programs as memory allows."""
     clock, compile_seconds, peak = time.perf_counter(), 0.0, 0
     size, total = len(task.seeds[0]), len(group.seeds)
@@ -94,7 +96,7 @@ def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
         width = lanes.stop - lanes.start
         if width not in programs:
             started = time.perf_counter()
-            programs[width] = _compiled(group, begin, lanes, spans, task.begun)
+            programs[width] = _compiled(group, begin, lanes, spans, task.begun, one_core)
             if not task.states:
                 begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
@@ -138,17 +140,30 @@ def _trained(group: Group, task: Task, limit: int, device: Any) -> TaskResult:
     )
 
 
-def _compiled(group: Group, begin: FirstStates, lanes: slice, spans: Sequence[int], begun: int) -> dict[int, Any]:
-    """Returns the programs of some epochs, by their number."""
+def _compiled(
+    group: Group, begin: FirstStates, lanes: slice, spans: Sequence[int], begun: int, one_core: bool
+) -> dict[int, Any]:
+    """Returns the programs of some epochs, by their number.
+
+    Args:
+      group: of the trials.
+      begin: of their first states.
+      lanes: which of them.
+      spans: how many epochs each call takes.
+      begun: epochs that were trained before.
+      one_core: whether loops stay on one core, as other programs have the others.
+    """
     own, width = group.own(lanes), lanes.stop - lanes.start
     quick = group.operations * width < QUICK_OPERATIONS
+    options = {**(QUICK if quick else {}), **(ONE_CORE if one_core else {})}
+    order = packing(group.seeds[lanes], begin.shapes(1))
     lowered = {}
     with _explained(group):
         for span in dict.fromkeys(spans):
             own_rows, common = group.with_rows(own, lanes, begun, span)
-            program = jax.jit(group_program(group.program, span))
+            program = jax.jit(group_program(group.program, span, order, updates_last=not quick))
             lowered[span] = program.lower((begin.shapes(width), own_rows), common)
-    return {span: compiled(each, QUICK if quick else None) for span, each in lowered.items()}
+    return {span: compiled(each, options) for span, each in lowered.items()}
 
 
 def _explained(group: Group) -> contextlib.AbstractContextManager[None]:

@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+
+from verax.network import as_network
 from verax.train import Experiment
+from verax.train._keys import base_key
+from verax.trees import count
 from verax.tune._task import Task
 from verax.tune._trace import Maker, Verdict, is_number, verdicts
 
@@ -68,6 +73,7 @@ class Planner:
     ):
         self.function, self.fixed, self.examples = function, fixed, examples
         self.dataset_of, self.steps_of = dataset_of, steps_of
+        self.makers: dict[str, Maker] = {}
         self.known: dict[str, tuple[dict[str, Verdict], frozenset[str]]] = {}
 
     def about(self, setting: Mapping[str, Any]) -> tuple[dict[str, Verdict], frozenset[str]]:
@@ -75,11 +81,11 @@ class Planner:
 
         Asked once for each choice among names and switches: they may lead to other code. Widths and depths do not.
         """
-        kind = repr({name: None if is_number(value) else value for name, value in setting.items()})
+        kind = _kind(setting)
         if kind not in self.known:
-            maker = Maker(self.function, self.fixed, self.dataset_of(setting))
+            self.makers[kind] = Maker(self.function, self.fixed, self.dataset_of(setting))
             examples = {name: values for name, values in self.examples.items() if name != "seed"}
-            self.known[kind] = verdicts(maker, setting, examples, self.steps_of(setting))
+            self.known[kind] = verdicts(self.makers[kind], setting, examples, self.steps_of(setting))
         return self.known[kind]
 
     def plan(
@@ -89,7 +95,7 @@ class Planner:
         settings: Sequence[Mapping[str, Any]],
         seeds: Sequence[tuple[int, ...]],
     ) -> Plan:
-        """Returns the tasks of some trials, in the order of their first trial."""
+        """Returns the tasks of some trials, numbered in the order of their first; what seems longest comes first."""
         groups: dict[str, list[int]] = {}
         forms: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         for at, setting in enumerate(settings):
@@ -110,5 +116,24 @@ class Planner:
             )
             for place, (key, members) in enumerate(groups.items())
         ]
+        if len(tasks) > 1:  # begun last, the longest would run alone at the end
+            tasks.sort(key=self.work, reverse=True)
         shown = tuple(self.about(settings[0])[0].values()) if settings else ()
         return Plan(tuple(tasks), shown)
+
+    def work(self, task: Task) -> float:
+        """Returns about how long a task takes, in a unit of no meaning: its parameters times the examples it sees."""
+        setting = task.settings[0]
+        maker = self.makers[_kind(setting)]
+        try:
+            made = maker(setting)
+            inputs = jax.tree.map(lambda leaf: leaf[:2], maker.train.inputs)
+            parameters = count(jax.eval_shape(as_network(made.network).init, base_key(0), inputs).params)
+        except Exception:  # what is wrong with the trial is told when it is trained
+            return 0.0
+        examples = made.steps * made.batch_size if made.steps else (made.epochs or 0) * maker.train.size
+        return parameters * examples * len(task.numbers) * len(task.seeds[0])
+
+
+def _kind(setting: Mapping[str, Any]) -> str:
+    return repr({name: None if is_number(value) else value for name, value in setting.items()})

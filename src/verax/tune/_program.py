@@ -23,6 +23,7 @@ from verax.train._program import ChunkData
 from verax.train._state import TrainState
 from verax.train._step import StepOptions, make_eval_step, make_train_step
 from verax.trees import Tree, is_floating
+from verax.tune._packing import Packing, packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,6 @@ class GroupProgram:
       total_steps: of a whole trial.
       watch_gradients: whether the optimizer hides NaN and Inf in the gradients.
       in_turn: whether the trials run one after another rather than side by side.
-      has_windows: whether the network has convolutions or pools, which are rewritten for the CPU.
     """
 
     make: Callable[[Mapping[str, Any]], Experiment]
@@ -45,7 +45,6 @@ class GroupProgram:
     total_steps: int
     watch_gradients: bool
     in_turn: bool
-    has_windows: bool
 
 
 class Own(NamedTuple):
@@ -98,13 +97,15 @@ class EpochRecord(NamedTuple):
 
 
 def group_program(
-    program: GroupProgram, epochs: int
+    program: GroupProgram, epochs: int, packing: Packing, updates_last: bool = False
 ) -> Callable[[tuple[TrainState, Own], Common], tuple[TrainState, EpochRecord]]:
     """Returns `run((states, own), common) -> (states, records)`: some epochs of all trials, pure and not yet compiled.
 
     Args:
       program: what the trials share.
       epochs: how many; every leaf of the records has the axes (trials, epochs, ...).
+      packing: which trials run side by side.
+      updates_last: whether weights are updated after all gradients are there; faster where they are many.
     """
     plan = program.plan
 
@@ -114,9 +115,9 @@ def group_program(
         network = as_network(experiment.network)
         optimizer, _ = decaying_optimizer(experiment, program.facts)
         parts = run_parts(experiment, network, experiment.objective, optimizer)
-        options = replace(parts.options or StepOptions(), draws_once=True)
+        options = replace(parts.options or StepOptions(), draws_once=True, updates_last=updates_last)
         step = make_train_step(*parts[:3], watch_gradients=program.watch_gradients, options=options)
-        if program.has_windows and jax.default_backend() == "cpu":
+        if jax.default_backend() == "cpu":
             step = rewritten_for_cpu(step)
         evaluate = make_eval_step(network, experiment.objective)
         all_rows = own.rows if common.rows is None else common.rows
@@ -149,7 +150,7 @@ def group_program(
 
         return lax.scan(epoch, state, jnp.arange(epochs, dtype=jnp.int32))
 
-    return over_lanes(run, program.in_turn)
+    return over_lanes(run, True) if program.in_turn else packed(run, packing)
 
 
 def _all_finite(tree: Tree) -> Any:

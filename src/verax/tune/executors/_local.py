@@ -47,7 +47,8 @@ class Local:
     def run(self, tasks: Sequence[Task]) -> Iterator[TaskResult]:
         """Yields what came of the tasks, each when it is done."""
         assert self.pool is not None, "use the executor as a context"
-        settings, shared = settings_of_this_thread(), {"at_once": self.threads, "device": self.device}
+        settings = settings_of_this_thread()
+        shared = {"at_once": min(self.threads, len(tasks)), "device": self.device}
         futures = [self.pool.submit(with_settings, settings, run_task, self.function, task, **shared) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
