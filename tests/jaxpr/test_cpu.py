@@ -152,3 +152,66 @@ def test_other_pools_stay(shape, window, settings):
 def test_constant_outputs_are_arrays_of_their_type():
     number, flag = rewritten_for_cpu(lambda x: (x + 1, jnp.array(True)))(jnp.ones(2))
     assert flag.dtype == bool and number.shape == (2,)
+
+
+def dense_gradient(rows, width, inputs, dtype=jnp.float32):
+    """The gradient of a dense layer with respect to its inputs, and its arguments."""
+
+    def gradient(cotangent, weights):
+        return lax.dot_general(cotangent, weights, (((1,), (1,)), ((), ()))) * 2
+
+    return gradient, images(rows, width).astype(dtype), images(inputs, width).astype(dtype)
+
+
+def first_operands(function, *args):
+    """The shape of the first operand of every product in the program that XLA is given."""
+    text = jax.jit(function).lower(*args).as_text()
+    return [line.split(":")[1].split("tensor<")[1].split("x")[0] for line in text.splitlines() if "dot_general" in line]
+
+
+def test_few_rows_times_a_large_transpose_are_changed_over():
+    gradient, *args = dense_gradient(32, 128, 256)
+    rewritten = rewritten_for_cpu(gradient)
+    assert first_operands(gradient, *args) == ["32"]
+    assert first_operands(rewritten, *args) == ["256"]
+    np.testing.assert_allclose(jax.jit(rewritten)(*args), gradient(*args), rtol=2e-5, atol=2e-4)
+
+
+def test_the_compiler_keeps_products_changed_over_for_many_lanes_too():
+    gradient, cotangent, weights = dense_gradient(8, 128, 256)
+    lanes = jnp.stack([cotangent, 2 * cotangent]), jnp.stack([weights, weights])
+    text = jax.jit(jax.vmap(rewritten_for_cpu(gradient))).lower(*lanes).compile().as_text()
+    assert "f32[2,256,8]{2,1,0} dot(" in text  # the weights' rows come first
+    assert "f32[2,8,256]{2,1,0} dot(" in jax.jit(jax.vmap(gradient)).lower(*lanes).compile().as_text()
+    np.testing.assert_allclose(
+        jax.vmap(rewritten_for_cpu(gradient))(*lanes), jax.vmap(gradient)(*lanes), rtol=2e-5, atol=2e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "rows, width, inputs, dtype",
+    [
+        (33, 128, 128, jnp.float32),
+        (32, 127, 256, jnp.float32),
+        (32, 256, 127, jnp.float32),
+        (8, 256, 256, jnp.bfloat16),
+    ],
+    ids=["many rows", "narrow", "few inputs", "bfloat16"],
+)
+def test_other_products_stay(rows, width, inputs, dtype):
+    gradient, *args = dense_gradient(rows, width, inputs, dtype)
+    assert first_operands(rewritten_for_cpu(gradient), *args) == first_operands(gradient, *args) == [str(rows)]
+
+
+def test_precision_stays_with_its_operand():
+    def gradient(cotangent, weights):
+        precision = (lax.Precision.DEFAULT, lax.Precision.HIGHEST)
+        return lax.dot_general(cotangent, weights, (((1,), (1,)), ((), ())), precision=precision)
+
+    _, *args = dense_gradient(8, 128, 128)
+    (eqn,) = (
+        each.eqn
+        for each in equations(jax.make_jaxpr(rewritten_for_cpu(gradient))(*args))
+        if each.eqn.primitive.name == "dot_general"
+    )
+    assert eqn.params["precision"] == (lax.Precision.HIGHEST, lax.Precision.DEFAULT)

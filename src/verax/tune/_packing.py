@@ -59,10 +59,15 @@ def packed(run: Run, packing: Packing) -> Run:
         if not packing.same_key:
             return jax.vmap(lambda one: run(one, common))(each)
         states, own = each
-        shared: Any = TrainState(None, None, 0, 0, 0)  # type: ignore[arg-type]
-        one = states.replace(step=states.step[0], key=states.key[0])
-        after, records = jax.vmap(lambda one, own: run((one, own), common), (shared, 0), (shared, 0))(one, own)
-        return after.replace(step=jnp.broadcast_to(after.step, states.step.shape), key=states.key), records
+        step, key = states.step[0], states.key[0]
+
+        def lane(varying: Any, own: Any) -> tuple[Any, Any, Tree]:
+            state, record = run((TrainState(step, key, *varying), own), common)
+            return state.step, (state.variables, state.opt_state, state.extras), record
+
+        varying = (states.variables, states.opt_state, states.extras)
+        after, varying, records = jax.vmap(lane, out_axes=(None, 0, 0))(varying, own)
+        return TrainState(jnp.broadcast_to(after, states.step.shape), states.key, *varying), records
 
     def in_parts(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
         lanes = each[0].step.shape[0]

@@ -132,7 +132,7 @@ class Planner:
         except Exception:  # what is wrong with the trial is told when it is trained
             return 0.0
         examples = made.steps * made.batch_size if made.steps else (made.epochs or 0) * maker.train.size
-        return parameters * examples * len(task.numbers) * len(task.seeds[0])
+        return float(parameters * examples * len(task.numbers) * len(task.seeds[0]))
 
 
 def _kind(setting: Mapping[str, Any]) -> str:
