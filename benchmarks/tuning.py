@@ -11,6 +11,10 @@ widths and depths occur, and its time but for the start is scaled to 81; so is t
     python benchmarks/tuning.py --compilers
 
 compares XLA's compilers for small CPU programs: seconds to compile and to run the grid's nine programs.
+
+    python benchmarks/tuning.py --steps
+
+shows what each thing that is done for large networks is worth: seconds of processor time of a program without it.
 """
 
 from __future__ import annotations
@@ -66,10 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keras-settings", type=int, default=9, help="of 81, for Optuna with Keras (default: 9)")
     parser.add_argument("--whole-324", action="store_true", help="let the loop train all 324 too: ten minutes more")
     parser.add_argument("--compilers", action="store_true", help="compare XLA's compilers instead")
+    parser.add_argument("--steps", action="store_true", help="measure what is done for large networks instead")
     parser.add_argument("--json", metavar="OUT", help="write rows and summary to a file")
     options = parser.parse_args(arguments)
-    if options.compilers:
-        print(json.dumps(measured(sys.executable, "tuning_compilers.py"), indent=1))
+    if options.compilers or options.steps:
+        script = "tuning_compilers.py" if options.compilers else "tuning_steps.py"
+        print(json.dumps(measured(sys.executable, script), indent=1))
         return 0
     chosen = options.only.split(",")
     seconds: dict[str, list[float]] = {}

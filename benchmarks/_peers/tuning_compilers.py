@@ -35,7 +35,7 @@ class Timed:
         return getattr(self.program, name)
 
 
-def spent(quick: bool, shapes: Sequence[tuple[int, int]]) -> dict[str, float]:
+def spent(quick: bool, shapes: Sequence[tuple[int, int]], seeds: int = 1, at_once: int = 1) -> dict[str, float]:
     """Returns processor time of the programs of some shapes, compiled by one of the compilers."""
     compiled, took = _lanes.compiled, {"compile": 0.0, "run": 0.0}
 
@@ -53,8 +53,8 @@ def spent(quick: bool, shapes: Sequence[tuple[int, int]]) -> dict[str, float]:
     ):
         for place, (hidden, layers) in enumerate(shapes):
             whole = tuple({"hidden": hidden, "layers": layers, **each} for each in settings)
-            task = Task(f"g0-{place}", tuple(range(count)), whole, ((0,),) * count, {}, INPUTS, ())
-            result = _lanes.run_task(tuning_verax.experiment, task)
+            task = Task(f"g0-{place}", tuple(range(count)), whole, (tuple(range(seeds)),) * count, {}, INPUTS, ())
+            result = _lanes.run_task(tuning_verax.experiment, task, at_once=at_once)
             assert all(trial.error is None for trial in result.trials), result.trials[0].error
     return took
 
