@@ -29,6 +29,7 @@ from verax.tune._task import LaneResult, Task, TaskResult
 MEMORY = 0.5  # of the machine or the device, for the programs that run at once
 AT_ONCE = 2  # programs on an accelerator: one has it while another is made ready
 ROWS_BYTES = 2**28  # of row numbers in one call; longer trials take several
+TURN = threading.RLock()  # tracing holds Python's lock: one after another, the first compiles while others trace
 TRACING = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)  # the value of a traced number was asked for
 
 
@@ -46,7 +47,8 @@ def run_task(
     """
     clock = time.perf_counter()
     try:
-        group = prepared(function, task)
+        with TURN:
+            group = prepared(function, task)
         own = program_bytes(at_once)
         limit = own if task.memory is None else min(task.memory, own)
         result = _trained(group, task, limit, at_once >= cores(), device or contextlib.nullcontext())
@@ -158,7 +160,7 @@ def _compiled(
     options = {**(QUICK if quick else {}), **(ONE_CORE if one_core else {})}
     order = packing(group.seeds[lanes], begin.shapes(1))
     lowered = {}
-    with _explained(group):
+    with TURN, _explained(group):
         for span in dict.fromkeys(spans):
             own_rows, common = group.with_rows(own, lanes, begun, span)
             program = jax.jit(group_program(group.program, span, order, updates_last=not quick))

@@ -17,7 +17,7 @@ QUICK = {
     "xla_cpu_use_fusion_emitters": False,
 }
 ONE_CORE = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}  # no loop is cut into parts for several cores
-ONCE = {**QUICK, "xla_backend_optimization_level": "0"}  # for what takes milliseconds either way
+ONCE = {**QUICK, **ONE_CORE, "xla_backend_optimization_level": "0"}  # for what takes milliseconds either way
 QUICK_OPERATIONS = 1.5e11
 
 
