@@ -33,7 +33,7 @@ from verax.trees import Tree
 CONVOLUTION = "conv_general_dilated"
 POOL_GRADIENT = "select_and_scatter_add"
 PRODUCT = "dot_general"
-FEW, LARGE = 32, 128  # rows, and both sides of the matrix, where that is faster (benchmarks/README.md)
+FEW, LARGE = 32, 128  # rows, and both sides of the matrix; `benchmarks/tuning.py --steps` times 32 and 256
 INLINED = ("jit", "pjit", "custom_jvp_call")  # calls that are entered to reach the slow equations in them
 
 

@@ -12,7 +12,7 @@ from jax import lax
 from verax.train._state import TrainState
 from verax.trees import Tree
 
-CACHE = 24e6  # bytes of states up to which lanes are faster side by side than in parts (benchmarks/README.md)
+CACHE = 24e6  # bytes of the states of lanes side by side; `benchmarks/tuning.py --steps` shows what more would cost
 
 Run = Callable[[tuple[TrainState, Any], Any], tuple[TrainState, Tree]]
 
