@@ -23,7 +23,7 @@ def after_all(updates: Tree, grads: Tree) -> Tree:
     leaves = [leaf for leaf in jax.tree.leaves(grads) if is_floating(leaf) and leaf.size]
     if jax.default_backend() != "cpu" or len(leaves) < 2:
         return updates
-    firsts = [lax.slice(leaf, (0,) * leaf.ndim, (1,) * leaf.ndim).reshape(1).astype(jnp.float32) for leaf in leaves]
-    first = jnp.concatenate(firsts)
-    one = 1 + jnp.sum(first == first) // (len(leaves) + 1)
+    firsts = [lax.slice(leaf, (0,) * leaf.ndim, (1,) * leaf.ndim).reshape(()) for leaf in leaves]
+    numbers = sum((first == first).astype(jnp.int32) for first in firsts)
+    one = 1 + lax.div(numbers, jnp.int32(len(leaves) + 1))
     return jax.tree.map(lambda leaf: leaf * one.astype(leaf.dtype) if is_floating(leaf) else leaf, updates)

@@ -80,5 +80,5 @@ def lane_validation(experiment: Experiment, datasets: Sequence[Dataset]) -> list
     for batches in cut:  # a lane with fewer rows has batches of weight 0 at the end
         batches += [batches[0]._replace(weight=np.zeros_like(batches[0].weight))] * (longest - len(batches))
     if len(datasets) == 1:
-        return [jax.tree.map(jnp.asarray, batch) for batch in cut[0]]
-    return [jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *batch) for batch in zip(*cut, strict=True)]
+        return jax.device_put(cut[0])
+    return jax.device_put([jax.tree.map(lambda *leaves: np.stack(leaves), *batch) for batch in zip(*cut, strict=True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +44,7 @@ class Group:
     """
 
     program: GroupProgram
-    inputs: Mapping[str, Sequence[float]]
+    inputs: Mapping[str, np.ndarray]
     seeds: Sequence[int]
     experiment: Experiment
     common: Common
@@ -56,15 +57,19 @@ class Group:
         """Epochs of a whole trial, the last one perhaps cut short."""
         return -(-self.program.total_steps // self.program.plan.steps)
 
-    def own(self, lanes: slice) -> Own:
-        """Returns what some lanes have of their own, without rows."""
-        given = {name: jnp.asarray(values[lanes]) for name, values in self.inputs.items()}
-        words: Any = np.stack([np.asarray(jax.random.key_data(base_key(seed))) for seed in self.seeds[lanes]])
-        return Own(given, jax.random.wrap_key_data(words, impl="threefry2x32"))
+    @functools.cached_property
+    def keys(self) -> np.ndarray:
+        """Words of the base keys of the lanes."""
+        known = {seed: np.asarray(jax.random.key_data(base_key(seed))) for seed in set(self.seeds)}
+        return np.stack([known[seed] for seed in self.seeds])
 
-    def with_rows(self, own: Own, lanes: slice, begun: int, epochs: int) -> tuple[Own, Common]:
+    def own(self, lanes: Sequence[int]) -> Own:
+        """Returns what some lanes have of their own, without rows."""
+        return Own({name: values[list(lanes)] for name, values in self.inputs.items()})
+
+    def with_rows(self, own: Own, lanes: Sequence[int], begun: int, epochs: int) -> tuple[Own, Common]:
         """Returns the data of some epochs: the order of the examples is a function of seed and epoch."""
-        plan, seeds = self.program.plan, self.seeds[lanes]
+        plan, seeds = self.program.plan, [self.seeds[lane] for lane in lanes]
         cut = {seed: [plan.rows(seed, begun + epoch) for epoch in range(epochs)] for seed in dict.fromkeys(seeds)}
         rows = {seed: np.stack([each[0] for each in epochs]) for seed, epochs in cut.items()}
         rest = {seed: np.stack([each[2] for each in epochs]) for seed, epochs in cut.items()} if plan.rest else {}
@@ -105,17 +110,16 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         facts=base.facts,
         plan=plan,
         total_steps=total,
-        watch_gradients=bool(base.facts.hides_nonfinite),
         in_turn=base.in_turn,
     )
-    inputs, targets = jax.tree.map(jnp.asarray, tuple(dataset.examples("train")))
     weight = plan.rows(0, 0)[1]
-    validation: Any = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lane_validation(made, [dataset]))
-    weight = None if weight is None else jnp.asarray(weight)
+    batches = jax.tree.map(lambda *leaves: np.stack(leaves), *lane_validation(made, [dataset]))
+    inputs, targets, weight, validation = jax.device_put((*dataset.examples("train"), weight, batches))
     return Group(
         program=program,
         inputs={
-            name: [each[name] for each, own in zip(given, task.seeds, strict=True) for _ in own] for name in given[0]
+            name: np.asarray(jnp.asarray([each[name] for each, own in zip(given, task.seeds, strict=True) for _ in own]))
+            for name in given[0]
         },
         seeds=[seed for own in task.seeds for seed in own],
         experiment=made,

@@ -18,12 +18,14 @@ import psutil
 from verax.findings import InputError
 from verax.train import Experiment, mean_metrics
 from verax.train._compile import program_memory
+from verax.train._state import TrainState
 from verax.train._tracing_errors import explained
 from verax.tune._group import Group, prepared
-from verax.tune._packing import packing
-from verax.tune._program import EpochRecord, group_program
+from verax.tune._packing import calls
+from verax.tune._program import group_program
 from verax.tune._quick import ONE_CORE, QUICK, QUICK_OPERATIONS, compiled
-from verax.tune._states import FirstStates, read_states, written_states
+from verax.tune._record import EpochRecord
+from verax.tune._states import FirstStates, in_words, read_states, written_states
 from verax.tune._task import LaneResult, Task, TaskResult
 
 MEMORY = 0.5  # of the machine or the device, for the programs that run at once
@@ -85,34 +87,38 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     clock, compile_seconds, peak = time.perf_counter(), 0.0, 0
     size, total = len(task.seeds[0]), len(group.seeds)
     epochs = min(task.until or group.epochs, group.epochs) - task.begun
-    spans = _spans(epochs, len(set(group.seeds)) * group.program.plan.size * 4)
     most = min(task.lanes or total, total)
     with _explained(group):
-        begin = FirstStates(group.program, group.own(slice(0, 1)), group.batch)
-    programs: dict[int, dict[int, Any]] = {}
+        first = {name: values[0] for name, values in group.inputs.items()}
+        begin = FirstStates(group.program, first, group.keys[0], group.batch)
+    programs: dict[tuple[int, bool], dict[int, Any]] = {}
     records: list[EpochRecord] = []
-    states: list[bytes] = []
-    done = 0
-    while done < total:
-        lanes = slice(done, min(done + most, total))
-        width = lanes.stop - lanes.start
-        if width not in programs:
+    states: list[TrainState] = []
+    order: list[int] = []
+    given = read_states(task.states, begin.one) if task.states else None
+    left = calls(group.seeds, begin.one, most, group.program.in_turn)
+    spans = _spans(epochs, len({group.seeds[lane] for lane in left[0]}) * group.program.plan.size * 4)
+    while left:
+        lanes = left[0]
+        width = len(lanes)
+        kind = width, len({group.seeds[lane] for lane in lanes}) == 1
+        if kind not in programs:
             started = time.perf_counter()
-            programs[width] = _compiled(group, begin, lanes, spans, task.begun, one_core)
-            if not task.states:
+            programs[kind] = _compiled(group, begin, lanes, spans, task.begun, one_core)
+            if given is None:
                 begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
-        chunks = programs[width]
-        peak = max(program_memory(chunk)["peak_bytes"] for chunk in chunks.values())
-        if task.lanes is None and width > size and peak > limit:
-            most = max(size, width // 2 // size * size)  # the seeds of a trial stay together
-            continue
+            peak = max(program_memory(chunk)["peak_bytes"] for chunk in programs[kind].values())
+            if task.lanes is None and width > 1 and peak > limit and not records:
+                left = calls(group.seeds, begin.one, width // 2, group.program.in_turn)
+                continue
+        chunks = programs[kind]
         with device:
-            own = group.own(lanes)
-            if task.states:
-                state = read_states(task.states[lanes.start // size : lanes.stop // size], begin.shapes(width))
+            own, places = group.own(lanes), list(lanes)
+            if given is None:
+                state = begin(own.given, group.keys[places])
             else:
-                state = begin(own)
+                state = jax.tree.map(lambda leaf: leaf[places], given)  # noqa: B023 - called here
             parts, at = [], task.begun
             for span in spans:
                 own_rows, common = group.with_rows(own, lanes, at, span)
@@ -121,9 +127,11 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
                 at += span
             records.append(_joined(jax.device_get(parts), axis=1))
         if task.keep:
-            states += written_states(state, size)
-        done = lanes.stop
-    record = _joined(records, axis=0)
+            states.append(state)
+        order += lanes
+        left = left[1:]
+    back = np.argsort(order)
+    record = jax.tree.map(lambda leaf: leaf[back], _joined(records, axis=0))
     share = (time.perf_counter() - clock) / len(task.numbers)
     trials = tuple(
         _told(group, record, number, slice(at * size, (at + 1) * size), task.begun, share)
@@ -133,17 +141,17 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     return TaskResult(
         name=task.name,
         trials=trials,
-        lanes=min(most, total),
+        lanes=max(width for width, _ in programs),
         programs=sum(map(len, programs.values())),
         compile_seconds=compile_seconds,
         peak_bytes=peak,
         stopping=None if stopping is None else asdict(stopping),
-        states=tuple(states),
+        states=tuple(written_states(states, back, size)) if task.keep else (),
     )
 
 
 def _compiled(
-    group: Group, begin: FirstStates, lanes: slice, spans: Sequence[int], begun: int, one_core: bool
+    group: Group, begin: FirstStates, lanes: Sequence[int], spans: Sequence[int], begun: int, one_core: bool
 ) -> dict[int, Any]:
     """Returns the programs of some epochs, by their number.
 
@@ -155,16 +163,15 @@ def _compiled(
       begun: epochs that were trained before.
       one_core: whether loops stay on one core, as other programs have the others.
     """
-    own, width = group.own(lanes), lanes.stop - lanes.start
-    quick = group.operations * width < QUICK_OPERATIONS
+    own, width, one_seed = group.own(lanes), len(lanes), len({group.seeds[lane] for lane in lanes}) == 1
+    quick = group.operations * len(group.seeds) < QUICK_OPERATIONS
     options = {**(QUICK if quick else {}), **(ONE_CORE if one_core else {})}
-    order = packing(group.seeds[lanes], begin.shapes(1))
     lowered = {}
     with TURN, _explained(group):
         for span in dict.fromkeys(spans):
             own_rows, common = group.with_rows(own, lanes, begun, span)
-            program = jax.jit(group_program(group.program, span, order, updates_last=not quick))
-            lowered[span] = program.lower((begin.shapes(width), own_rows), common)
+            run = group_program(group.program, span, width, one_seed, updates_last=not quick)
+            lowered[span] = jax.jit(in_words(run, begin.one)).lower((begin.shapes(width), own_rows), common)
     return {span: compiled(each, options) for span, each in lowered.items()}
 
 

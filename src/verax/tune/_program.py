@@ -17,13 +17,13 @@ from verax.train import Experiment
 from verax.train._average import averaged_variables
 from verax.train._batches import EpochPlan
 from verax.train._initial import decaying_optimizer, run_parts
-from verax.train._lanes_program import over_lanes
 from verax.train._optimizer import OptimizerFacts
 from verax.train._program import ChunkData
 from verax.train._state import TrainState
 from verax.train._step import StepOptions, make_eval_step, make_train_step
 from verax.trees import Tree, is_floating
-from verax.tune._packing import Packing, packed
+from verax.tune._packing import side_by_side
+from verax.tune._record import EpochRecord, epoch_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,6 @@ class GroupProgram:
       facts: what the optimizer does, the same for all.
       plan: how an epoch is cut into steps.
       total_steps: of a whole trial.
-      watch_gradients: whether the optimizer hides NaN and Inf in the gradients.
       in_turn: whether the trials run one after another rather than side by side.
     """
 
@@ -43,7 +42,6 @@ class GroupProgram:
     facts: OptimizerFacts
     plan: EpochPlan
     total_steps: int
-    watch_gradients: bool
     in_turn: bool
 
 
@@ -52,13 +50,11 @@ class Own(NamedTuple):
 
     Attributes:
       given: hyperparameters that are inputs of the program, by name.
-      key: the base key of its seed.
       rows: which examples the equal steps of each epoch take, int32 (epochs, steps, batch); None where all share them.
       rest: of the last batch in a shape of its own, int32 (epochs, rows); None likewise, or where there is none.
     """
 
     given: Mapping[str, Any]
-    key: Any
     rows: Any = None
     rest: Any = None
 
@@ -85,26 +81,16 @@ class Common(NamedTuple):
     begun: Any
 
 
-class EpochRecord(NamedTuple):
-    """What one epoch measured: per step the sums of losses and weights and whether the gradients were finite, the sums
-    of validation by batch and name, and whether all weights are finite at its end."""
-
-    total: Any
-    weight: Any
-    grads_finite: Any
-    validation: dict[str, Any]
-    params_finite: Any
-
-
 def group_program(
-    program: GroupProgram, epochs: int, packing: Packing, updates_last: bool = False
+    program: GroupProgram, epochs: int, lanes: int, one_seed: bool, updates_last: bool = False
 ) -> Callable[[tuple[TrainState, Own], Common], tuple[TrainState, EpochRecord]]:
-    """Returns `run((states, own), common) -> (states, records)`: some epochs of all trials, pure and not yet compiled.
+    """Returns `run((states, own), common) -> (states, records)`: some epochs of some lanes, pure and not yet compiled.
 
     Args:
       program: what the trials share.
-      epochs: how many; every leaf of the records has the axes (trials, epochs, ...).
-      packing: which trials run side by side.
+      epochs: how many; every leaf of the records has the axes (lanes, epochs, ...).
+      lanes: how many run side by side.
+      one_seed: whether all of them have the same seed.
       updates_last: whether weights are updated after all gradients are there; faster where they are many.
     """
     plan = program.plan
@@ -116,7 +102,7 @@ def group_program(
         optimizer, _ = decaying_optimizer(experiment, program.facts)
         parts = run_parts(experiment, network, experiment.objective, optimizer)
         options = replace(parts.options or StepOptions(), draws_once=True, updates_last=updates_last)
-        step = make_train_step(*parts[:3], watch_gradients=program.watch_gradients, options=options)
+        step = make_train_step(*parts[:3], options=options)
         if jax.default_backend() == "cpu":
             step = rewritten_for_cpu(step)
         evaluate = make_eval_step(network, experiment.objective)
@@ -131,9 +117,9 @@ def group_program(
             def body(offset: Any, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
                 state, kept = carry
                 state, record = step(state, data.batch(offset))
-                return state, kept.at[offset].set(_numbers(record))
+                return state, lax.dynamic_update_index_in_dim(kept, _numbers(record), offset, 0)
 
-            kept = jnp.tile(jnp.array([0.0, 0.0, 1.0], jnp.float32), (plan.steps, 1))
+            kept = jnp.zeros((plan.steps, 2), jnp.float32)
             state, kept = lax.fori_loop(0, jnp.minimum(plan.equal_steps, left), body, (state, kept))
             if plan.rest:
                 rest = lax.dynamic_index_in_dim(all_rest, at, keepdims=False)[None]
@@ -146,11 +132,11 @@ def group_program(
                 state, kept = lax.cond(left >= plan.steps, with_rest, lambda carry: carry, (state, kept))
             sums = lax.map(lambda batch: _validated(evaluate, experiment, state, batch), common.validation)
             finite = _all_finite(state.variables.params)
-            return state, EpochRecord(kept[:, 0], kept[:, 1], kept[:, 2] > 0, sums, finite)
+            return state, epoch_record(kept, sums, finite)
 
         return lax.scan(epoch, state, jnp.arange(epochs, dtype=jnp.int32))
 
-    return over_lanes(run, True) if program.in_turn else packed(run, packing)
+    return side_by_side(run, lanes, one_seed)
 
 
 def _all_finite(tree: Tree) -> Any:
@@ -164,7 +150,7 @@ def _all_finite(tree: Tree) -> Any:
 
 
 def _numbers(record: Any) -> Any:
-    return jnp.stack([record.total, record.weight, record.grads_finite.astype(jnp.float32)])
+    return jnp.stack([record.total, record.weight]).astype(jnp.float32)
 
 
 def _validated(evaluate: Any, experiment: Experiment, state: TrainState, batch: Batch) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from verax.network import as_network
 from verax.train._initial import first_state
 from verax.train._state import TrainState
 from verax.trees import Tree, is_key
-from verax.tune._program import GroupProgram, Own
+from verax.tune._program import GroupProgram
 from verax.tune._quick import ONCE, compiled
 
 
@@ -27,20 +27,22 @@ class FirstStates:
 
     Args:
       program: what the trials have in common.
-      own: what each has of its own.
+      given: the hyperparameters of one trial that are inputs of the program.
+      key: words of its base key.
       inputs: of a batch.
     """
 
-    def __init__(self, program: GroupProgram, own: Own, inputs: Tree):
+    def __init__(self, program: GroupProgram, given: Mapping[str, Any], key: np.ndarray, inputs: Tree):
         def begin(given: Mapping[str, Any], key: Any, inputs: Tree) -> TrainState:
             experiment = program.make(given)
-            return first_state(experiment, as_network(experiment.network), key, inputs)
+            typed = jax.random.wrap_key_data(key, impl="threefry2x32")
+            return first_state(experiment, as_network(experiment.network), typed, inputs)
 
         self.inputs = inputs
-        self.traced = jax.jit(begin).trace(*_of(own, 0), inputs)
+        self.traced = jax.jit(begin).trace(given, key, inputs)
         jaxpr = self.traced.jaxpr.jaxpr
         read = _behind_results(jaxpr)
-        self.is_read = {name: id(each) in read for name, each in zip(sorted(own.given), jaxpr.invars, strict=False)}
+        self.is_read = {name: id(each) in read for name, each in zip(sorted(given), jaxpr.invars, strict=False)}
 
     @functools.cached_property
     def _program(self) -> Any:
@@ -50,22 +52,32 @@ class FirstStates:
         """Compiles the program, if that was not done; otherwise the first call does."""
         _ = self._program
 
-    def shapes(self, lanes: int) -> TrainState:
-        """Returns the states of so many trials as shapes and dtypes."""
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype), self.traced.out_info)
+    @property
+    def one(self) -> TrainState:
+        """The state of one trial, as shapes and dtypes."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.traced.out_info)
 
-    def __call__(self, own: Own) -> TrainState:
-        """Returns the states of some trials, stacked."""
+    def shapes(self, lanes: int) -> TrainState:
+        """Returns the states of so many trials as shapes and dtypes, with words in the place of keys."""
+        plain = jax.eval_shape(_without_keys, self.one)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype), plain)
+
+    def __call__(self, given: Mapping[str, np.ndarray], keys: np.ndarray) -> TrainState:
+        """Returns the states of some trials, stacked, with words in the place of keys.
+
+        Args:
+          given: their hyperparameters that are inputs of the program, by name.
+          keys: words of their base keys.
+        """
         drawn: dict[bytes, Any] = {}
         states = []
-        for lane in range(own.key.shape[0]):
-            given, key = _of(own, lane)
-            read = [each for name, each in given.items() if self.is_read[name]]
-            name = b"".join(np.asarray(each).tobytes() for each in (jax.random.key_data(key), *read))
+        for lane, key in enumerate(keys):
+            own = {name: each[lane] for name, each in given.items()}
+            name = b"".join([key.tobytes(), *(own[at].tobytes() for at in own if self.is_read[at])])
             if name not in drawn:
-                drawn[name] = jax.device_get(_without_keys(self._program(given, key, self.inputs)))
+                drawn[name] = jax.device_get(_without_keys(self._program(own, key, self.inputs)))
             states.append(drawn[name])
-        return _with_keys(jax.tree.map(lambda *leaves: np.stack(leaves), *states), self.shapes(len(states)))
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
 
 
 def _behind_results(jaxpr: Any) -> set[int]:
@@ -77,14 +89,16 @@ def _behind_results(jaxpr: Any) -> set[int]:
     return behind
 
 
-def _of(own: Own, lane: int) -> tuple[dict[str, Any], Any]:
-    """Returns the inputs and the key of one trial."""
-    return {name: each[lane] for name, each in own.given.items()}, own.key[lane]
+def written_states(states: Sequence[TrainState], order: np.ndarray, size: int) -> list[bytes]:
+    """Returns the states of trials as bytes, each with its `size` lanes: arrays alone, no code.
 
-
-def written_states(states: TrainState, size: int) -> list[bytes]:
-    """Returns the states of trials as bytes, each with its `size` lanes: arrays alone, no code."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(_without_keys(states))]
+    Args:
+      states: of some lanes after another, with words in the place of keys.
+      order: the place of each lane among these.
+      size: lanes of a trial.
+    """
+    parts = zip(*(jax.tree.leaves(jax.device_get(each)) for each in states), strict=True)
+    leaves = [np.concatenate(each)[order] for each in parts]
     written = []
     for first in range(0, leaves[0].shape[0], size):
         file = io.BytesIO()
@@ -94,23 +108,40 @@ def written_states(states: TrainState, size: int) -> list[bytes]:
 
 
 def read_states(written: Sequence[bytes], like: TrainState) -> TrainState:
-    """Returns the states of some trials, stacked, in the structure of other states."""
+    """Returns the states of some trials, stacked, in the structure of others, with words in the place of keys."""
     files = [np.load(io.BytesIO(each), allow_pickle=False) for each in written]
     leaves, structure = jax.tree.flatten(like)
-    read = [np.concatenate([file[str(at)] for file in files]) for at in range(len(leaves))]
-    return _with_keys(jax.tree.unflatten(structure, read), like)
+    return jax.tree.unflatten(structure, [np.concatenate([file[str(at)] for file in files]) for at in range(len(leaves))])
+
+
+def in_words(run: Callable[..., tuple[TrainState, Tree]], like: TrainState) -> Callable[..., tuple[TrainState, Tree]]:
+    """Returns `run((states, own), common)` that takes and returns states with words in the place of keys.
+
+    Words go to and from a program as they are, where each array of keys takes a program of its own.
+
+    Args:
+      run: of states with keys.
+      like: a state with keys, as shapes and dtypes.
+    """
+
+    def with_words(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
+        states, records = run((_with_keys(each[0], like), each[1]), common)
+        return _without_keys(states), records
+
+    return with_words
 
 
 def _without_keys(tree: Tree) -> Tree:
+    """Returns a tree with words in the place of keys."""
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, tree)
 
 
 def _with_keys(tree: Tree, like: Tree) -> Tree:
-    """Returns a tree of arrays whose key words are keys where they are in another tree, of arrays or of shapes."""
+    """Returns a tree with keys in the place of words, where another tree, of arrays or of shapes, has them."""
 
     def key(leaf: Any, known: Any) -> Any:
         if not jax.dtypes.issubdtype(known.dtype, jax.dtypes.prng_key):
-            return jnp.asarray(leaf)
-        return jax.random.wrap_key_data(jnp.asarray(leaf), impl=jax.random.key_impl(jnp.empty(0, known.dtype)))
+            return leaf
+        return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(jnp.empty(0, known.dtype)))
 
     return jax.tree.map(key, tree, like)
