@@ -21,10 +21,10 @@ from verax.train._compile import program_memory
 from verax.train._state import TrainState
 from verax.train._tracing_errors import explained
 from verax.tune._group import Group, prepared
-from verax.tune._packing import calls
+from verax.tune._packing import Lanes, calls
 from verax.tune._program import group_program
 from verax.tune._quick import ONE_CORE, QUICK, QUICK_OPERATIONS, compiled
-from verax.tune._record import EpochRecord
+from verax.tune._record import EpochRecord, Measured, measured
 from verax.tune._states import FirstStates, in_words, read_states, written_states
 from verax.tune._task import LaneResult, Task, TaskResult
 
@@ -91,8 +91,8 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     with _explained(group):
         first = {name: values[0] for name, values in group.inputs.items()}
         begin = FirstStates(group.program, first, group.keys[0], group.batch)
-    programs: dict[tuple[int, bool], dict[int, Any]] = {}
-    records: list[EpochRecord] = []
+    programs: dict[Lanes, dict[int, Any]] = {}
+    records: list[list[EpochRecord]] = []
     states: list[TrainState] = []
     order: list[int] = []
     given = read_states(task.states, begin.one) if task.states else None
@@ -100,17 +100,16 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     spans = _spans(epochs, len({group.seeds[lane] for lane in left[0]}) * group.program.plan.size * 4)
     while left:
         lanes = left[0]
-        width = len(lanes)
-        kind = width, len({group.seeds[lane] for lane in lanes}) == 1
+        kind = Lanes(len(lanes), len({group.seeds[lane] for lane in lanes}) == 1)
         if kind not in programs:
             started = time.perf_counter()
-            programs[kind] = _compiled(group, begin, lanes, spans, task.begun, one_core)
+            programs[kind] = _compiled(group, begin, lanes, kind, spans, task.begun, one_core)
             if given is None:
                 begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
             peak = max(program_memory(chunk)["peak_bytes"] for chunk in programs[kind].values())
-            if task.lanes is None and width > 1 and peak > limit and not records:
-                left = calls(group.seeds, begin.one, width // 2, group.program.in_turn)
+            if task.lanes is None and kind.count > 1 and peak > limit and not records:
+                left = calls(group.seeds, begin.one, kind.count // 2, group.program.in_turn)
                 continue
         chunks = programs[kind]
         with device:
@@ -125,33 +124,32 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
                 state, record = chunks[span]((state, own_rows), common)
                 parts.append(record)
                 at += span
-            records.append(_joined(jax.device_get(parts), axis=1))
+            records.append(jax.device_get(parts))
         if task.keep:
             states.append(state)
         order += lanes
         left = left[1:]
-    back = np.argsort(order)
-    record = jax.tree.map(lambda leaf: leaf[back], _joined(records, axis=0))
+    whole = measured(records, order)
     share = (time.perf_counter() - clock) / len(task.numbers)
     trials = tuple(
-        _told(group, record, number, slice(at * size, (at + 1) * size), task.begun, share)
+        _told(group, whole, number, range(at * size, (at + 1) * size), task.begun, share)
         for at, number in enumerate(task.numbers)
     )
     stopping = group.experiment.stopping
     return TaskResult(
         name=task.name,
         trials=trials,
-        lanes=max(width for width, _ in programs),
+        lanes=max(kind.count for kind in programs),
         programs=sum(map(len, programs.values())),
         compile_seconds=compile_seconds,
         peak_bytes=peak,
         stopping=None if stopping is None else asdict(stopping),
-        states=tuple(written_states(states, back, size)) if task.keep else (),
+        states=tuple(written_states(states, order, size)) if task.keep else (),
     )
 
 
 def _compiled(
-    group: Group, begin: FirstStates, lanes: Sequence[int], spans: Sequence[int], begun: int, one_core: bool
+    group: Group, begin: FirstStates, lanes: Sequence[int], kind: Lanes, spans: Sequence[int], begun: int, one_core: bool
 ) -> dict[int, Any]:
     """Returns the programs of some epochs, by their number.
 
@@ -159,19 +157,20 @@ def _compiled(
       group: of the trials.
       begin: of their first states.
       lanes: which of them.
+      kind: of these lanes.
       spans: how many epochs each call takes.
       begun: epochs that were trained before.
       one_core: whether loops stay on one core, as other programs have the others.
     """
-    own, width, one_seed = group.own(lanes), len(lanes), len({group.seeds[lane] for lane in lanes}) == 1
+    own = group.own(lanes)
     quick = group.operations * len(group.seeds) < QUICK_OPERATIONS
     options = {**(QUICK if quick else {}), **(ONE_CORE if one_core else {})}
     lowered = {}
     with TURN, _explained(group):
         for span in dict.fromkeys(spans):
             own_rows, common = group.with_rows(own, lanes, begun, span)
-            run = group_program(group.program, span, width, one_seed, updates_last=not quick)
-            lowered[span] = jax.jit(in_words(run, begin.one)).lower((begin.shapes(width), own_rows), common)
+            run = group_program(group.program, span, kind, updates_last=not quick)
+            lowered[span] = jax.jit(in_words(run, begin.one)).lower((begin.shapes(kind.count), own_rows), common)
     return {span: compiled(each, options) for span, each in lowered.items()}
 
 
@@ -205,32 +204,26 @@ def program_bytes(at_once: int = 1) -> int:
     return int(MEMORY * psutil.virtual_memory().total / max(at_once, cores() + 1))
 
 
-def _joined(records: Sequence[EpochRecord], axis: int) -> EpochRecord:
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=axis), *records)
-
-
-def _told(group: Group, record: EpochRecord, number: int, lanes: slice, begun: int, seconds: float) -> LaneResult:
-    """Returns what one trial measured, from the records of its lanes."""
-    own: EpochRecord = jax.tree.map(lambda leaf: leaf[lanes], record)
-    plan, seeds, epochs = group.program.plan, *np.shape(own.params_finite)
+def _told(group: Group, whole: Measured, number: int, lanes: range, begun: int, seconds: float) -> LaneResult:
+    """Returns what one trial measured, from what its lanes did."""
     curves: dict[str, list[list[float | None]]] = {}
     broken: list[int | None] = []
-    for seed in range(seeds):
-        metrics = [_metrics(own, seed, epoch) for epoch in range(epochs)]
+    for lane in lanes:
+        metrics = [_metrics(whole, lane, epoch) for epoch in range(whole.total.shape[1])]
         for name in metrics[0]:
             curves.setdefault(name, []).append([_finite(each[name]) for each in metrics])
-        is_bad = ~np.isfinite(own.total[seed])
-        is_bad[:, -1] |= ~own.params_finite[seed]
+        is_bad = ~np.isfinite(whole.total[lane])
+        is_bad[:, -1] |= ~whole.params_finite[lane]
         step = int(np.argmax(is_bad.ravel())) + 1 if is_bad.any() else None
-        broken.append(None if step is None else begun * plan.steps + step)
+        broken.append(None if step is None else begun * group.program.plan.steps + step)
     frozen = {name: tuple(map(tuple, each)) for name, each in curves.items()}
     return LaneResult(number, frozen, tuple(broken), group.parameters, seconds)
 
 
-def _metrics(record: EpochRecord, seed: int, epoch: int) -> dict[str, float]:
+def _metrics(whole: Measured, lane: int, epoch: int) -> dict[str, float]:
     """Returns the exact averages of an epoch."""
-    sums = {name: float(each[seed, epoch].sum(dtype=np.float64)) for name, each in record.validation.items()}
-    total, weight = (float(each[seed, epoch].sum(dtype=np.float64)) for each in (record.total, record.weight))
+    sums = {name: float(each[lane, epoch].sum(dtype=np.float64)) for name, each in whole.validation.items()}
+    total, weight = (float(each[lane, epoch].sum(dtype=np.float64)) for each in (whole.total, whole.weight))
     values = {"train/loss": total / weight if weight else math.nan}
     for split in dict.fromkeys(name.partition("/")[0] for name in sums):
         own = {name.partition("/")[2]: value for name, value in sums.items() if name.startswith(f"{split}/")}

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from verax.train._state import TrainState
-from verax.trees import Tree
 
 CACHE = 24e6  # bytes of the states of lanes side by side; `benchmarks/tuning.py --steps` shows what more would cost
 ENOUGH = 1e6  # bytes of the states of lanes for which a call is worth its fixed cost in each step
 
-Run = Callable[[tuple[TrainState, Any], Any], tuple[TrainState, Tree]]
+OfOne = Callable[..., tuple[TrainState, Any]]
 
 
 def calls(seeds: Sequence[int], state: TrainState, most: int, in_turn: bool = False) -> list[tuple[int, ...]]:
@@ -52,33 +51,44 @@ def _side_by_side(lanes: int, own: int) -> int:
     return max(parts, default=lanes)
 
 
-def side_by_side(run: Run, lanes: int, one_seed: bool = False) -> Run:
-    """Returns `run((states, own), common)` for some lanes: all leaves but those of `common` get an axis of lanes.
+class Lanes(NamedTuple):
+    """Lanes of one call: their states and what each has of its own have an axis of lanes in front.
 
-    Args:
-      run: for one lane. Its step and key are what they would be alone, whatever other lanes do.
-      lanes: how many.
-      one_seed: whether all have the same key.
+    Attributes:
+      count: how many.
+      one_seed: whether all have the same key: then they share it and their step, so that bits are drawn once.
     """
 
-    def alone(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
-        return jax.tree.map(lambda leaf: leaf[None], run(jax.tree.map(lambda leaf: leaf[0], each), common))
+    count: int
+    one_seed: bool
 
-    def apart(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
-        return jax.vmap(lambda one: run(one, common))(each)
+    def entered(self, states: TrainState, own: Any) -> tuple[TrainState, Any]:
+        """Returns states and what each lane has of its own as `each` takes them: a single lane without an axis."""
+        if self.count == 1:
+            return jax.tree.map(lambda leaf: leaf[0], (states, own))
+        return (states.replace(step=states.step[0], key=states.key[0]) if self.one_seed else states), own
 
-    def together(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
-        states, own = each
-        step, key = states.step[0], states.key[0]
+    def left(self, state: TrainState, begun: TrainState) -> TrainState:
+        """Returns states as they were before they `entered`, when they were `begun`."""
+        if self.count == 1:
+            return jax.tree.map(lambda leaf: leaf[None], state)
+        if not self.one_seed:
+            return state
+        return state.replace(step=jnp.broadcast_to(state.step, begun.step.shape), key=begun.key)
 
-        def lane(varying: Any, own: Any) -> tuple[Any, Any, Tree]:
-            state, record = run((TrainState(step, key, *varying), own), common)
-            return state.step, (state.variables, state.opt_state, state.extras), record
+    def each(self, function: OfOne) -> OfOne:
+        """Returns `function(state, own, *shared) -> (state, result)` for all lanes; results have an axis of lanes.
 
-        varying = (states.variables, states.opt_state, states.extras)
-        after, varying, records = jax.vmap(lane, out_axes=(None, 0, 0))(varying, own)
-        return TrainState(jnp.broadcast_to(after, states.step.shape), states.key, *varying), records
+        Args:
+          function: for one lane. Its step and key are what they would be alone, whatever other lanes do.
+        """
 
-    if lanes == 1:
-        return alone
-    return together if one_seed else apart
+        def alone(state: TrainState, own: Any, *shared: Any) -> tuple[TrainState, Any]:
+            state, result = function(state, own, *shared)
+            return state, jax.tree.map(lambda leaf: leaf[None], result)
+
+        def side_by_side(state: TrainState, own: Any, *shared: Any) -> tuple[TrainState, Any]:
+            axes: Any = TrainState(None, None, 0, 0, 0) if self.one_seed else 0  # pyright: ignore[reportArgumentType]
+            return jax.vmap(lambda state, own: function(state, own, *shared), (axes, 0), (axes, 0))(state, own)
+
+        return alone if self.count == 1 else side_by_side

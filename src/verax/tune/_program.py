@@ -22,8 +22,8 @@ from verax.train._program import ChunkData
 from verax.train._state import TrainState
 from verax.train._step import StepOptions, make_eval_step, make_train_step
 from verax.trees import Tree, is_floating
-from verax.tune._packing import side_by_side
-from verax.tune._record import EpochRecord, epoch_record
+from verax.tune._packing import Lanes
+from verax.tune._record import EpochRecord, ends_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +82,19 @@ class Common(NamedTuple):
 
 
 def group_program(
-    program: GroupProgram, epochs: int, lanes: int, one_seed: bool, updates_last: bool = False
+    program: GroupProgram, epochs: int, lanes: Lanes, updates_last: bool = False
 ) -> Callable[[tuple[TrainState, Own], Common], tuple[TrainState, EpochRecord]]:
-    """Returns `run((states, own), common) -> (states, records)`: some epochs of some lanes, pure and not yet compiled.
+    """Returns `run((states, own), common) -> (states, record)`: some epochs of some lanes, pure and not yet compiled.
 
     Args:
       program: what the trials share.
-      epochs: how many; every leaf of the records has the axes (lanes, epochs, ...).
-      lanes: how many run side by side.
-      one_seed: whether all of them have the same seed.
+      epochs: how many.
+      lanes: that run side by side.
       updates_last: whether weights are updated after all gradients are there; faster where they are many.
     """
     plan = program.plan
 
-    def run(each: tuple[TrainState, Own], common: Common) -> tuple[TrainState, EpochRecord]:
-        state, own = each
+    def trained(state: TrainState, own: Own, batch: Batch) -> tuple[TrainState, Any]:
         experiment = program.make(own.given)
         network = as_network(experiment.network)
         optimizer, _ = decaying_optimizer(experiment, program.facts)
@@ -105,38 +103,48 @@ def group_program(
         step = make_train_step(*parts[:3], options=options)
         if jax.default_backend() == "cpu":
             step = rewritten_for_cpu(step)
-        evaluate = make_eval_step(network, experiment.objective)
-        all_rows = own.rows if common.rows is None else common.rows
-        all_rest = own.rest if common.rest is None else common.rest
+        state, record = step(state, batch)
+        return state, jnp.stack([record.total, record.weight]).astype(jnp.float32)
 
-        def epoch(state: TrainState, at: Any) -> tuple[TrainState, EpochRecord]:
+    def equal_step(state: TrainState, own: Own, common: Common, epoch: Any, step: Any) -> tuple[TrainState, Any]:
+        rows = lax.dynamic_index_in_dim(own.rows if common.rows is None else common.rows, epoch, keepdims=False)
+        data = ChunkData(common.inputs, common.targets, rows, common.weight, jnp.int32(0))
+        return trained(state, own, data.batch(step))
+
+    def last_step(state: TrainState, own: Own, common: Common, epoch: Any) -> tuple[TrainState, Any]:
+        rows = lax.dynamic_index_in_dim(own.rest if common.rest is None else common.rest, epoch)
+        return trained(state, own, ChunkData(common.inputs, common.targets, rows, None, jnp.int32(0)).batch(0))
+
+    def validated(state: TrainState, own: Own, common: Common) -> tuple[TrainState, EpochRecord]:
+        experiment = program.make(own.given)
+        evaluate = make_eval_step(as_network(experiment.network), experiment.objective)
+        sums = lax.map(lambda batch: _sums(evaluate, experiment, state, batch), common.validation)
+        return state, ends_of(sums, _all_finite(state.variables.params))
+
+    def run(each: tuple[TrainState, Own], common: Common) -> tuple[TrainState, EpochRecord]:
+        begun, (state, own) = each[0], lanes.entered(*each)
+
+        def epoch(carry: tuple[TrainState, Any], at: Any) -> tuple[tuple[TrainState, Any], EpochRecord]:
             left = program.total_steps - (common.begun + at) * plan.steps
-            rows = lax.dynamic_index_in_dim(all_rows, at, keepdims=False)
-            data = ChunkData(common.inputs, common.targets, rows, common.weight, jnp.int32(0))
 
-            def body(offset: Any, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
-                state, kept = carry
-                state, record = step(state, data.batch(offset))
-                return state, lax.dynamic_update_index_in_dim(kept, _numbers(record), offset, 0)
+            def with_step(step: Any, carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+                state, numbers = lanes.each(equal_step)(carry[0], own, common, at, step)
+                return state, lax.dynamic_update_slice(carry[1], numbers[None, None], (at, step, 0, 0))
 
-            kept = jnp.zeros((plan.steps, 2), jnp.float32)
-            state, kept = lax.fori_loop(0, jnp.minimum(plan.equal_steps, left), body, (state, kept))
+            def with_last(carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+                state, numbers = lanes.each(last_step)(carry[0], own, common, at)
+                return state, lax.dynamic_update_slice(carry[1], numbers[None, None], (at, plan.equal_steps, 0, 0))
+
+            carry = lax.fori_loop(0, jnp.minimum(plan.equal_steps, left), with_step, carry)
             if plan.rest:
-                rest = lax.dynamic_index_in_dim(all_rest, at, keepdims=False)[None]
-                last = ChunkData(common.inputs, common.targets, rest, None, jnp.int32(0)).batch(0)
+                carry = lax.cond(left >= plan.steps, with_last, lambda carry: carry, carry)
+            return carry, lanes.each(validated)(carry[0], own, common)[1]
 
-                def with_rest(carry: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
-                    state, record = step(carry[0], last)
-                    return state, carry[1].at[plan.equal_steps].set(_numbers(record))
+        kept = jnp.zeros((epochs, plan.steps, lanes.count, 2), jnp.float32)
+        (state, kept), record = lax.scan(epoch, (state, kept), jnp.arange(epochs, dtype=jnp.int32))
+        return lanes.left(state, begun), replace(record, steps=kept)
 
-                state, kept = lax.cond(left >= plan.steps, with_rest, lambda carry: carry, (state, kept))
-            sums = lax.map(lambda batch: _validated(evaluate, experiment, state, batch), common.validation)
-            finite = _all_finite(state.variables.params)
-            return state, epoch_record(kept, sums, finite)
-
-        return lax.scan(epoch, state, jnp.arange(epochs, dtype=jnp.int32))
-
-    return side_by_side(run, lanes, one_seed)
+    return run
 
 
 def _all_finite(tree: Tree) -> Any:
@@ -149,11 +157,7 @@ def _all_finite(tree: Tree) -> Any:
     return jnp.isfinite(jnp.dot(zeros, zeros))
 
 
-def _numbers(record: Any) -> Any:
-    return jnp.stack([record.total, record.weight]).astype(jnp.float32)
-
-
-def _validated(evaluate: Any, experiment: Experiment, state: TrainState, batch: Batch) -> dict[str, Any]:
+def _sums(evaluate: Any, experiment: Experiment, state: TrainState, batch: Batch) -> dict[str, Any]:
     sums = {f"validation/{name}": each for name, each in evaluate(state.variables, batch).items()}
     if experiment.ema is not None:
         averaged = evaluate(averaged_variables(state), batch)

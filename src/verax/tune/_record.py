@@ -1,65 +1,76 @@
-"""What an epoch of a lane measured, as one vector: each array by itself would cost a program several kernels."""
+"""What was measured in some epochs, in two arrays: each array that a program returns costs it several kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class EpochRecord:
-    """What epochs measured.
+    """What was measured in some epochs of some lanes.
 
     Attributes:
-      numbers: float32, with any leading axes; the last holds the rest of this class.
-      steps: of an epoch.
+      steps: sums of losses and of weights, float32 (epochs, steps, lanes, 2); None as `ends_of` gives it.
+      ends: of each epoch, float32 (epochs, lanes, numbers): the sums of each validation batch, name by name, and
+        whether all weights are finite.
       names: of what validation sums up.
     """
 
-    numbers: Any
-    steps: int = field(metadata={"static": True})
+    steps: Any
+    ends: Any
     names: tuple[str, ...] = field(metadata={"static": True})
 
-    @property
-    def total(self) -> Any:
-        """The sum of losses of each step (..., steps)."""
-        return self._of_steps(0)
 
-    @property
-    def weight(self) -> Any:
-        """The sum of weights of each step (..., steps)."""
-        return self._of_steps(1)
-
-    @property
-    def params_finite(self) -> Any:
-        """Whether all weights are finite at the end of the epoch (...)."""
-        return self.numbers[..., -1] > 0
-
-    @property
-    def validation(self) -> dict[str, Any]:
-        """Sums over validation batches (..., batches), by name."""
-        sums = self.numbers[..., 2 * self.steps : -1]
-        sums = sums.reshape(*sums.shape[:-1], len(self.names), -1)
-        return {name: sums[..., at, :] for at, name in enumerate(self.names)}
-
-    def _of_steps(self, column: int) -> Any:
-        kept = self.numbers[..., : 2 * self.steps]
-        return kept.reshape(*kept.shape[:-1], self.steps, 2)[..., column]
-
-
-def epoch_record(steps: Any, validation: Mapping[str, Any], params_finite: Any) -> EpochRecord:
-    """Returns what an epoch measured.
+def ends_of(validation: Mapping[str, Any], params_finite: Any) -> EpochRecord:
+    """Returns what is known of a lane at the end of an epoch.
 
     Args:
-      steps: sums of losses and of weights, (steps, 2).
       validation: sums over batches (batches,), by name.
-      params_finite: whether all weights are finite at its end.
+      params_finite: whether all weights are finite.
     """
     names = tuple(sorted(validation))
-    parts = [steps.ravel(), *(validation[name] for name in names), params_finite[None]]
-    return EpochRecord(jnp.concatenate([part.astype(jnp.float32) for part in parts]), steps.shape[0], names)
+    parts = [*(validation[name] for name in names), params_finite[None]]
+    return EpochRecord(None, jnp.concatenate([part.astype(jnp.float32) for part in parts]), names)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured in some epochs, lane by lane.
+
+    Attributes:
+      total: sums of losses (lanes, epochs, steps).
+      weight: sums of weights, likewise.
+      validation: sums over batches (lanes, epochs, batches), by name.
+      params_finite: whether all weights are finite at the end of each epoch (lanes, epochs).
+    """
+
+    total: np.ndarray
+    weight: np.ndarray
+    validation: Mapping[str, np.ndarray]
+    params_finite: np.ndarray
+
+
+def measured(records: Sequence[Sequence[EpochRecord]], order: Sequence[int]) -> Measured:
+    """Returns the records of several calls, each of several spans of epochs, together.
+
+    Args:
+      records: by call and span.
+      order: the lanes of all calls, one after another.
+    """
+    places = np.argsort(order)
+
+    def joined(name: str) -> np.ndarray:
+        calls = [np.concatenate([getattr(span, name) for span in spans]) for spans in records]
+        return np.moveaxis(np.concatenate(calls, axis=-2), -2, 0)[places]
+
+    steps, ends, names = joined("steps"), joined("ends"), records[0][0].names
+    sums = ends[..., :-1].reshape(*ends.shape[:-1], len(names), -1)
+    validation = {name: sums[..., at, :] for at, name in enumerate(names)}
+    return Measured(steps[..., 0], steps[..., 1], validation, ends[..., -1] > 0)

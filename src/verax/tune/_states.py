@@ -89,16 +89,16 @@ def _behind_results(jaxpr: Any) -> set[int]:
     return behind
 
 
-def written_states(states: Sequence[TrainState], order: np.ndarray, size: int) -> list[bytes]:
+def written_states(states: Sequence[TrainState], order: Sequence[int], size: int) -> list[bytes]:
     """Returns the states of trials as bytes, each with its `size` lanes: arrays alone, no code.
 
     Args:
-      states: of some lanes after another, with words in the place of keys.
-      order: the place of each lane among these.
+      states: of some lanes after others, with words in the place of keys.
+      order: which lanes these are.
       size: lanes of a trial.
     """
     parts = zip(*(jax.tree.leaves(jax.device_get(each)) for each in states), strict=True)
-    leaves = [np.concatenate(each)[order] for each in parts]
+    leaves = [np.concatenate(each)[np.argsort(order)] for each in parts]
     written = []
     for first in range(0, leaves[0].shape[0], size):
         file = io.BytesIO()
