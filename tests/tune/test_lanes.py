@@ -13,6 +13,7 @@ import verax as vx
 from tests.train.cases import LINEAR, NOISY, data, experiment, regression_data
 from verax.tune import Task, TaskResult
 from verax.tune import _lanes as lanes
+from verax.tune import _packing as packing
 from verax.tune import _states as states
 from verax.tune._lanes import run_task
 
@@ -105,6 +106,57 @@ def test_a_trial_is_what_a_single_run_is(what):
                 assert np.allclose(curves[place], run.history.series(name)[1], **CLOSE), name
             assert trial.parameters == run.facts["parameters"]
             assert trial.broken[place] is None
+
+
+@pytest.mark.parametrize("what", ["two inputs", "noise, a partial batch", "batch statistics", "augmentation"])
+def test_a_call_for_each_seed_gives_the_same(monkeypatch, what):
+    function, settings, inputs = CASES[what]
+    given = task(settings, inputs=inputs, seeds=(0, 3), keep=True)
+    whole = run_task(function, given)
+    monkeypatch.setattr(packing, "ENOUGH", 0)
+    apart = run_task(function, given)
+    assert (whole.lanes, apart.lanes) == (2 * len(settings), len(settings))
+    assert whole.programs == apart.programs == 1
+    for one, other in zip(whole.trials, apart.trials, strict=True):
+        assert one.number == other.number and one.broken == other.broken
+        for name, curves in one.curves.items():
+            assert np.allclose(curves, other.curves[name], **CLOSE), name
+    for one, other in zip(whole.states, apart.states, strict=True):
+        with np.load(io.BytesIO(one)) as left, np.load(io.BytesIO(other)) as right:
+            assert left.files == right.files
+            assert all(np.allclose(left[name], right[name], **CLOSE) for name in left.files)
+
+
+def test_lanes_with_convolutions_run_one_by_one_on_a_cpu():
+    def images(rate=0.1):
+        rng = np.random.default_rng(0)
+        labels = rng.integers(0, 3, 60).astype(np.int32)
+        inputs = (rng.normal(size=(60, 8, 8, 1)) + labels[:, None, None, None]).astype(np.float32)
+        splits = {"train": (inputs[:48], labels[:48]), "validation": (inputs[48:], labels[48:])}
+        network = vx.models.ConvNet(3, widths=(4,), dense=(8,), dropout_rate=0.5)
+        return experiment(network=network, data=splits, optimizer=optax.sgd(rate), epochs=2, batch_size=16)
+
+    settings = [{"rate": 0.05}, {"rate": 0.2}]
+    result = run_task(images, task(settings, inputs=("rate",), seeds=(0, 3)))
+    assert result.programs == 1
+    assert result.lanes == (1 if jax.default_backend() == "cpu" else 4)
+    for setting, trial in zip(settings, result.trials, strict=True):
+        for place, seed in enumerate((0, 3)):
+            run = vx.train(images, **setting, seed=seed)
+            assert np.allclose(
+                trial.curves["validation/loss"][place], run.history.series("validation/loss")[1], **CLOSE
+            )
+
+
+def test_a_whole_number_that_no_program_takes_is_an_error_of_its_trial():
+    def shifted(offset=0, rate=0.1):
+        shift = 1e-9 * (float(offset) if isinstance(offset, int) else offset.astype(np.float32))
+        return experiment(optimizer=optax.sgd(rate + shift), epochs=1)
+
+    settings = [{"offset": 2**40, "rate": 0.1}, {"offset": 2, "rate": 0.1}]
+    result = run_task(shifted, task(settings, inputs=("offset", "rate")))
+    assert "offset must fit into 32 bits to be an input of a program, got 1099511627776" in result.trials[0].error
+    assert result.trials[1].error is None and result.trials[1].curves
 
 
 def test_a_lane_that_is_not_finite_hurts_no_other():

@@ -1,4 +1,4 @@
-"""Lanes in parts and with one key are the same lanes."""
+"""Which lanes are in a call, and that they are the same lanes in any."""
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +8,13 @@ import pytest
 from verax.network import Variables
 from verax.train._state import TrainState
 from verax.tune._lanes import cores
-from verax.tune._packing import CACHE, Packing, packed, packing
+from verax.tune._packing import CACHE, ENOUGH, Lanes, calls
 from verax.tune._quick import ONE_CORE, compiled
 
 
-def state(share):
-    """A state of one lane that takes a share of the cache."""
-    return TrainState(None, None, Variables(jax.ShapeDtypeStruct((int(share * CACHE) // 4,), np.float32), {}), ())
+def state(size):
+    """A state of one lane of so many bytes."""
+    return TrainState(None, None, Variables(jax.ShapeDtypeStruct((int(size) // 4,), np.float32), {}), ())
 
 
 @pytest.mark.parametrize(
@@ -31,17 +31,30 @@ def state(share):
 )
 def test_lanes_side_by_side_fit_the_cache(monkeypatch, lanes, share, at_once):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert packing(range(lanes), state(share)) == Packing(at_once, lanes == 1)
+    found = calls(range(lanes), state(share * CACHE), lanes)
+    assert found == [tuple(range(at, at + at_once)) for at in range(0, lanes, at_once)]
+
+
+def test_lanes_of_one_seed_are_put_together_where_they_are_enough(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    seeds = [5, 7, 5, 7, 5, 7]
+    apart, together = [(0, 2, 4), (1, 3, 5)], [(0, 1, 2, 3, 4, 5)]
+    assert calls(seeds, state(ENOUGH / 2), 6) == apart
+    assert calls(seeds, state(ENOUGH / 4), 6) == together  # a call for three of them is not worth it
+    assert calls([5, 7, 5, 7, 5, 9], state(ENOUGH), 6) == together  # calls would not be alike
+    assert calls([0, 1, 2], state(ENOUGH), 3) == [(0, 1, 2)]  # nothing to share
+    assert calls(seeds, state(ENOUGH / 2), 2) == [(0, 2), (4,), (1, 3), (5,)]  # memory for two
+    assert calls(seeds, state(ENOUGH), 6, in_turn=True) == [(0,), (2,), (4,), (1,), (3,), (5,)]
 
 
 def test_an_accelerator_takes_all_lanes_at_once(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert packing([0] * 36, state(1 / 12)) == Packing(36, True)
+    assert calls([0, 1] * 18, state(CACHE), 36) == [tuple(range(36))]
+    assert calls([0] * 5, state(CACHE), 2) == [(0, 1), (2, 3), (4,)]
 
 
-def walk(each, common):
+def walk(one, own, common):
     """A step that draws noise, of one lane."""
-    one, own = each
     noise = jax.random.normal(jax.random.fold_in(one.key, one.step), (3,))
     variables = one.variables._replace(params=one.variables.params + own["rate"] * noise + common)
     return one.replace(step=one.step + 1, variables=variables), {"sum": variables.params.sum()}
@@ -54,6 +67,18 @@ def lanes(seeds):
     return states, {"rate": jnp.linspace(0.1, 1, count)}
 
 
+def walked(how):
+    """The program of two steps of some lanes."""
+
+    def run(states, own):
+        state, own = how.entered(states, own)
+        state, _ = how.each(walk)(state, own, 2.0)
+        state, result = how.each(walk)(state, own, 2.0)
+        return how.left(state, states), result
+
+    return run
+
+
 def plain(tree):
     """A tree whose keys are words."""
     leaves = jax.tree.leaves(tree)
@@ -63,22 +88,16 @@ def plain(tree):
 
 
 @pytest.mark.parametrize(
-    "seeds, how",
-    [
-        ([0, 1, 2, 3, 4, 5], Packing(2)),
-        ([0, 1, 2, 3, 4, 5], Packing(6)),
-        ([7] * 6, Packing(6, same_key=True)),
-        ([7] * 6, Packing(3, same_key=True)),
-        ([7], Packing(1, same_key=True)),
-    ],
-    ids=str,
+    "seeds, how", [([0, 1, 2, 3, 4, 5], Lanes(6, False)), ([7] * 6, Lanes(6, True)), ([7], Lanes(1, True))], ids=str
 )
-def test_packed_lanes_are_those_that_run_one_by_one(seeds, how):
+def test_lanes_of_a_call_are_those_that_run_one_by_one(seeds, how):
     states, own = lanes(seeds)
-    found = jax.jit(packed(walk, how))((states, own), 2.0)
-    one_by_one = [
-        walk(jax.tree.map(lambda leaf, lane=lane: leaf[lane], (states, own)), 2.0) for lane in range(len(seeds))
-    ]
+    found = jax.jit(walked(how))(states, own)
+    assert all(leaf.shape[0] == len(seeds) for leaf in jax.tree.leaves(found))
+    one_by_one = []
+    for lane in range(len(seeds)):
+        one, rate = jax.tree.map(lambda leaf, lane=lane: leaf[lane], (states, own))
+        one_by_one.append(walk(walk(one, rate, 2.0)[0], rate, 2.0))
     expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *one_by_one)
     for one, other in zip(plain(found), plain(expected), strict=True):
         assert one.shape == other.shape
@@ -86,16 +105,15 @@ def test_packed_lanes_are_those_that_run_one_by_one(seeds, how):
 
 
 def drawn(how):
-    """How many random numbers the program of six lanes draws."""
-    states, own = lanes([7] * 6)
-    text = str(jax.make_jaxpr(packed(walk, how))((states, own), 2.0))
+    """How many random numbers a step of six lanes draws."""
+    text = str(jax.make_jaxpr(lambda states, own: how.each(walk)(*how.entered(states, own), 2.0))(*lanes([7] * 6)))
     shapes = [line.split("u32[")[1].split("]")[0] for line in text.splitlines() if "random_bits[" in line]
     return sum(int(np.prod([int(size) for size in shape.split(",")])) for shape in shapes)
 
 
 def test_lanes_with_one_key_draw_once():
-    assert drawn(Packing(6, same_key=True)) == 3
-    assert drawn(Packing(6)) == 18  # else this test shows nothing
+    assert drawn(Lanes(6, True)) == 3
+    assert drawn(Lanes(6, False)) == 18  # else this test shows nothing
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu" or cores() < 2, reason="it is about several CPU cores")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from verax.data import load
@@ -118,7 +116,7 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
     return Group(
         program=program,
         inputs={
-            name: np.asarray(jnp.asarray([each[name] for each, own in zip(given, task.seeds, strict=True) for _ in own]))
+            name: _numbers(name, [each[name] for each, own in zip(given, task.seeds, strict=True) for _ in own])
             for name in given[0]
         },
         seeds=[seed for own in task.seeds for seed in own],
@@ -128,3 +126,12 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         operations=base.cost.operations * PASSES * total,
         parameters=count(base.shapes.params),
     )
+
+
+def _numbers(name: str, values: Sequence[float | int]) -> np.ndarray:
+    """Returns values of a hyperparameter as JAX takes them, of one dtype whichever of them a call has."""
+    dtype = jax.dtypes.canonicalize_dtype(np.result_type(*map(type, values)))
+    largest = max(values, key=abs)
+    if np.issubdtype(dtype, np.integer) and abs(largest) > np.iinfo(dtype).max:
+        raise InputError(f"{name} must fit into {8 * dtype.itemsize} bits to be an input of a program, got {largest}.")
+    return np.asarray(values, dtype)

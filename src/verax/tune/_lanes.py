@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -111,22 +111,11 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
             if task.lanes is None and kind.count > 1 and peak > limit and not records:
                 left = calls(group.seeds, begin.one, kind.count // 2, group.program.in_turn)
                 continue
-        chunks = programs[kind]
         with device:
-            own, places = group.own(lanes), list(lanes)
-            if given is None:
-                state = begin(own.given, group.keys[places])
-            else:
-                state = jax.tree.map(lambda leaf: leaf[places], given)  # noqa: B023 - called here
-            parts, at = [], task.begun
-            for span in spans:
-                own_rows, common = group.with_rows(own, lanes, at, span)
-                state, record = chunks[span]((state, own_rows), common)
-                parts.append(record)
-                at += span
-            records.append(jax.device_get(parts))
-        if task.keep:
-            states.append(state)
+            state, record = _run(group, begin, given, lanes, programs[kind], spans, task.begun)
+            records.append(jax.device_get(record))
+            if task.keep:
+                states.append(jax.device_get(state))
         order += lanes
         left = left[1:]
     whole = measured(records, order)
@@ -139,7 +128,7 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     return TaskResult(
         name=task.name,
         trials=trials,
-        lanes=max(kind.count for kind in programs),
+        lanes=max(spans[0].ends.shape[1] for spans in records),
         programs=sum(map(len, programs.values())),
         compile_seconds=compile_seconds,
         peak_bytes=peak,
@@ -148,8 +137,46 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     )
 
 
+def _run(
+    group: Group,
+    begin: FirstStates,
+    given: TrainState | None,
+    lanes: Sequence[int],
+    programs: Mapping[int, Any],
+    spans: Sequence[int],
+    begun: int,
+) -> tuple[TrainState, list[EpochRecord]]:
+    """Returns the states of some lanes after some epochs, and what was measured in each span of them.
+
+    Args:
+      group: of the trials.
+      begin: draws first states.
+      given: the states of all lanes after `begun` epochs; None to draw them.
+      lanes: which of them.
+      programs: by the number of epochs they take.
+      spans: epochs of each call.
+      begun: epochs that were trained before.
+    """
+    own, places = group.own(lanes), list(lanes)
+    drawn = given is None
+    state = begin(own.given, group.keys[places]) if drawn else jax.tree.map(lambda leaf: leaf[places], given)
+    records, at = [], begun
+    for span in spans:
+        own_rows, common = group.with_rows(own, lanes, at, span)
+        state, record = programs[span]((state, own_rows), common)
+        records.append(record)
+        at += span
+    return state, records
+
+
 def _compiled(
-    group: Group, begin: FirstStates, lanes: Sequence[int], kind: Lanes, spans: Sequence[int], begun: int, one_core: bool
+    group: Group,
+    begin: FirstStates,
+    lanes: Sequence[int],
+    kind: Lanes,
+    spans: Sequence[int],
+    begun: int,
+    one_core: bool,
 ) -> dict[int, Any]:
     """Returns the programs of some epochs, by their number.
 

@@ -87,8 +87,18 @@ class Lanes(NamedTuple):
             state, result = function(state, own, *shared)
             return state, jax.tree.map(lambda leaf: leaf[None], result)
 
-        def side_by_side(state: TrainState, own: Any, *shared: Any) -> tuple[TrainState, Any]:
-            axes: Any = TrainState(None, None, 0, 0, 0) if self.one_seed else 0  # pyright: ignore[reportArgumentType]
-            return jax.vmap(lambda state, own: function(state, own, *shared), (axes, 0), (axes, 0))(state, own)
+        def apart(state: TrainState, own: Any, *shared: Any) -> tuple[TrainState, Any]:
+            return jax.vmap(lambda state, own: function(state, own, *shared))(state, own)
 
-        return alone if self.count == 1 else side_by_side
+        def together(state: TrainState, own: Any, *shared: Any) -> tuple[TrainState, Any]:
+            def lane(varying: Any, own: Any) -> tuple[Any, Any, Any]:
+                after, result = function(TrainState(state.step, state.key, *varying), own, *shared)
+                return after.step, (after.variables, after.opt_state, after.extras), result
+
+            varying = (state.variables, state.opt_state, state.extras)
+            step, varying, result = jax.vmap(lane, out_axes=(None, 0, 0))(varying, own)
+            return TrainState(step, state.key, *varying), result
+
+        if self.count == 1:
+            return alone
+        return together if self.one_seed else apart

@@ -97,7 +97,7 @@ def written_states(states: Sequence[TrainState], order: Sequence[int], size: int
       order: which lanes these are.
       size: lanes of a trial.
     """
-    parts = zip(*(jax.tree.leaves(jax.device_get(each)) for each in states), strict=True)
+    parts = zip(*map(jax.tree.leaves, states), strict=True)
     leaves = [np.concatenate(each)[np.argsort(order)] for each in parts]
     written = []
     for first in range(0, leaves[0].shape[0], size):
@@ -111,7 +111,8 @@ def read_states(written: Sequence[bytes], like: TrainState) -> TrainState:
     """Returns the states of some trials, stacked, in the structure of others, with words in the place of keys."""
     files = [np.load(io.BytesIO(each), allow_pickle=False) for each in written]
     leaves, structure = jax.tree.flatten(like)
-    return jax.tree.unflatten(structure, [np.concatenate([file[str(at)] for file in files]) for at in range(len(leaves))])
+    read = [np.concatenate([file[str(at)] for file in files]) for at in range(len(leaves))]
+    return jax.tree.unflatten(structure, read)
 
 
 def in_words(run: Callable[..., tuple[TrainState, Tree]], like: TrainState) -> Callable[..., tuple[TrainState, Tree]]:
@@ -124,11 +125,11 @@ def in_words(run: Callable[..., tuple[TrainState, Tree]], like: TrainState) -> C
       like: a state with keys, as shapes and dtypes.
     """
 
-    def with_words(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
+    def lanes(each: tuple[TrainState, Any], common: Any) -> tuple[TrainState, Tree]:
         states, records = run((_with_keys(each[0], like), each[1]), common)
         return _without_keys(states), records
 
-    return with_words
+    return lanes
 
 
 def _without_keys(tree: Tree) -> Tree:
