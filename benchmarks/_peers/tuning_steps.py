@@ -19,7 +19,8 @@ SHAPE, SEEDS, ROUNDS = (256, 4), 4, 3
 
 WITHOUT: dict[str, Any] = {
     "as it is": contextlib.nullcontext,
-    "all lanes side by side": lambda: mock.patch.object(_packing, "CACHE", 1e99),
+    "lanes of all seeds mixed": lambda: mock.patch.object(_packing, "ENOUGH", 1e99),
+    "all lanes side by side": lambda: mock.patch.multiple(_packing, ENOUGH=1e99, CACHE=1e99),
     "weights copied in each step": lambda: mock.patch.object(_step, "after_all", lambda updates, grads: updates),
     "weights transposed for gradients": lambda: mock.patch.object(_cpu, "FEW", 0),
     "loops over several cores": contextlib.nullcontext,

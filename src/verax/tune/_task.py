@@ -27,7 +27,7 @@ class Task:
       scaled: those of them by which the optimizer's updates at 1.0 are multiplied.
       begun: epochs that were trained before.
       until: epochs after which this task ends; None trains to the end.
-      lanes: the most trainings in one program; None lets the memory decide.
+      lanes: the most trainings side by side; None lets the memory decide.
       memory: the most bytes that a program may take. It is chosen where the study is driven and kept with it, so that
         every executor packs the lanes alike; a machine with less takes less. None is this machine's.
       keep: whether the states after the last epoch are wanted.
@@ -106,7 +106,7 @@ class TaskResult:
       name: of the task.
       trials: one a trial, in the task's order.
       begun: epochs that were trained before.
-      lanes: the most trainings in one program.
+      lanes: the most trainings side by side.
       programs: how many programs of steps were compiled.
       compile_seconds: of wall time.
       seconds: of wall time, compilation included.
