@@ -278,11 +278,13 @@ def test_tasks_and_results_are_text():
 
 
 def test_a_long_trial_takes_several_calls(monkeypatch):
-    settings = [{"rate": 0.1, "epochs": 5}, {"rate": 0.3, "epochs": 5}]
+    settings = [{"rate": 0.1, "epochs": 6}, {"rate": 0.3, "epochs": 6}]
     whole = run_task(linear, task(settings, inputs=("rate",)))
-    monkeypatch.setattr(lanes, "ROWS_BYTES", 2 * 50 * 4)
+    monkeypatch.setattr(lanes, "ROWS_BYTES", 4 * 2 * 50 * 4)  # four epochs of two lanes, where three divide six
+    spans, run = [], lanes._run
+    monkeypatch.setattr(lanes, "_run", lambda *given: spans.append(list(given[-1])) or run(*given))
     parts = run_task(linear, task(settings, inputs=("rate",)))
-    assert parts.programs == 2  # of two epochs, and of the last
+    assert spans == [[0, 3]] and parts.programs == 1
     for one, other in zip(whole.trials, parts.trials, strict=True):
         assert np.allclose(one.curves["validation/loss"], other.curves["validation/loss"], **CLOSE)
 

@@ -65,6 +65,10 @@ class Group:
         """Returns what some lanes have of their own, without rows."""
         return Own({name: values[list(lanes)] for name, values in self.inputs.items()})
 
+    def row_bytes(self, lanes: Sequence[int]) -> int:
+        """Returns how many bytes the rows of an epoch take, or may take."""
+        return len(lanes) * self.program.plan.size * np.dtype(np.int32).itemsize
+
     def with_rows(self, own: Own, lanes: Sequence[int], begun: int, epochs: int) -> tuple[Own, Common]:
         """Returns the data of some epochs: the order of the examples is a function of seed and epoch."""
         plan, seeds = self.program.plan, [self.seeds[lane] for lane in lanes]
@@ -72,7 +76,7 @@ class Group:
         rows = {seed: np.stack([each[0] for each in epochs]) for seed, epochs in cut.items()}
         rest = {seed: np.stack([each[2] for each in epochs]) for seed, epochs in cut.items()} if plan.rest else {}
         common = self.common._replace(begun=np.int32(begun))
-        if len(cut) == 1:  # then no lane carries the rows of its own
+        if len(cut) == 1 and jax.default_backend() != "cpu":  # there a shared batch has the first weights laid out anew
             return own, common._replace(rows=rows[seeds[0]], rest=rest.get(seeds[0]))
         rest_rows = np.stack([rest[seed] for seed in seeds]) if rest else None
         return own._replace(rows=np.stack([rows[seed] for seed in seeds]), rest=rest_rows), common

@@ -91,28 +91,29 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     with _explained(group):
         first = {name: values[0] for name, values in group.inputs.items()}
         begin = FirstStates(group.program, first, group.keys[0], group.batch)
-    programs: dict[Lanes, dict[int, Any]] = {}
+    programs: dict[Lanes, Any] = {}
     records: list[list[EpochRecord]] = []
     states: list[TrainState] = []
     order: list[int] = []
     given = read_states(task.states, begin.one) if task.states else None
     left = calls(group.seeds, begin.one, most, group.program.in_turn)
-    spans = _spans(epochs, len({group.seeds[lane] for lane in left[0]}) * group.program.plan.size * 4)
+    span = _span(epochs, group.row_bytes(left[0]))
     while left:
         lanes = left[0]
         kind = Lanes(len(lanes), len({group.seeds[lane] for lane in lanes}) == 1)
         if kind not in programs:
             started = time.perf_counter()
-            programs[kind] = _compiled(group, begin, lanes, kind, spans, task.begun, one_core)
+            programs[kind] = _compiled(group, begin, lanes, kind, span, one_core)
             if given is None:
                 begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
-            peak = max(program_memory(chunk)["peak_bytes"] for chunk in programs[kind].values())
+            peak = program_memory(programs[kind])["peak_bytes"]
             if task.lanes is None and kind.count > 1 and peak > limit and not records:
                 left = calls(group.seeds, begin.one, kind.count // 2, group.program.in_turn)
                 continue
         with device:
-            state, record = _run(group, begin, given, lanes, programs[kind], spans, task.begun)
+            starts = range(task.begun, task.begun + epochs, span)
+            state, record = _run(group, begin, given, lanes, programs[kind], starts)
             records.append(jax.device_get(record))
             if task.keep:
                 states.append(jax.device_get(state))
@@ -129,7 +130,7 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
         name=task.name,
         trials=trials,
         lanes=max(spans[0].ends.shape[1] for spans in records),
-        programs=sum(map(len, programs.values())),
+        programs=len(programs),
         compile_seconds=compile_seconds,
         peak_bytes=peak,
         stopping=None if stopping is None else asdict(stopping),
@@ -138,77 +139,57 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
 
 
 def _run(
-    group: Group,
-    begin: FirstStates,
-    given: TrainState | None,
-    lanes: Sequence[int],
-    programs: Mapping[int, Any],
-    spans: Sequence[int],
-    begun: int,
+    group: Group, begin: FirstStates, given: TrainState | None, lanes: Sequence[int], program: Any, starts: range
 ) -> tuple[TrainState, list[EpochRecord]]:
     """Returns the states of some lanes after some epochs, and what was measured in each span of them.
 
     Args:
       group: of the trials.
       begin: draws first states.
-      given: the states of all lanes after `begun` epochs; None to draw them.
+      given: the states of all lanes before the first of these epochs; None to draw them.
       lanes: which of them.
-      programs: by the number of epochs they take.
-      spans: epochs of each call.
-      begun: epochs that were trained before.
+      program: of these lanes, for a span of epochs.
+      starts: the first epoch of each span.
     """
     own, places = group.own(lanes), list(lanes)
     drawn = given is None
     state = begin(own.given, group.keys[places]) if drawn else jax.tree.map(lambda leaf: leaf[places], given)
-    records, at = [], begun
-    for span in spans:
-        own_rows, common = group.with_rows(own, lanes, at, span)
-        state, record = programs[span]((state, own_rows), common)
+    records = []
+    for start in starts:
+        own_rows, common = group.with_rows(own, lanes, start, starts.step)
+        state, record = program((state, own_rows), common)
         records.append(record)
-        at += span
     return state, records
 
 
-def _compiled(
-    group: Group,
-    begin: FirstStates,
-    lanes: Sequence[int],
-    kind: Lanes,
-    spans: Sequence[int],
-    begun: int,
-    one_core: bool,
-) -> dict[int, Any]:
-    """Returns the programs of some epochs, by their number.
+def _compiled(group: Group, begin: FirstStates, lanes: Sequence[int], kind: Lanes, span: int, one_core: bool) -> Any:
+    """Returns the program of some epochs.
 
     Args:
       group: of the trials.
       begin: of their first states.
       lanes: which of them.
       kind: of these lanes.
-      spans: how many epochs each call takes.
-      begun: epochs that were trained before.
+      span: how many epochs it takes.
       one_core: whether loops stay on one core, as other programs have the others.
     """
-    own = group.own(lanes)
     quick = group.operations * len(group.seeds) < QUICK_OPERATIONS
     options = {**(QUICK if quick else {}), **(ONE_CORE if one_core else {})}
-    lowered = {}
     with TURN, _explained(group):
-        for span in dict.fromkeys(spans):
-            own_rows, common = group.with_rows(own, lanes, begun, span)
-            run = group_program(group.program, span, kind, updates_last=not quick)
-            lowered[span] = jax.jit(in_words(run, begin.one)).lower((begin.shapes(kind.count), own_rows), common)
-    return {span: compiled(each, options) for span, each in lowered.items()}
+        own, common = group.with_rows(group.own(lanes), lanes, 0, span)
+        run = group_program(group.program, span, kind, updates_last=not quick)
+        lowered = jax.jit(in_words(run, begin.one)).lower((begin.shapes(kind.count), own), common)
+    return compiled(lowered, options)
 
 
 def _explained(group: Group) -> contextlib.AbstractContextManager[None]:
     return explained("a trial", {"inputs": group.common.inputs, "targets": group.common.targets})
 
 
-def _spans(epochs: int, bytes_an_epoch: int) -> list[int]:
-    """Returns how many epochs each call takes."""
+def _span(epochs: int, bytes_an_epoch: int) -> int:
+    """Returns how many epochs a call takes: as many in each, so that one program is enough."""
     most = max(1, ROWS_BYTES // max(bytes_an_epoch, 1))
-    return [most] * (epochs // most) + ([epochs % most] if epochs % most else [])
+    return next(span for span in range(min(most, epochs), 0, -1) if epochs % span == 0)
 
 
 def cores() -> int:
