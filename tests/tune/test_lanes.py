@@ -3,6 +3,7 @@
 import functools
 import io
 import threading
+import types
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import verax as vx
 from tests.train.cases import LINEAR, NOISY, data, experiment, regression_data
 from verax.tune import Task, TaskResult
+from verax.tune import _group as group
 from verax.tune import _lanes as lanes
 from verax.tune import _packing as packing
 from verax.tune import _states as states
@@ -287,6 +289,21 @@ def test_a_long_trial_takes_several_calls(monkeypatch):
     assert spans == [[0, 3]] and parts.programs == 1
     for one, other in zip(whole.trials, parts.trials, strict=True):
         assert np.allclose(one.curves["validation/loss"], other.curves["validation/loss"], **CLOSE)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="it is about XLA's CPU compiler")
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_lanes_with_batches_of_their_own_spare_a_copy_of_the_first_weights(monkeypatch, is_shared):
+    programs, compiled = [], lanes.compiled
+    monkeypatch.setattr(lanes, "compiled", lambda *given: programs.append(compiled(*given)) or programs[-1])
+    if is_shared:  # as on an accelerator; else this test shows nothing
+        monkeypatch.setattr(group, "jax", types.SimpleNamespace(**{**vars(jax), "default_backend": lambda: "gpu"}))
+
+    def wide(rate=0.1):
+        return experiment(network=vx.models.MLP((48, 3)), optimizer=optax.sgd(rate), epochs=1, batch_size=10)
+
+    run_task(wide, task([{"rate": rate} for rate in (0.1, 0.2, 0.3)], inputs=("rate",)))
+    assert ("f32[10,144]" in programs[0].as_text()) == is_shared  # one product for three lanes of 48 units
 
 
 def test_data_without_validation_cannot_choose():
