@@ -44,6 +44,7 @@ def test_lanes_of_one_seed_are_put_together_where_they_are_enough(monkeypatch):
     assert calls([5, 7, 5, 7, 5, 9], state(ENOUGH), 6) == together  # calls would not be alike
     assert calls([0, 1, 2], state(ENOUGH), 3) == [(0, 1, 2)]  # nothing to share
     assert calls(seeds, state(ENOUGH / 2), 2) == [(0, 2), (4,), (1, 3), (5,)]  # memory for two
+    assert calls([0] * 9, state(8), 4) == [(0, 1, 2), (3, 4, 5), (6, 7, 8)]  # memory for four, of which no nine is made
     assert calls(seeds, state(ENOUGH), 6, in_turn=True) == [(0,), (2,), (4,), (1,), (3,), (5,)]
 
 

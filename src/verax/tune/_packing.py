@@ -20,8 +20,8 @@ def calls(seeds: Sequence[int], state: TrainState, most: int, in_turn: bool = Fa
     """Returns the lanes of each call, by their places. All calls but perhaps the last have as many.
 
     On a CPU, weights and what the optimizer keeps are read and written by several loops in each step: of too many lanes
-    they fall out of its caches from one loop to the next. Lanes with one seed are put together: they share the rows of
-    their batches and their random bits, which are then drawn once.
+    they fall out of its caches from one loop to the next. Lanes with one seed are put together: their random bits are
+    the same, and drawn once.
 
     Args:
       seeds: of the lanes.
@@ -38,17 +38,25 @@ def calls(seeds: Sequence[int], state: TrainState, most: int, in_turn: bool = Fa
     count = len(of_seed[seeds[0]])
     if on_cpu and count > 1 and count * own >= ENOUGH and all(len(each) == count for each in of_seed.values()):
         together = list(of_seed.values())
-    wide = 1 if in_turn else min(_side_by_side(len(together[0]), own) if on_cpu else len(lanes), most)
+    wide = 1 if in_turn else _side_by_side(len(together[0]), int(CACHE // own) if on_cpu else len(lanes), most)
     return [tuple(each[at : at + wide]) for each in together for at in range(0, len(each), wide)]
 
 
-def _side_by_side(lanes: int, own: int) -> int:
-    """Returns how many of some lanes run side by side on a CPU: as many as the caches hold, of equal parts."""
-    fit = int(CACHE // own)
-    if lanes <= fit:
-        return lanes
-    parts = [part for part in range(1, fit + 1) if lanes % part == 0 and 2 * part > fit]
-    return max(parts, default=lanes)
+def _side_by_side(lanes: int, cached: int, most: int) -> int:
+    """Returns how many of some lanes run side by side: equal parts, where there are any of more than half the size.
+
+    Args:
+      lanes: how many there are.
+      cached: how many the caches hold.
+      most: how many fit into memory.
+    """
+
+    def equal(size: int, otherwise: int) -> int:
+        parts = [part for part in range(1, size + 1) if lanes % part == 0 and 2 * part > size]
+        return max(parts, default=otherwise)
+
+    wide = equal(min(cached, lanes), otherwise=lanes)
+    return wide if wide <= most else equal(most, otherwise=most)
 
 
 class Lanes(NamedTuple):
