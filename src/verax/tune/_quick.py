@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 
-# Of the default's processor time, XLA's older emitters took 0.47 to compile the nine programs of the digits grid and
-# 1.28 to run them: one run of `benchmarks/tuning.py --compilers` with JAX 0.10.2 on two quiet cores. That saves 1.2 s a
-# program and costs more than a quarter of its run, so they are for programs that run for less than about four seconds
+# Of the default's processor time, XLA's older emitters took 0.50 to compile the nine programs of the digits grid and
+# 1.23 to run them: one run of `benchmarks/tuning.py --compilers` with JAX 0.10.2 on two quiet cores. That saves 0.7 s a
+# program and costs almost a quarter of its run, so they are for programs that run for less than about three seconds
 # of one core.
 QUICK = {
     "xla_backend_optimization_level": "1",
