@@ -125,3 +125,26 @@ def test_programs_that_share_the_machine_keep_to_one_core_each():
 
     assert "outer_dimension_partitions" in text({})  # else this option is for nothing
     assert "outer_dimension_partitions" not in text(ONE_CORE)
+
+
+def test_options_that_a_compiler_does_not_know_are_left_out():
+    class Lowered:
+        def __init__(self):
+            self.asked = []
+
+        def compile(self, compiler_options=None):
+            self.asked.append(compiler_options)
+            if compiler_options and "old" in compiler_options:
+                raise jax.errors.JaxRuntimeError("INVALID_ARGUMENT: No such compile option: 'old'")
+            if compiler_options and "harmful" in compiler_options:
+                raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+            return "program"
+
+    lowered = Lowered()
+    assert compiled(lowered, {"old": 1, "kept": 2}) == "program"
+    on_cpu = jax.default_backend() == "cpu"
+    assert lowered.asked == ([{"old": 1, "kept": 2}, {"kept": 2}] if on_cpu else [None])
+    lowered = Lowered()
+    assert compiled(lowered, {"harmful": 1}) == "program" and lowered.asked[-1] is None
+    lowered = Lowered()
+    assert compiled(lowered) == "program" and lowered.asked == [None]

@@ -22,10 +22,12 @@ QUICK_OPERATIONS = 1.5e11
 
 
 def compiled(lowered: Any, options: Mapping[str, Any] | None = None) -> Any:
-    """Returns a lowered program compiled, on a CPU with options of its compiler."""
-    if not options or jax.default_backend() != "cpu":
-        return lowered.compile()
-    try:
-        return lowered.compile(compiler_options=dict(options))
-    except jax.errors.JaxRuntimeError:  # another version of XLA may not know them
-        return lowered.compile()
+    """Returns a lowered program compiled, on a CPU with those options that its compiler knows."""
+    known = dict(options or {}) if jax.default_backend() == "cpu" else {}
+    while known:
+        try:
+            return lowered.compile(compiler_options=known)
+        except jax.errors.JaxRuntimeError as error:  # another version of XLA has other options
+            unknown = next((name for name in known if name in str(error)), None)
+            known = {name: value for name, value in known.items() if unknown and name != unknown}
+    return lowered.compile()
