@@ -201,11 +201,6 @@ def test_lanes_are_split_where_memory_is_short():
         assert np.allclose(one.curves["validation/loss"], other.curves["validation/loss"], **CLOSE)
 
 
-def test_a_packing_that_was_recorded_is_used_again():
-    settings = [{"rate": rate, "l2": 0.1} for rate in (0.01, 0.03, 0.1, 0.3)]
-    assert run_task(linear, task(settings, inputs=("rate",), lanes=2)).lanes == 2
-
-
 def test_trials_go_on_from_where_they_were_kept():
     settings = [{"rate": rate} for rate in (0.01, 0.1, 0.3)]
     whole = run_task(linear, task(settings, inputs=("rate",), seeds=(0, 1)))

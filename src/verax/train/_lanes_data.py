@@ -67,7 +67,7 @@ def stacked_examples(splits: Sequence[Examples]) -> Examples:
 
 
 def lane_validation(experiment: Experiment, datasets: Sequence[Dataset]) -> list[Batch]:
-    """Returns the validation split as batches on the device, with an axis of lanes if there are several data sets."""
+    """Returns the validation split as batches on the host, with an axis of lanes if there are several data sets."""
     if "validation" not in datasets[0].splits:
         return []
     splits = [each.examples("validation") for each in datasets]
@@ -80,5 +80,5 @@ def lane_validation(experiment: Experiment, datasets: Sequence[Dataset]) -> list
     for batches in cut:  # a lane with fewer rows has batches of weight 0 at the end
         batches += [batches[0]._replace(weight=np.zeros_like(batches[0].weight))] * (longest - len(batches))
     if len(datasets) == 1:
-        return jax.device_put(cut[0])
-    return jax.device_put([jax.tree.map(lambda *leaves: np.stack(leaves), *batch) for batch in zip(*cut, strict=True)])
+        return cut[0]
+    return [jax.tree.map(lambda *leaves: np.stack(leaves), *batch) for batch in zip(*cut, strict=True)]

@@ -193,7 +193,7 @@ def prepare_lanes(
     chunk_steps = span * plan.equal_steps if span > 1 else min(first.chunk_steps, plan.equal_steps)
     program = Program(make, chunk_steps, bool(base.facts.hides_nonfinite), leaf_statistics=first.watch)
     shared, own, rest = lane_data(experiments, datasets, plans, span, separate)
-    validation = tuple(lane_validation(first, datasets if separate else datasets[:1]))
+    validation = jax.device_put(tuple(lane_validation(first, datasets if separate else datasets[:1])))
     words: Any = np.stack([np.asarray(jax.random.key_data(base_key(each.seed))) for each in experiments])
     keys = jax.random.wrap_key_data(words, impl="threefry2x32")
 

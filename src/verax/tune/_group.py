@@ -39,6 +39,7 @@ class Group:
       batch: inputs of one batch.
       operations: floating-point operations of a whole lane.
       parameters: how many numbers the network has.
+      in_turn: whether lanes run one after another rather than side by side.
     """
 
     program: GroupProgram
@@ -49,6 +50,7 @@ class Group:
     batch: Tree
     operations: float
     parameters: int
+    in_turn: bool
 
     @property
     def epochs(self) -> int:
@@ -112,7 +114,6 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         facts=base.facts,
         plan=plan,
         total_steps=total,
-        in_turn=base.in_turn,
     )
     weight = plan.rows(0, 0)[1]
     batches = jax.tree.map(lambda *leaves: np.stack(leaves), *lane_validation(made, [dataset]))
@@ -129,6 +130,7 @@ def prepared(function: Callable[..., Experiment], task: Task) -> Group:
         batch=base.few.inputs,
         operations=base.cost.operations * PASSES * total,
         parameters=count(base.shapes.params),
+        in_turn=base.in_turn,
     )
 
 

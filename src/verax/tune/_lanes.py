@@ -85,9 +85,8 @@ def _untrained(task: Task, error: str) -> LaneResult:
 def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) -> TaskResult:
     """Returns the trials trained from where the task begins to where it ends, in as few programs as memory allows."""
     clock, compile_seconds, peak = time.perf_counter(), 0.0, 0
-    size, total = len(task.seeds[0]), len(group.seeds)
+    size = len(task.seeds[0])
     epochs = min(task.until or group.epochs, group.epochs) - task.begun
-    most = min(task.lanes or total, total)
     with _explained(group):
         first = {name: values[0] for name, values in group.inputs.items()}
         begin = FirstStates(group.program, first, group.keys[0], group.batch)
@@ -96,7 +95,7 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
     states: list[TrainState] = []
     order: list[int] = []
     given = read_states(task.states, begin.one) if task.states else None
-    left = calls(group.seeds, begin.one, most, group.program.in_turn)
+    left = calls(group.seeds, begin.one, len(group.seeds), group.in_turn)
     span = _span(epochs, group.row_bytes(left[0]))
     while left:
         lanes = left[0]
@@ -108,8 +107,8 @@ def _trained(group: Group, task: Task, limit: int, one_core: bool, device: Any) 
                 begin.compile()  # now, not while the device is held
             compile_seconds += time.perf_counter() - started
             peak = program_memory(programs[kind])["peak_bytes"]
-            if task.lanes is None and kind.count > 1 and peak > limit and not records:
-                left = calls(group.seeds, begin.one, kind.count // 2, group.program.in_turn)
+            if kind.count > 1 and peak > limit and not records:
+                left = calls(group.seeds, begin.one, kind.count // 2, group.in_turn)
                 continue
         with device:
             starts = range(task.begun, task.begun + epochs, span)

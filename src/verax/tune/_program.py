@@ -35,14 +35,12 @@ class GroupProgram:
       facts: what the optimizer does, the same for all.
       plan: how an epoch is cut into steps.
       total_steps: of a whole trial.
-      in_turn: whether the trials run one after another rather than side by side.
     """
 
     make: Callable[[Mapping[str, Any]], Experiment]
     facts: OptimizerFacts
     plan: EpochPlan
     total_steps: int
-    in_turn: bool
 
 
 class Own(NamedTuple):
@@ -50,7 +48,8 @@ class Own(NamedTuple):
 
     Attributes:
       given: hyperparameters that are inputs of the program, by name.
-      rows: which examples the equal steps of each epoch take, int32 (epochs, steps, batch); None where all share them.
+      rows: which examples the equal steps of each epoch take, int32 (epochs, steps, batch); None where they are
+        shared.
       rest: of the last batch in a shape of its own, int32 (epochs, rows); None likewise, or where there is none.
     """
 
@@ -66,7 +65,7 @@ class Common(NamedTuple):
       inputs: of the training split, on the device.
       targets: likewise.
       weight: of the rows of the equal steps, (steps, batch); None where all are 1.
-      rows: as in `Own`, where all trials take the same; None otherwise.
+      rows: as in `Own`, where trials share them; None otherwise, and on a CPU.
       rest: likewise.
       validation: the validation split as stacked batches, (batches, rows, ...).
       begun: epochs that were trained before, an int32 scalar.

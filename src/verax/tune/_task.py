@@ -27,7 +27,6 @@ class Task:
       scaled: those of them by which the optimizer's updates at 1.0 are multiplied.
       begun: epochs that were trained before.
       until: epochs after which this task ends; None trains to the end.
-      lanes: the most trainings side by side; None lets the memory decide.
       memory: the most bytes that a program may take. It is chosen where the study is driven and kept with it, so that
         every executor packs the lanes alike; a machine with less takes less. None is this machine's.
       keep: whether the states after the last epoch are wanted.
@@ -43,7 +42,6 @@ class Task:
     scaled: tuple[str, ...]
     begun: int = 0
     until: int | None = None
-    lanes: int | None = None
     memory: int | None = None
     keep: bool = False
     states: tuple[bytes, ...] = field(default=(), repr=False)
